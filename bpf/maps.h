@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map of the data path. Keys and values are the structs of include/enid, so that `bpftool map dump` reads like a
+ * table. Sizes that depend on the command line (records, names, ledger, limbo, policy) are set before loading.
+ * BPF_F_MMAPABLE arrays are shared with the agent without system calls. */
+#ifndef ENID_MAPS_H
+#define ENID_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "enid/flow_hash.h"
+#include "enid/limits.h"
+#include "enid/policy.h"
+#include "enid/port.h"
+#include "enid/report.h"
+
+/* ---- who is where (written by the agent only) */
+
+struct { /* interface index -> port number, for the first DEVICES_NEAR indexes; 0 = not ours */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DEVICES_NEAR);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices SEC(".maps");
+
+struct { /* ... and for the others */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PORTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices_far SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, __u32);
+	__type(value, struct port);
+} ports SEC(".maps");
+
+struct { /* port number -> id; read by people and by a restarted agent */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, __u32);
+	__type(value, struct port_name);
+} port_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SUBNETS_MAX);
+	__type(key, __u32);
+	__type(value, struct subnet);
+} subnets SEC(".maps");
+
+struct { /* subnet number -> id */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SUBNETS_MAX);
+	__type(key, __u32);
+	__type(value, struct port_name);
+} subnet_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ADDRESSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address_key);
+	__type(value, struct address);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ASSOCIATIONS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct association_key);
+	__type(value, struct association);
+} associations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PORTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mac_key);
+	__type(value, struct mac_owner);
+} macs SEC(".maps");
+
+/* ---- what holds (written by the agent only) */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, POLICY_LINES_DEFAULT); /* set before loading */
+	__type(key, __u32);
+	__type(value, struct policy_line);
+} policy SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, ROUTES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct route4_key);
+	__type(value, struct route);
+} routes4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, ROUTES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct route6_key);
+	__type(value, struct route);
+} routes6 SEC(".maps");
+
+/* ---- flows (written by the data path; freed by its sweeper or by the agent) */
+
+struct { /* fingerprint -> record << 1 | half. max_entries = 2 * records */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * FLOWS_RUN_DEFAULT);
+	__type(key, __u64);
+	__type(value, __u32);
+} names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOWS_RUN_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct flow_record);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOWS_RUN_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct ledger);
+} ledger SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOWS_RUN_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct limbo);
+} limbo SEC(".maps");
+
+struct { /* records that were used and are FREE again; never-used ones are counted by control.flows_fresh */
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, FLOWS_RUN_DEFAULT);
+	__uint(key_size, 0);
+	__uint(value_size, sizeof(__u32));
+} free_records SEC(".maps");
+
+struct fragment_key {
+	union addr saddr;
+	union addr daddr;
+	__u32 in;
+	__u32 id;
+	__u8 proto;
+	__u8 family;
+	__u16 zero;
+};
+
+struct fragment { /* what the first fragment said */
+	__u64 until_ns;
+	__be16 sport;
+	__be16 dport;
+	__u32 reason; /* REASON_ACCEPTED: judge the others with these ports; else drop them for this */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FRAGMENTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+} fragments SEC(".maps");
+
+/* ---- reports */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, __u32);
+	__type(value, struct port_stats);
+} port_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TALLIES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tally_key);
+	__type(value, struct tally);
+} tallies SEC(".maps");
+
+struct { /* by reason, all ports */
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REASON_MAX);
+	__type(key, __u32);
+	__type(value, struct counter);
+} drops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TALLIES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct drop_key);
+	__type(value, struct counter);
+} port_drops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} events SEC(".maps");
+
+struct { /* replay and explain: the whole verdict on the last packet */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct report);
+} report SEC(".maps");
+
+/* Set by the agent before loading. */
+const volatile __u32 replay = 0;
+
+/* In .data, which is a map of its own (enid.data), mapped by the agent. */
+struct control control = {};
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The fingerprint of a flow's name, the same in the kernel and in user space.
+ *
+ * Each word is mixed on its own with a secret, then the words are summed: no loop-carried multiplication, and nobody
+ * who does not know the secrets can choose tuples that collide (C13). A collision costs the later flow its record only.
+ */
+#ifndef ENID_FLOW_HASH_H
+#define ENID_FLOW_HASH_H
+
+#include "enid/flow.h"
+
+#define FLOW_SECRETS 7
+
+static inline __attribute__((always_inline)) __u64 flow_mix(__u64 word, __u64 secret)
+{
+	word = (word ^ secret) * 0x9e3779b97f4a7c15ull;
+	word ^= word >> 29;
+	return word * (secret | 1);
+}
+
+static inline __attribute__((always_inline)) __u64 flow_fingerprint(const __u64 *secrets, const struct tuple *tuple,
+                                                                    __u32 in)
+{
+	__u64 hash = flow_mix((__u64)tuple->saddr.w[3] << 32 | tuple->daddr.w[3], secrets[0]);
+
+	hash += flow_mix((__u64)tuple->sport << 48 | (__u64)tuple->dport << 32 | in, secrets[1]);
+	if (tuple->family == 6) {
+		hash += flow_mix(tuple->saddr.d[0], secrets[2]);
+		hash += flow_mix((__u64)tuple->saddr.w[2] << 32 | tuple->daddr.w[2], secrets[3]);
+		hash += flow_mix(tuple->daddr.d[0], secrets[4]);
+	}
+	hash += flow_mix((__u64)tuple->proto << 8 | tuple->family, secrets[5]);
+	return hash ^ hash >> 32;
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the data path tells: tallies for flow logs, events, counters, and the full verdict for replay and explain. */
+#ifndef ENID_REPORT_H
+#define ENID_REPORT_H
+
+#include "enid/flow.h"
+#include "enid/reasons.h"
+#include "enid/types.h"
+
+/* Map `tallies`: packets that no record counts (rejects, ICMP errors, flows without a record), summed up per flow, port,
+ * direction and verdict. `parity` = control.log_parity when it was counted: the collector flips it, waits out late
+ * writers, then reads and deletes the old half, so nothing is lost or counted twice. */
+struct tally_key {
+	struct tuple tuple; /* as the packet was seen at the port. ICMP: ports 0 */
+	__u32 port;
+	__u8 egress;        /* 1 = the packet came from the guest */
+	__u8 reject;
+	__u8 parity;
+	__u8 reason;        /* enum enid_reason, rejects only */
+};
+
+struct tally {
+	__u64 packets;
+	__u64 bytes;
+	__u64 first_ns;
+	__u64 last_ns;
+	__u32 tcp_flags;
+	__u32 decision; /* rule that decided, 0 = none matched */
+};
+
+/* Perf event: a record that the kernel's own sweeper freed, with its final counters; or the first packet of a reject. */
+enum event_kind { EVENT_FLOW_END = 1, EVENT_REJECT };
+
+struct event {
+	__u32 kind;
+	__u32 index; /* record number */
+	__u64 at_ns; /* CLOCK_MONOTONIC, or replay's time */
+	union {
+		struct flow_record record;
+		struct {
+			struct tally_key key;
+			__u32 bytes;
+		} reject;
+	};
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* Map `port_drops`. */
+struct drop_key {
+	__u32 port;
+	__u32 reason;
+};
+
+#define TRACE_MAX 16
+
+/* Map `report` (one entry, replay and explain only): everything about the last packet. */
+struct report {
+	__u32 action; /* enum enid_action */
+	__u32 reason; /* enum enid_reason */
+	__u32 exit;   /* port number */
+	__u32 nr_trace;
+	__u32 trace[TRACE_MAX];
+	__u32 record; /* record number + 1, 0 = none */
+	__u32 hit;    /* 1 = a cached decision answered */
+};
+
+/* The one instance of this stands in .data: what the agent tells the programs. */
+struct control {
+	__u32 generation;    /* & 1: slot in force */
+	__u32 log_parity;
+	__u32 flows_max;     /* records in use at the most */
+	__u32 flows_shared;  /* ports above their guarantee stop here */
+	__u32 flows_guarantee; /* per port */
+	__u32 half_open_max; /* per port */
+	__u8 router_mac[6];
+	__u16 zero;
+	__u64 secrets[7];    /* of flow_fingerprint; set once, before the first packet */
+	__u64 agent_alive_ns; /* CLOCK_MONOTONIC; older than 10 s: the kernel sweeper works alone */
+	/* written by the data path */
+	__u32 flows_used;    /* records not FREE */
+	__u32 flows_fresh;   /* records never used so far: the next one */
+	__u64 closed;        /* records that went to limbo */
+	/* replay only */
+	__u64 now_ns;
+	__u32 in;            /* port number | IN_TX */
+	__u32 wire_len;      /* length of the frame, of which the program sees the first part */
+};
+
+#endif

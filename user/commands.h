@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The commands: a line here, a file cmd_NAME.c, nothing else. Each gets argv with its own name first and returns the
+ * exit code: 0 done, 1 failed, 2 misuse. */
+#ifndef ENID_COMMANDS_H
+#define ENID_COMMANDS_H
+
+#define ENID_COMMANDS(X)
+
+#define X(name, summary) int cmd_##name(int argc, char **argv);
+ENID_COMMANDS(X)
+#undef X
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The image: everything the kernel should hold for one host and one state, as plain data.
+ *
+ * compile_image() is a pure function: the same state gives the same image, byte for byte, in whatever order its lists
+ * came. It knows no kernel numbers: ports are named by id, objects and tables by the hash of their content. Placing
+ * them (port numbers, lines, table numbers, rule numbers) is the work of datapath/, which keeps what is there already.
+ */
+#ifndef ENID_IMAGE_H
+#define ENID_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "enid/policy.h"
+#include "enid/port.h"
+#include "enid/reasons.h"
+#include "state/state.h"
+
+#define IMAGE_NONE UINT32_MAX /* "no object", "no port" */
+
+struct content_hash {
+	uint32_t w[4];
+};
+
+/* What a decision number stands for: `enid show`, `decided_by`. */
+struct image_rule {
+	const char *id;   /* sg-..., acl-..., rtb-... */
+	const char *text; /* SecurityGroupRuleId or "IpPermissions[2]"; NACL rule number or "*"; route destination */
+};
+
+/* A policy object, position-independent; words of POLICY_W_RULE_BASE and POLICY_W_HASH are zero in `lines`. */
+struct image_object {
+	struct content_hash hash; /* over lines and rules */
+	uint32_t nr_lines;
+	struct policy_line *lines;
+	struct image_rule *rules; /* by local rule index */
+	uint32_t nr_rules;
+};
+
+struct image_route {
+	struct cidr cidr;
+	uint32_t kind;     /* enum route_kind */
+	uint32_t target;   /* index in image.ports, or IMAGE_NONE */
+	uint32_t rule;     /* index in the table's rules */
+};
+
+struct image_table {
+	struct content_hash hash; /* over routes (targets by port id) and rules */
+	struct image_route *routes; /* one per destination: RT-02..RT-08 are decided */
+	size_t nr_routes;
+	struct image_rule *rules;
+	uint32_t nr_rules;
+};
+
+struct image_subnet {
+	const char *id;
+	uint32_t nacl_in, nacl_out; /* index in image.objects */
+	uint32_t table;             /* index in image.tables */
+	uint32_t zone;
+	__be32 net4, mask4, router4, resolver4;
+	uint32_t nr_cidrs6;
+	struct cidr6 cidrs6[SUBNET_CIDRS6_MAX];
+};
+
+struct image_port {
+	const char *id;             /* ENI id, or gateway id of an uplink */
+	const char *device;         /* "" = none */
+	enum hook_kind hook;
+	uint32_t kind, mode, flags; /* of struct port_policy */
+	uint32_t zone;
+	uint32_t subnet;            /* index in image.subnets, or IMAGE_NONE (uplink) */
+	uint32_t sg_in, sg_out;     /* index in image.objects, or IMAGE_NONE */
+	uint32_t identity;          /* hash of the sorted group ids; 0 = none. Distinct sets have distinct identities */
+	uint32_t tcp_established_s;
+	uint16_t udp_s, udp_stream_s;
+	uint8_t mac[6];
+	uint32_t gateway;           /* uplink: enum route_kind */
+	__be32 primary4;
+	const struct eni *eni;      /* NULL for an uplink; borrowed from the state */
+};
+
+struct image_address {
+	struct address_key key;
+	uint32_t port; /* index in image.ports */
+};
+
+struct image_association {
+	struct association_key key;
+	uint32_t port;
+	__be32 other;
+};
+
+struct image_mac {
+	uint32_t subnet; /* index in image.subnets */
+	uint8_t mac[6];
+	uint32_t port;
+};
+
+struct image {
+	const struct host *host;
+	uint8_t router_mac[6];
+	struct image_object *objects; /* distinct, sorted by hash */
+	size_t nr_objects;
+	struct image_table *tables;   /* distinct, sorted by hash */
+	size_t nr_tables;
+	struct image_subnet *subnets; /* sorted by id */
+	size_t nr_subnets;
+	struct image_port *ports;     /* every ENI of the state and every uplink of the host, sorted by id */
+	size_t nr_ports;
+	struct image_address *addresses;       /* sorted by key */
+	size_t nr_addresses;
+	struct image_association *associations; /* sorted by key */
+	size_t nr_associations;
+	struct image_mac *macs;
+	size_t nr_macs;
+	void *arena;
+};
+
+/* Compile `state` for `host`. The image borrows strings from the state: it must not outlive it.
+ * ret: 0 | -ENOMEM | -E2BIG (a limit of limits.h; *ret_why names it, free() it) */
+int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why);
+void image_free(struct image **image);
+
+/* Policy objects one by one, for tests and benchmarks. */
+int compile_sg_object(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
+                      struct image_object *ret);
+int compile_nacl_object(const struct nacl *nacl, bool egress, struct image_object *ret);
+void image_object_done(struct image_object *object);
+
+/* Ask a compiled object in user space, as the data path does. family 4 or 6; service: SERVICE_KEY.
+ * ret: value of the deciding rule (local index + 1, POLICY_DENY set for a deny), 0 = none. *ret_any: an all-addresses
+ * rule matched (CT-03 a). */
+uint32_t policy_ask(const struct policy_line *object, int family, const union addr *peer, uint32_t identity,
+                    uint32_t service, bool *ret_any);
+
+#endif
