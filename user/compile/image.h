@@ -71,7 +71,7 @@ struct image_port {
 	uint32_t zone;
 	uint32_t subnet;            /* index in image.subnets, or IMAGE_NONE (uplink) */
 	uint32_t sg_in, sg_out;     /* index in image.objects, or IMAGE_NONE */
-	uint32_t identity;          /* hash of the sorted group ids; 0 = none. Distinct sets have distinct identities */
+	uint32_t identity;          /* hash of VPC and sorted group ids; 0 = none. Distinct ones have distinct identities */
 	uint32_t tcp_established_s;
 	uint16_t udp_s, udp_stream_s;
 	uint8_t mac[6];
@@ -114,7 +114,6 @@ struct image {
 	size_t nr_associations;
 	struct image_mac *macs;
 	size_t nr_macs;
-	void *arena;
 };
 
 /* Compile `state` for `host`. The image borrows strings from the state: it must not outlive it.
@@ -122,10 +121,15 @@ struct image {
 int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why);
 void image_free(struct image **image);
 
-/* Policy objects one by one, for tests and benchmarks. */
+/* Policy objects one by one, for tests and benchmarks. `groups` in any order. There is no state, so a group reference is
+ * compiled for ENIs of `vpc` that carry the referenced group and no other: sg_identity() is what such an ENI has.
+ * ret: 0 | -ENOMEM | -E2BIG */
 int compile_sg_object(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
                       struct image_object *ret);
 int compile_nacl_object(const struct nacl *nacl, bool egress, struct image_object *ret);
+/* What an ENI of `vpc` (may be NULL) with these groups, sorted by id, has for identity, unless another set of the state
+ * has the same hash. Never 0. */
+uint32_t sg_identity(const struct vpc *vpc, const struct security_group *const *groups, size_t nr);
 void image_object_done(struct image_object *object);
 
 /* Ask a compiled object in user space, as the data path does. family 4 or 6; service: SERVICE_KEY.
