@@ -24,7 +24,7 @@ static int compare_u32(uint32_t a, uint32_t b)
 }
 
 size_t sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
-                   bool (*same_key)(const void *, const void *), const struct image *image)
+		   bool (*same_key)(const void *, const void *), const struct image *image)
 {
 	char *at = base;
 	size_t kept = 0;
@@ -55,7 +55,7 @@ static union addr masked(const union addr *addr, unsigned first_bit, unsigned pr
 	union addr net = *addr;
 
 	for (unsigned bit = first_bit + prefixlen; bit < 128; bit++)
-		net.bytes[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+		net.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	return net;
 }
 
@@ -74,7 +74,7 @@ static int compare_addresses(const void *a, const void *b, void *image)
 static bool same_address(const void *a, const void *b)
 {
 	return !memcmp(&((const struct image_address *)a)->key, &((const struct image_address *)b)->key,
-	               sizeof(struct address_key));
+		       sizeof(struct address_key));
 }
 
 int addresses_compile(struct image_work *work)
@@ -101,8 +101,8 @@ int addresses_compile(struct image_work *work)
 			};
 		}
 	}
-	image->nr_addresses = sort_unique(image->addresses, nr, sizeof(*image->addresses), compare_addresses,
-	                                  same_address, image);
+	image->nr_addresses =
+		sort_unique(image->addresses, nr, sizeof(*image->addresses), compare_addresses, same_address, image);
 	return image->nr_addresses > ADDRESSES_MAX ? refuse(work, "private addresses", ADDRESSES_MAX) : 0;
 }
 
@@ -121,7 +121,7 @@ static int compare_associations(const void *a, const void *b, void *image)
 static bool same_association(const void *a, const void *b)
 {
 	return !memcmp(&((const struct image_association *)a)->key, &((const struct image_association *)b)->key,
-	               sizeof(struct association_key));
+		       sizeof(struct association_key));
 }
 
 /* IGW-01: both ways, IPv4 only. */
@@ -150,7 +150,7 @@ int associations_compile(struct image_work *work)
 		}
 	}
 	image->nr_associations = sort_unique(image->associations, nr, sizeof(*image->associations),
-	                                     compare_associations, same_association, image);
+					     compare_associations, same_association, image);
 	return image->nr_associations > ASSOCIATIONS_MAX ? refuse(work, "associations", ASSOCIATIONS_MAX) : 0;
 }
 

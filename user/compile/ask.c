@@ -34,7 +34,7 @@ static uint32_t better(uint32_t a, uint32_t b)
 }
 
 uint32_t policy_ask(const struct policy_line *object, int family, const union addr *peer, uint32_t identity,
-                    uint32_t service, bool *ret_any)
+		    uint32_t service, bool *ret_any)
 {
 	uint32_t any = ask_service(object, object->w[family == 6 ? POLICY_W_ANY6 : POLICY_W_ANY4], service);
 

@@ -207,7 +207,7 @@ static int write_tree(struct sweep *sweep, unsigned bits, struct lines *lines, u
 }
 
 static int classify_addresses(struct rows *rows, struct claims *claims, unsigned bits, struct lines *lines,
-                              uint32_t *ret_line)
+			      uint32_t *ret_line)
 {
 	struct sweep sweep = {.rows = rows};
 	int r = -ENOMEM;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* From claims to a policy object: the part that security groups and network ACLs share.
  *
- * The caller says, rule by rule in ascending rank, which peers and services a rule covers; classify() sorts addresses into
- * intervals with one service tree each. A rule that covers a block inside another one's block is merged into the inner
- * interval's tree, so a look-up finds all rules for an address in one place.
+ * The caller says, rule by rule in ascending rank, which peers and services a rule covers; classify() sorts addresses
+ * into intervals with one service tree each. A rule that covers a block inside another one's block is merged into the
+ * inner interval's tree, so a look-up finds all rules for an address in one place.
  */
 #ifndef ENID_COMPILE_CLASSIFY_H
 #define ENID_COMPILE_CLASSIFY_H
@@ -29,8 +29,8 @@ struct service_range {
 	uint32_t lo, hi;
 };
 
-/* A protocol's port range (or ICMP type and code) as SERVICE_KEYs. Protocols without ports, and ICMP of the other family
- * (NACL-08), cover their one key and the room beside it. from, to: as in struct sg_permission. */
+/* A protocol's port range (or ICMP type and code) as SERVICE_KEYs. Protocols without ports, and ICMP of the other
+ * family (NACL-08), cover their one key and the room beside it. from, to: as in struct sg_permission. */
 struct service_range service_range_of(int family, int protocol, int from, int to);
 
 /* File a claim of a CIDR: under any[] if it has length 0, else under peers[]. ret: 0 | -ENOMEM */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Two independent 64-bit lanes, eight bytes a step. Each step is a bijection of the lane for a given word, and of the word
- * for a given lane, so two inputs that differ in one word never meet in that step. */
+/* Two independent 64-bit lanes, eight bytes a step. Each step is a bijection of the lane for a given word, and of the
+ * word for a given lane, so two inputs that differ in one word never meet in that step. */
 #include <string.h>
 
 #include "compile/hash.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sets are gathered from the ENIs, sorted and numbered; then each gets the hash of its ids, moved on where that is taken. */
+/* Sets are gathered from the ENIs, sorted and numbered; then each gets the hash of its ids, moved on where that is
+ * taken. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +178,7 @@ void identities_done(struct identities *identities)
 }
 
 size_t identities_of_group(const struct identities *identities, const struct security_group *group,
-                           const struct group_member **ret_first)
+			   const struct group_member **ret_first)
 {
 	size_t low = 0, high = identities->nr_members, nr = 0;
 

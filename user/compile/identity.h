@@ -30,7 +30,7 @@ struct group_member {
 struct identities {
 	struct group_set *sets; /* sorted, each once; the number of a set is its place here */
 	size_t nr_sets;
-	uint32_t *of_eni; /* by place in state.enis: number of its set, IDENTITY_NONE without groups */
+	uint32_t *of_eni;             /* by place in state.enis: number of its set, IDENTITY_NONE without groups */
 	struct group_member *members; /* sorted by group id, then set */
 	size_t nr_members;
 	const struct security_group **storage;
@@ -47,6 +47,6 @@ void identities_done(struct identities *identities);
 
 /* The members of one group: a run in identities.members. */
 size_t identities_of_group(const struct identities *identities, const struct security_group *group,
-                           const struct group_member **ret_first);
+			   const struct group_member **ret_first);
 
 #endif

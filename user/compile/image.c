@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* compile_image(): the steps in order, then the sorting that makes the result independent of how the state was written. */
+/* compile_image(): the steps in order, then the sorting that makes the result independent of how the state was written.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,8 +148,7 @@ static int settle_tables(struct image *image)
 static int compile_steps(struct image_work *work)
 {
 	static int (*const steps[])(struct image_work *) = {
-		subnets_compile,   ports_compile,        tables_compile,
-		addresses_compile, associations_compile, macs_compile,
+		subnets_compile, ports_compile, tables_compile, addresses_compile, associations_compile, macs_compile,
 	};
 	int r = identities_build(work->state, &work->identities);
 

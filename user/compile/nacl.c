@@ -63,7 +63,7 @@ static struct image_rule *name_rules(const struct nacl *nacl, const struct nacl_
 }
 
 static int compile_entries(const struct nacl *nacl, const struct nacl_entry *const *entries, size_t nr,
-                           struct image_object *ret)
+			   struct image_object *ret)
 {
 	struct claim_sets claims = {};
 	struct image_object object = {.nr_rules = (uint32_t)nr, .rules = name_rules(nacl, entries, nr)};

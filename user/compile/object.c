@@ -23,7 +23,7 @@ static size_t referenced(const struct security_group *group, bool egress, struct
 
 /* A state in which each referenced group has one member that carries only it. */
 static int identities_of_references(const struct security_group *const *groups, size_t nr, bool egress,
-                                    const struct vpc *vpc, struct identities *ret)
+				    const struct vpc *vpc, struct identities *ret)
 {
 	struct state state = {};
 	struct security_group **carried;
@@ -50,7 +50,7 @@ static int identities_of_references(const struct security_group *const *groups, 
 }
 
 int compile_sg_object(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-                      struct image_object *ret)
+		      struct image_object *ret)
 {
 	struct identities identities;
 	const struct security_group **sorted = calloc(nr + 1, sizeof(struct security_group *));

@@ -8,7 +8,7 @@
 
 /* As compile_sg_object(), with the identities that references compile to. */
 int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-               const struct identities *identities, struct image_object *ret);
+	       const struct identities *identities, struct image_object *ret);
 
 /* What route.c asks about targets: answered by image.c, which knows the ports. */
 struct route_targets {
@@ -23,7 +23,7 @@ struct route_targets {
 /* Compile a route table, or with table NULL the local routes of a VPC (VPC-17). vpc may be NULL: no local routes.
  * ret: 0 | -ENOMEM */
 int route_table_compile(const struct route_table *table, const struct vpc *vpc, const struct route_targets *targets,
-                        struct image_table *ret);
+			struct image_table *ret);
 void image_table_done(struct image_table *table);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* ENIs and uplinks -> ports, with the security-group objects of this host's ENIs.
  *
- * An ENI whose VPC or subnet is missing is never live and has no policy: nothing is admitted, rather than judged by half
- * of what should hold.
+ * An ENI whose VPC or subnet is missing is never live and has no policy: nothing is admitted, rather than judged by
+ * half of what should hold.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -20,11 +20,11 @@ enum rank { RANK_STATIC, RANK_IMPLIED, RANK_PREFIX_LIST, RANK_PROPAGATED };
 struct candidate {
 	struct cidr cidr;
 	enum rank rank;
-	bool local;       /* a local route of the VPC, re-targeted or not: no propagated one inside it (RT-04) */
-	const char *tie;  /* prefix list id (RT-08), else target id */
+	bool local;      /* a local route of the VPC, re-targeted or not: no propagated one inside it (RT-04) */
+	const char *tie; /* prefix list id (RT-08), else target id */
 	const char *text;
 	uint32_t kind, target;
-	uint32_t source;  /* candidates of one route share a rule */
+	uint32_t source; /* candidates of one route share a rule */
 };
 
 struct table_work {
@@ -220,8 +220,8 @@ static int compare_candidates(const void *a, const void *b)
 	return order ? order : (int)x->kind - (int)y->kind;
 }
 
-/* Is the candidate beaten by another one? Outer blocks come before inner ones, so one pass sees every local route before
- * what lies inside it. `cover`: the outermost local route seen last. */
+/* Is the candidate beaten by another one? Outer blocks come before inner ones, so one pass sees every local route
+ * before what lies inside it. `cover`: the outermost local route seen last. */
 static bool beaten(const struct table_work *work, size_t i, const struct candidate **cover)
 {
 	const struct candidate *candidate = work->candidates + i;
@@ -295,7 +295,7 @@ static size_t count_candidates(const struct table_work *work)
 }
 
 int route_table_compile(const struct route_table *table, const struct vpc *vpc, const struct route_targets *targets,
-                        struct image_table *ret)
+			struct image_table *ret)
 {
 	struct table_work work = {.table = table, .vpc = vpc, .targets = targets};
 	size_t nr = count_candidates(&work), nr_texts = vpc ? vpc->nr_cidrs : 0;
@@ -311,7 +311,7 @@ int route_table_compile(const struct route_table *table, const struct vpc *vpc, 
 	if (work.candidates && made.routes && made.rules) {
 		for (size_t i = 0; table && i < table->nr_routes; i++)
 			add_route(&work, table->routes + i);
-		add_implied(&work, (char (*)[INET6_ADDRSTRLEN + 4])(made.rules + nr_rules));
+		add_implied(&work, (char(*)[INET6_ADDRSTRLEN + 4])(made.rules + nr_rules));
 		add_reserved(&work);
 		r = install(&work, id, &made);
 	}

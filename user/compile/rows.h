@@ -2,10 +2,9 @@
 /* Rows: what a set of rules says about every service, as a step function from SERVICE_KEY to the deciding rule.
  *
  * Invariants
- *  R1  Equal functions have equal row numbers (hash-consing), so two addresses with the same rules share a service tree.
- *  R2  Row 0 is "no rule anywhere".
- *  R3  Neighbouring steps of a row differ; the first step begins at 0.
- *  R4  Row numbers depend only on the order of the calls: the same calls give the same object, byte for byte.
+ *  R1  Equal functions have equal row numbers (hash-consing), so two addresses with the same rules share a service
+ * tree. R2  Row 0 is "no rule anywhere". R3  Neighbouring steps of a row differ; the first step begins at 0. R4  Row
+ * numbers depend only on the order of the calls: the same calls give the same object, byte for byte.
  */
 #ifndef ENID_COMPILE_ROWS_H
 #define ENID_COMPILE_ROWS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Security groups of an ENI and one direction -> policy object (SG-01..SG-20).
  *
- * The union of the groups' rules, one local rule for each peer of each permission, ordered by group id, permission, peer:
- * rules only allow, so the order decides nothing but which rule is named.
+ * The union of the groups' rules, one local rule for each peer of each permission, ordered by group id, permission,
+ * peer: rules only allow, so the order decides nothing but which rule is named.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,7 +15,7 @@ struct sg_work {
 	const struct vpc *vpc; /* of the ENI */
 	const struct identities *identities;
 	struct claim_sets claims;
-	uint32_t flags;        /* POLICY_OPEN_* */
+	uint32_t flags; /* POLICY_OPEN_* */
 	struct image_rule *rules;
 	uint32_t nr_rules;
 };
@@ -85,8 +85,8 @@ static int add_identity(struct sg_work *work, const struct sg_permission *permis
 	return 0;
 }
 
-/* Do ENIs of this VPC count as members? Within the VPC always; beyond it only where the reference crosses a peering, and
- * then the referenced group's VPCs count (SG-17, SG-20). */
+/* Do ENIs of this VPC count as members? Within the VPC always; beyond it only where the reference crosses a peering,
+ * and then the referenced group's VPCs count (SG-17, SG-20). */
 static bool within_reach(const struct sg_work *work, const struct sg_peer *peer, const struct vpc *vpc)
 {
 	if (!vpc)
@@ -136,7 +136,7 @@ static int add_peer(struct sg_work *work, const struct sg_permission *permission
 }
 
 static int add_permission(struct sg_work *work, const struct security_group *group,
-                          const struct sg_permission *permission)
+			  const struct sg_permission *permission)
 {
 	for (size_t i = 0; i < permission->nr_peers; i++) {
 		const struct sg_peer *peer = permission->peers + i;
@@ -190,7 +190,7 @@ static int add_groups(struct sg_work *work, const struct security_group *const *
 
 /* groups: sorted by id, each once */
 int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-               const struct identities *identities, struct image_object *ret)
+	       const struct identities *identities, struct image_object *ret)
 {
 	struct sg_work work = {.vpc = vpc, .identities = identities};
 	struct image_object object = {};

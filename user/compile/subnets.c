@@ -21,7 +21,7 @@ static __be32 mask4(unsigned prefixlen)
 
 static void mask6(unsigned prefixlen, union addr *ret)
 {
-	for (unsigned i = 0; i < 16; i++, prefixlen -= prefixlen > 8 ? 8 : prefixlen)
+	for (unsigned i = 0; i<16; i++, prefixlen -= prefixlen> 8 ? 8 : prefixlen)
 		ret->bytes[i] = prefixlen >= 8 ? 0xff : (uint8_t)(0xff << (8 - prefixlen));
 }
 
@@ -39,7 +39,7 @@ static struct image_subnet subnet_image(const struct vpc_subnet *subnet)
 		.nacl_out = IMAGE_NONE,
 		.table = IMAGE_NONE,
 		.zone = zone_of(vpc),
-		.router4 = address_after(&subnet->cidr4, 1), /* VPC-13 */
+		.router4 = address_after(&subnet->cidr4, 1),                                /* VPC-13 */
 		.resolver4 = vpc && vpc->dns_support ? address_after(&vpc->primary, 2) : 0, /* VPC-12, DNS-03 */
 		.nr_cidrs6 = (uint32_t)subnet->nr_cidrs6,
 	};
@@ -66,7 +66,7 @@ static int compile_nacl(struct image_work *work, const struct nacl *nacl, bool e
 }
 
 static int compile_nacls(struct image_work *work, const struct vpc_subnet *subnet, struct nacl_objects *known,
-                         struct image_subnet *image)
+			 struct image_subnet *image)
 {
 	if (known->in == IMAGE_NONE) {
 		int r = compile_nacl(work, subnet->nacl, false, &known->in);
@@ -103,7 +103,7 @@ static int fill_subnets(struct image_work *work, const struct vpc_subnet **order
 		work->subnet_places[order[i] - state->subnets] = i;
 		image->subnets[i] = subnet_image(order[i]);
 		r = compile_nacls(work, order[i], known + (nacl ? (size_t)(nacl - state->nacls) : state->nr_nacls),
-		                  image->subnets + i);
+				  image->subnets + i);
 		if (r < 0)
 			return r;
 	}

@@ -88,7 +88,7 @@ static void write_values(struct policy_line *line, const uint32_t *values, uint3
 }
 
 static int small_build(struct lines *lines, const uint32_t *keys, const uint32_t *values, uint32_t n,
-                       uint32_t *ret_line)
+		       uint32_t *ret_line)
 {
 	uint32_t *w;
 	int r = lines_add(lines, 1, ret_line);
@@ -150,7 +150,7 @@ int tree32_build(struct lines *lines, const uint32_t *keys, const uint32_t *valu
 	write_header(lines->line, line, n, &shape);
 	for (uint32_t k = 0; k < shape.depth; k++)
 		write_level32(lines->line + lines->line[line].w[2 + k], shape.lines[k],
-		              stride(&shape, k, TREE32_FANOUT), keys, n);
+			      stride(&shape, k, TREE32_FANOUT), keys, n);
 	write_values(lines->line + lines->line[line].w[2 + shape.depth], values, n);
 	*ret_line = line;
 	return 0;
@@ -173,7 +173,7 @@ int tree128_build(struct lines *lines, const key128 *keys, const uint32_t *value
 	write_header(lines->line, line, n, &shape);
 	for (uint32_t k = 0; k < shape.depth; k++)
 		write_level128(lines->line + lines->line[line].w[2 + k], shape.lines[k],
-		               stride(&shape, k, TREE128_FANOUT), keys, n);
+			       stride(&shape, k, TREE128_FANOUT), keys, n);
 	write_values(lines->line + lines->line[line].w[2 + shape.depth], values, n);
 	*ret_line = line;
 	return 0;
@@ -202,9 +202,9 @@ static uint32_t child128(const struct policy_line *line, key128 key)
 	return below ? below - 1 : 0;
 }
 
-/* Child `child` of line `at` in level k, as a line of the level below, or as an interval below the last level. The padding
- * of a last line reads as all ones, which the greatest keys reach: clamp. Level k + 1 ends where the next level, or the
- * values, begin: w[4 + k] in both cases. */
+/* Child `child` of line `at` in level k, as a line of the level below, or as an interval below the last level. The
+ * padding of a last line reads as all ones, which the greatest keys reach: clamp. Level k + 1 ends where the next
+ * level, or the values, begin: w[4 + k] in both cases. */
 static uint32_t step_down(const uint32_t *w, uint32_t k, uint32_t at, uint32_t fanout, uint32_t child)
 {
 	uint32_t to = at * fanout + child;

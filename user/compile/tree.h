@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Lines of a policy object, and the trees in them (layout: enid/policy.h).
  *
- * A tree answers "which interval holds this key". Building takes the intervals as first keys, ascending, the first one 0,
- * with a value each; it appends lines and says on which line the tree starts.
+ * A tree answers "which interval holds this key". Building takes the intervals as first keys, ascending, the first one
+ * 0, with a value each; it appends lines and says on which line the tree starts.
  */
 #ifndef ENID_COMPILE_TREE_H
 #define ENID_COMPILE_TREE_H
@@ -27,7 +27,8 @@ struct lines {
 int lines_add(struct lines *lines, uint32_t nr, uint32_t *ret_first);
 void lines_done(struct lines *lines);
 
-/* ret: 0, *ret_line | -ENOMEM | -E2BIG (deeper than the layout allows) | -EINVAL (no interval, or the first is not 0) */
+/* ret: 0, *ret_line | -ENOMEM | -E2BIG (deeper than the layout allows) | -EINVAL (no interval, or the first is not 0)
+ */
 int tree32_build(struct lines *lines, const uint32_t *keys, const uint32_t *values, uint32_t n, uint32_t *ret_line);
 int tree128_build(struct lines *lines, const key128 *keys, const uint32_t *values, uint32_t n, uint32_t *ret_line);
 

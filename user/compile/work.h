@@ -41,7 +41,7 @@ int refuse(struct image_work *work, const char *what, size_t most);
 /* Sort what the state may hold twice under one key, and keep the first of each key.
  * compare: of elements, given the image; same_key: whether two neighbours are one. ret: how many are left */
 size_t sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
-                   bool (*same_key)(const void *, const void *), const struct image *image);
+		   bool (*same_key)(const void *, const void *), const struct image *image);
 
 uint32_t zone_of(const struct vpc *vpc); /* ZONE_INTERNET without one: no address may be filed there */
 
