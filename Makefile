@@ -19,7 +19,8 @@ CFLAGS += $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=address$(comma)undefine
 LDFLAGS += $(if $(SAN),-fsanitize=address$(comma)undefined)
 
 LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null) -lm
-BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu \
+BPF_INCLUDES := -Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 $(BPF_INCLUDES) \
 	-Wall -Wextra -Wshadow -Wimplicit-fallthrough -Wconditional-uninitialized -Wcomma -Wno-unused-parameter \
 	$(if $(WERROR),-Werror)
 
@@ -73,12 +74,58 @@ $(B)/tests/%: $(O)/tests/%.o $(TEST_LIB_OBJ) $(LIB_OBJ)
 all: $(B)/enid ## build/enid
 
 unit: $(UNIT_BIN) ## unit tests, no root needed
-	$(Q)set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
+	$(Q)tests/run $(UNIT_BIN)
+
+datapath: $(DATAPATH_BIN) ## tables of packets through the real programs (root)
+	$(Q)tests/run $(DATAPATH_BIN)
+
+# What `make test` runs, one shell word a program; parts with a rules.mk of their own add theirs.
+TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
+CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
+	'/usr/bin/python3 tests/golden/run.py --hook tc $(B)/enid' '/usr/bin/python3 tests/golden/run.py --hook xdp $(B)/enid')
+
+-include $(sort $(wildcard tests/*/rules.mk))
+
+CHECKS += $(sort $(wildcard tests/net/test_*.sh tests/net/test_*.py)) 'make -s test-kernel-6.1-short'
+
+# The libraries are looked up when make starts, so what comes after an installation is for another make.
+test: set-up ## install what is missing, build, run every test (root)
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 all test-programs
+	$(Q)$(MAKE) --no-print-directory check
+
+demo: set-up ## install what is missing, build, show the reference architecture at work (root)
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)tests/demo/demo
+
+check: all test-programs ## every test, without installing anything
+	$(Q)tests/run $(CHECKS)
+
+test-programs: $(TEST_PROGRAMS)
+
+deps: ## install what is missing (apt)
+	$(Q)deploy/install-deps.sh
+
+set-up: deps
+	$(Q)mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+
+install: all ## enid and its service below DESTDIR
+	$(Q)install -D -m 755 $(B)/enid $(DESTDIR)/usr/sbin/enid
+	$(Q)install -D -m 644 -t $(DESTDIR)/lib/systemd/system $(wildcard deploy/*.service)
+	$(Q)install -d -m 755 $(DESTDIR)/etc/enid/state
+
+vmlinux: ## vmlinux/vmlinux.h from the running kernel (see vmlinux/README.md)
+	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > vmlinux/vmlinux.h
+
+cover: ## line coverage of the unit tests: build/cover/index.html
+	$(Q)$(MAKE) --no-print-directory B=build/coverage CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage unit
+	$(Q)lcov -q -c -d build/coverage -o build/coverage/info --include '$(CURDIR)/user/*'
+	$(Q)genhtml -q -o build/cover build/coverage/info
+	$(Q)lcov --summary build/coverage/info
 
 clean: ## remove build/
 	$(Q)rm -rf build build-san
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 20
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | sort | expand -t 24
 
-.PHONY: all unit clean help
+.PHONY: all unit datapath test demo check test-programs deps set-up install vmlinux cover clean help
