@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # enid: settings, rules, targets. Everything that is made lies in build/.
 #   make [V=1] [SAN=1] [WERROR=1]; make help lists the targets.
+# SAN and COVER build below build/ in folders of their own.
 
 # ---- settings
 comma := ,
@@ -8,15 +9,16 @@ CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
-B := build$(if $(SAN),-san)
+B := build$(if $(SAN),/san)$(if $(COVER),/cover)
 O := $(B)/obj
 
 LIBS := libbpf libelf zlib jansson libmnl libnftables libsystemd libpcap
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iuser -I$(B)/gen
+override CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iuser -I$(B)/gen
 CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough
-CFLAGS += $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
-LDFLAGS += $(if $(SAN),-fsanitize=address$(comma)undefined)
+override CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough
+override CFLAGS += $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer) \
+	$(if $(COVER),--coverage -O0)
+override LDFLAGS += $(if $(SAN),-fsanitize=address$(comma)undefined) $(if $(COVER),--coverage)
 
 LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null) -lm
 BPF_INCLUDES := -Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu
@@ -68,7 +70,7 @@ $(B)/tests/%: $(O)/tests/%.o $(TEST_LIB_OBJ) $(LIB_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) $(B)/gen -name '*.d' 2>/dev/null)
 
 # ---- targets
 all: $(B)/enid ## build/enid
@@ -116,14 +118,14 @@ install: all ## enid and its service below DESTDIR
 vmlinux: ## vmlinux/vmlinux.h from the running kernel (see vmlinux/README.md)
 	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > vmlinux/vmlinux.h
 
-cover: ## line coverage of the unit tests: build/cover/index.html
-	$(Q)$(MAKE) --no-print-directory B=build/coverage CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage unit
-	$(Q)lcov -q -c -d build/coverage -o build/coverage/info --include '$(CURDIR)/user/*'
-	$(Q)genhtml -q -o build/cover build/coverage/info
-	$(Q)lcov --summary build/coverage/info
+cover: ## line coverage of the unit tests: build/cover/html
+	$(Q)$(MAKE) --no-print-directory COVER=1 unit
+	$(Q)lcov -q -c -d build/cover -o build/cover/info --include '$(CURDIR)/user/*'
+	$(Q)genhtml -q -o build/cover/html build/cover/info
+	$(Q)lcov --summary build/cover/info
 
 clean: ## remove build/
-	$(Q)rm -rf build build-san
+	$(Q)rm -rf build
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | sort | expand -t 24
