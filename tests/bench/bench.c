@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What an established packet, a first packet and a flow cost. One line a metric: name, ours, reference, ratio, unit.
  *
- * Times are the kernel's own `duration` of BPF_PROG_TEST_RUN. What is compared is measured in turns (A, B, A, B, ...) in
- * one run, best against best, since the speed of a shared machine changes between minutes; the median stands behind.
+ * Times are the kernel's own `duration` of BPF_PROG_TEST_RUN. What is compared is measured in turns (A, B, A, B, ...)
+ * in one run, best against best, since the speed of a shared machine changes between minutes; the median stands behind.
  * The cost of the empty test loop, or of the driver that varies the packet, is measured in the same turns and
- * subtracted from both sides. Every measurement checks that the packets were judged as meant, and that the flows counted
- * them: a fast wrong answer is an error here.
- * Exit: 0 all within their limits, 1 not, or nothing could be measured.
+ * subtracted from both sides. Every measurement checks that the packets were judged as meant, and that the flows
+ * counted them: a fast wrong answer is an error here. Exit: 0 all within their limits, 1 not, or nothing could be
+ * measured.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -17,15 +17,15 @@
 #include <unistd.h>
 
 #include "bench/scene.h"
-#include "gen/bench/drive.skel.h"
-#include "gen/bench/ref.skel.h"
+#include "bench/drive.skel.h"
+#include "bench/ref.skel.h"
 
-#define ROUNDS 15
-#define REPEAT 100000
+#define ROUNDS      15
+#define REPEAT      100000
 #define FIRST_BATCH 4096 /* first packets a round: each makes a record */
-#define FLOWS_MAX 131072
-#define FIRST_FLOW 0x100000 /* numbers from here on are no established flow's */
-#define SCRAMBLE 0x9e3779b1u
+#define FLOWS_MAX   131072
+#define FIRST_FLOW  0x100000 /* numbers from here on are no established flow's */
+#define SCRAMBLE    0x9e3779b1u
 
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
@@ -56,7 +56,7 @@ struct load {
 };
 
 static struct load make_load(const struct bench *b, enum scene_eni from, enum scene_eni to, uint8_t tcp_flags,
-                             uint32_t repeat)
+			     uint32_t repeat)
 {
 	struct load load = {.ifindex = b->ifindex[from], .repeat = repeat, .verdict = TC_ACT_REDIRECT};
 
@@ -72,8 +72,8 @@ static struct load make_load(const struct bench *b, enum scene_eni from, enum sc
 static double run(int prog, const struct load *load)
 {
 	struct __sk_buff ctx = {.ifindex = load->ifindex};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = load->frame, .data_size_in = sizeof(load->frame), .ctx_in = &ctx,
-	            .ctx_size_in = sizeof(ctx), .repeat = (int)load->repeat);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = load->frame, .data_size_in = sizeof(load->frame),
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = (int)load->repeat);
 
 	if (bpf_prog_test_run_opts(prog, &opts)) {
 		fprintf(stderr, "bench: test run: %s\n", strerror(errno));
@@ -86,7 +86,8 @@ static double run(int prog, const struct load *load)
 	return opts.duration;
 }
 
-/* What stands behind the driver from now on, and which packets it makes. flows 0 = each packet is of a flow of its own. */
+/* What stands behind the driver from now on, and which packets it makes. flows 0 = each packet is of a flow of its own.
+ */
 static int drive_to(struct bench *b, int prog, const struct load *load, bool reply, uint32_t flows)
 {
 	int under_test = bpf_map__fd(b->drive->maps.under_test);
@@ -128,7 +129,7 @@ static double median(struct subject *s)
 
 /* limit 0 = told, not judged */
 static void line(struct bench *b, const char *name, double ours, double reference, double limit, const char *unit,
-                 const char *more)
+		 const char *more)
 {
 	double ratio = reference > 0 ? ours / reference : 0;
 	bool over = limit > 0 && (reference <= 0 || ratio > limit);
@@ -152,7 +153,7 @@ static void report(struct bench *b, const char *name, struct subject s[3], doubl
 	char more[96];
 
 	snprintf(more, sizeof(more), "  medians %.0f %.0f, floor %.0f subtracted", median(&s[1]) - median(&s[0]),
-	         median(&s[2]) - median(&s[0]), best(&s[0]));
+		 median(&s[2]) - median(&s[0]), best(&s[0]));
 	line(b, name, best(&s[1]) - best(&s[0]), best(&s[2]) - best(&s[0]), limit, "ns", more);
 }
 
@@ -172,7 +173,7 @@ static uint64_t counted(const struct scene *scene)
 
 /* One packet of each flow. */
 static int sweep(struct bench *b, int prog, enum scene_eni from, enum scene_eni to, uint8_t tcp_flags, bool reply,
-                 uint32_t flows)
+		 uint32_t flows)
 {
 	struct load load = make_load(b, from, to, tcp_flags, flows);
 
@@ -192,7 +193,7 @@ static int establish(struct bench *b, const struct scene *scene, enum scene_eni 
 		r = sweep(b, scene->prog, ENI_A, to, TCP_ACK, false, flows);
 	if (!r && datapath_control(scene->datapath)->flows_used < flows) {
 		fprintf(stderr, "bench: %u records before, %u after %u flows\n", before,
-		        datapath_control(scene->datapath)->flows_used, flows);
+			datapath_control(scene->datapath)->flows_used, flows);
 		r = -1;
 	}
 	return r;
@@ -208,8 +209,8 @@ static void established_hot(struct bench *b)
 	struct subject s[3] = {{.prog = b->nothing}, {.prog = b->scene[0].prog}, {.prog = ref}};
 	uint64_t before;
 
-	if (establish(b, &b->scene[0], ENI_B, 1) || sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, ENI_B, TCP_ACK,
-	                                                 false, 1))
+	if (establish(b, &b->scene[0], ENI_B, 1) ||
+	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, ENI_B, TCP_ACK, false, 1))
 		return failure(b, "established");
 	before = counted(&b->scene[0]);
 	for (int round = 0; round < ROUNDS; round++)
@@ -218,7 +219,7 @@ static void established_hot(struct bench *b)
 				return failure(b, "established");
 	if (counted(&b->scene[0]) - before != (uint64_t)ROUNDS * REPEAT) {
 		fprintf(stderr, "bench: %llu of %u packets counted\n",
-		        (unsigned long long)(counted(&b->scene[0]) - before), ROUNDS * REPEAT);
+			(unsigned long long)(counted(&b->scene[0]) - before), ROUNDS * REPEAT);
 		return failure(b, "established");
 	}
 	report(b, "established", s, 2.0);
@@ -279,11 +280,13 @@ static double first_round(struct bench *b, int prog, const struct load *load, co
 	ns = run_driven(b, prog, load, 0);
 	if (ns < 0 || !control || control->flows_used - used == wanted)
 		return ns;
-	fprintf(stderr, "bench: %u records of %u first packets, not %u\n", control->flows_used - used, FIRST_BATCH, wanted);
+	fprintf(stderr, "bench: %u records of %u first packets, not %u\n", control->flows_used - used, FIRST_BATCH,
+		wanted);
 	return -1;
 }
 
-/* First packets (SYN, routed, all stages), each of a flow of its own; dport_first decides whether a rule admits them. */
+/* First packets (SYN, routed, all stages), each of a flow of its own; dport_first decides whether a rule admits them.
+ */
 static void first_by_rules(struct bench *b, const char *what, bool admitted, double limit)
 {
 	struct load load = make_load(b, ENI_A, ENI_C, TCP_SYN, FIRST_BATCH), floor = load;
@@ -296,7 +299,8 @@ static void first_by_rules(struct bench *b, const char *what, bool admitted, dou
 		for (size_t i = 0; i < SIZES + 1; i++) {
 			const struct scene *scene = i ? &b->scene[i - 1] : NULL;
 
-			s[i].ns[round] = first_round(b, scene ? scene->prog : s[i].prog, scene ? &load : &floor, scene, round);
+			s[i].ns[round] =
+				first_round(b, scene ? scene->prog : s[i].prog, scene ? &load : &floor, scene, round);
 			if (s[i].ns[round] < 0)
 				return failure(b, what);
 		}

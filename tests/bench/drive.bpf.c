@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* BPF_PROG_TEST_RUN repeats a program on one packet, which the program may have rewritten. This driver stands before the
- * program under test: it writes the headers anew, with the ports of the next flow, and tail-calls it. What the driver
- * costs is measured by itself, with nothing() behind it. */
+/* BPF_PROG_TEST_RUN repeats a program on one packet, which the program may have rewritten. This driver stands before
+ * the program under test: it writes the headers anew, with the ports of the next flow, and tail-calls it. What the
+ * driver costs is measured by itself, with nothing() behind it. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
@@ -18,7 +18,8 @@ struct {
 
 struct drive_plan plan = {};
 
-SEC("tc") int drive(struct __sk_buff *ctx)
+SEC("tc")
+int drive(struct __sk_buff *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	__u16 *words = data;
@@ -40,9 +41,11 @@ SEC("tc") int drive(struct __sk_buff *ctx)
 	return TC_ACT_SHOT;
 }
 
-SEC("tc") int nothing(struct __sk_buff *ctx)
+SEC("tc")
+int nothing(struct __sk_buff *ctx)
 {
 	return TC_ACT_REDIRECT;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";

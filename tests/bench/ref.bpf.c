@@ -19,7 +19,8 @@ struct {
 	__type(value, struct ref_flow);
 } flows SEC(".maps");
 
-SEC("tc") int ref(struct __sk_buff *ctx)
+SEC("tc")
+int ref(struct __sk_buff *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
@@ -29,7 +30,8 @@ SEC("tc") int ref(struct __sk_buff *ctx)
 	struct ref_key key = {};
 	struct ref_flow *flow;
 
-	if ((void *)(tcp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->ihl != 5 || ip->protocol != IPPROTO_TCP)
+	if ((void *)(tcp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->ihl != 5 ||
+	    ip->protocol != IPPROTO_TCP)
 		return TC_ACT_SHOT;
 	key.saddr = ip->saddr;
 	key.daddr = ip->daddr;
@@ -44,7 +46,8 @@ SEC("tc") int ref(struct __sk_buff *ctx)
 	return (int)bpf_redirect(flow->ifindex, 0);
 }
 
-SEC("tc") int ref_learn(struct __sk_buff *ctx) /* enters the packet's flow, for the set-up */
+SEC("tc")
+int ref_learn(struct __sk_buff *ctx) /* enters the packet's flow, for the set-up */
 {
 	void *data = (void *)(long)ctx->data;
 	struct iphdr *ip = data + sizeof(struct ethhdr);
@@ -62,4 +65,5 @@ SEC("tc") int ref_learn(struct __sk_buff *ctx) /* enters the packet's flow, for 
 	return bpf_map_update_elem(&flows, &key, &flow, BPF_ANY) ? TC_ACT_SHOT : TC_ACT_REDIRECT;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";

@@ -29,15 +29,15 @@ _Static_assert(sizeof(struct ref_key) == 16 && sizeof(struct ref_flow) == 64, "a
 /* What drive() writes into the packet before each run. */
 struct drive_plan {
 	__u16 headers[DRIVE_HEADERS / 2];
-	__u16 reply;    /* 1 = swap the ports: the packet answers */
+	__u16 reply;       /* 1 = swap the ports: the packet answers */
 	__u32 dport_first; /* destination port of the first 32768 flows */
-	__u32 step;     /* of the next packet; grows by one a packet */
-	__u32 scramble; /* odd: flow = step * scramble & mask, so that neighbours in time are none in memory */
-	__u32 mask;     /* flows - 1, a power of two less one */
+	__u32 step;        /* of the next packet; grows by one a packet */
+	__u32 scramble;    /* odd: flow = step * scramble & mask, so that neighbours in time are none in memory */
+	__u32 mask;        /* flows - 1, a power of two less one */
 };
 
 /* Source port of flow n; destination ports begin at plan.dport_first. Rules admit ports from DRIVE_PORT_FIRST on. */
 #define DRIVE_PORT_FIRST 1024
-#define DRIVE_SPORT(n) (DRIVE_PORT_FIRST + ((n) & 0x7fff))
+#define DRIVE_SPORT(n)   (DRIVE_PORT_FIRST + ((n)&0x7fff))
 
 #endif

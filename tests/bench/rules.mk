@@ -13,6 +13,7 @@ $(B)/gen/bench/%.skel.h: tests/bench/%.bpf.c tests/bench/ref.h
 
 $(BENCH_OBJ): | $(BENCH_SKEL)
 
+# kept apart from the general rule for tests: several objects, no cmocka
 $(B)/tests/bench/bench: $(BENCH_OBJ) $(LIB_OBJ)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

@@ -32,8 +32,9 @@ int scene_devices(uint32_t ret_ifindex[ENI_MAX])
 	if (unshare(CLONE_NEWNET))
 		return -errno;
 	for (int i = 0; i < ENI_MAX; i++) {
-		snprintf(command, sizeof(command), "ip link add %s up type veth peer name %s", enis[i].device, enis[i].peer);
-		if (system(command))
+		snprintf(command, sizeof(command), "ip link add %s up type veth peer name %s", enis[i].device,
+			 enis[i].peer);
+		if (system(command)) /* NOLINT(cert-env33-c): the command is ours */
 			return -EIO;
 		ret_ifindex[i] = if_nametoindex(enis[i].device);
 	}
@@ -65,8 +66,8 @@ static void draw_ports(uint32_t *seed, int *from, int *to)
 
 static json_t *permission(const char *cidr, int from, int to)
 {
-	return json_pack("{s:s s:i s:i s:[{s:s}]}", "IpProtocol", "tcp", "FromPort", from, "ToPort", to, "IpRanges", "CidrIp",
-	                 cidr);
+	return json_pack("{s:s s:i s:i s:[{s:s}]}", "IpProtocol", "tcp", "FromPort", from, "ToPort", to, "IpRanges",
+			 "CidrIp", cidr);
 }
 
 static json_t *permissions(unsigned rules, uint32_t seed)
@@ -86,8 +87,8 @@ static json_t *permissions(unsigned rules, uint32_t seed)
 
 static json_t *nacl_entry(unsigned number, bool egress, const char *cidr, const char *action, int from, int to)
 {
-	return json_pack("{s:i s:s s:s s:b s:s s:{s:i s:i}}", "RuleNumber", (int)number, "Protocol", "6", "RuleAction", action,
-	                 "Egress", egress, "CidrBlock", cidr, "PortRange", "From", from, "To", to);
+	return json_pack("{s:i s:s s:s s:b s:s s:{s:i s:i}}", "RuleNumber", (int)number, "Protocol", "6", "RuleAction",
+			 action, "Egress", egress, "CidrBlock", cidr, "PortRange", "From", from, "To", to);
 }
 
 /* Entries that miss our addresses (10.128.0.0/9), then the one that admits all. */
@@ -101,7 +102,8 @@ static json_t *nacl_entries(unsigned rules, uint32_t seed)
 		for (unsigned i = 1; i < rules; i++) {
 			uint32_t addr = 10u << 24 | 1u << 23 | (draw(&seed) & 0x7fffff);
 
-			snprintf(cidr, sizeof(cidr), "%u.%u.%u.%u/32", addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255);
+			snprintf(cidr, sizeof(cidr), "%u.%u.%u.%u/32", addr >> 24, addr >> 16 & 255, addr >> 8 & 255,
+				 addr & 255);
 			draw_ports(&seed, &from, &to);
 			json_array_append_new(list, nacl_entry(i, egress, cidr, i % 2 ? "deny" : "allow", from, to));
 		}
@@ -116,13 +118,13 @@ static void eni_json(enum scene_eni i, json_t *interfaces, json_t *ports)
 
 	snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", enis[i].mac[5]);
 	json_array_append_new(interfaces,
-	                      json_pack("{s:s s:s s:s s:s s:s s:s s:[{s:s}] s:s s:[{s:b s:s}]}", "NetworkInterfaceId", enis[i].id,
-	                                "VpcId", "vpc-1", "SubnetId", enis[i].subnet, "MacAddress", mac, "Status", "in-use",
-	                                "InterfaceType", "interface", "Groups", "GroupId", "sg-1", "PrivateIpAddress",
-	                                enis[i].address, "PrivateIpAddresses", "Primary", 1, "PrivateIpAddress",
-	                                enis[i].address));
-	json_array_append_new(ports, json_pack("{s:s s:s s:s}", "NetworkInterfaceId", enis[i].id, "Device", enis[i].device,
-	                                       "Hook", "tc"));
+			      json_pack("{s:s s:s s:s s:s s:s s:s s:[{s:s}] s:s s:[{s:b s:s}]}", "NetworkInterfaceId",
+					enis[i].id, "VpcId", "vpc-1", "SubnetId", enis[i].subnet, "MacAddress", mac,
+					"Status", "in-use", "InterfaceType", "interface", "Groups", "GroupId", "sg-1",
+					"PrivateIpAddress", enis[i].address, "PrivateIpAddresses", "Primary", 1,
+					"PrivateIpAddress", enis[i].address));
+	json_array_append_new(ports, json_pack("{s:s s:s s:s}", "NetworkInterfaceId", enis[i].id, "Device",
+					       enis[i].device, "Hook", "tc"));
 }
 
 static json_t *scene_json(unsigned rules)
@@ -132,15 +134,14 @@ static json_t *scene_json(unsigned rules)
 	for (int i = 0; i < ENI_MAX; i++)
 		eni_json(i, interfaces, ports);
 	return json_pack("{s:[{s:s s:s}] s:[{s:s s:s s:s} {s:s s:s s:s}] s:[{s:s s:s s:s s:o s:o}]"
-	                 " s:[{s:s s:s s:[{s:s} {s:s}] s:o}] s:o s:[{s:s s:o}]}",
-	                 "Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16",
-	                 "Subnets", "SubnetId", "subnet-1", "VpcId", "vpc-1", "CidrBlock", "10.0.1.0/24",
-	                 "SubnetId", "subnet-2", "VpcId", "vpc-1", "CidrBlock", "10.0.2.0/24",
-	                 "SecurityGroups", "GroupId", "sg-1", "GroupName", "bench", "VpcId", "vpc-1",
-	                 "IpPermissions", permissions(rules, 1), "IpPermissionsEgress", permissions(rules, 2),
-	                 "NetworkAcls", "NetworkAclId", "acl-1", "VpcId", "vpc-1", "Associations", "SubnetId", "subnet-1",
-	                 "SubnetId", "subnet-2", "Entries", nacl_entries(rules, 3),
-	                 "NetworkInterfaces", interfaces, "Hosts", "HostId", "bench", "Ports", ports);
+			 " s:[{s:s s:s s:[{s:s} {s:s}] s:o}] s:o s:[{s:s s:o}]}",
+			 "Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16", "Subnets", "SubnetId", "subnet-1",
+			 "VpcId", "vpc-1", "CidrBlock", "10.0.1.0/24", "SubnetId", "subnet-2", "VpcId", "vpc-1",
+			 "CidrBlock", "10.0.2.0/24", "SecurityGroups", "GroupId", "sg-1", "GroupName", "bench", "VpcId",
+			 "vpc-1", "IpPermissions", permissions(rules, 1), "IpPermissionsEgress", permissions(rules, 2),
+			 "NetworkAcls", "NetworkAclId", "acl-1", "VpcId", "vpc-1", "Associations", "SubnetId",
+			 "subnet-1", "SubnetId", "subnet-2", "Entries", nacl_entries(rules, 3), "NetworkInterfaces",
+			 interfaces, "Hosts", "HostId", "bench", "Ports", ports);
 }
 
 static int scene_state(unsigned rules, struct state **ret)
@@ -177,7 +178,7 @@ static int scene_load(uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struc
 		r = datapath_apply(scene->datapath, scene->image, &applied, why);
 	for (int i = 0; !r && i < ENI_MAX; i++)
 		r = datapath_set_device(scene->datapath, datapath_port_number(scene->datapath, enis[i].id), ifindex[i],
-		                        DELIVER_REDIRECT);
+					DELIVER_REDIRECT);
 	return r;
 }
 
@@ -214,9 +215,13 @@ void scene_close(struct scene *scene)
 void scene_headers(enum scene_eni from, enum scene_eni to, uint8_t tcp_flags, uint8_t ret_headers[DRIVE_HEADERS])
 {
 	struct ethhdr eth = {.h_proto = htons(ETH_P_IP)};
-	struct iphdr ip = {.version = 4, .ihl = 5, .tot_len = htons(sizeof(ip) + sizeof(struct tcphdr)), .ttl = 64,
-	                   .protocol = IPPROTO_TCP};
-	struct tcphdr tcp = {.seq = htonl(1), .ack_seq = htonl(tcp_flags & 0x10 ? 1 : 0), .doff = 5, .window = htons(1024)};
+	struct iphdr ip = {.version = 4,
+			   .ihl = 5,
+			   .tot_len = htons(sizeof(ip) + sizeof(struct tcphdr)),
+			   .ttl = 64,
+			   .protocol = IPPROTO_TCP};
+	struct tcphdr tcp = {
+		.seq = htonl(1), .ack_seq = htonl(tcp_flags & 0x10 ? 1 : 0), .doff = 5, .window = htons(1024)};
 	uint32_t sum = 0;
 	uint16_t words[sizeof(ip) / 2];
 
@@ -228,7 +233,7 @@ void scene_headers(enum scene_eni from, enum scene_eni to, uint8_t tcp_flags, ui
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		sum += words[i];
 	sum = (sum & 0xffff) + (sum >> 16);
-	ip.check = (uint16_t)~((sum & 0xffff) + (sum >> 16));
+	ip.check = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 	memcpy(ret_headers, &eth, sizeof(eth));
 	memcpy(ret_headers + sizeof(eth), &ip, sizeof(ip));
 	memcpy(ret_headers + sizeof(eth) + sizeof(ip), &tcp, sizeof(tcp));
