@@ -54,7 +54,7 @@ $(B)/gen/%.bpf.o: bpf/%.bpf.c
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(Q){ echo '/* NOLINTBEGIN: made by bpftool */'; $(BPFTOOL) gen skeleton $< name $*_bpf; echo '/* NOLINTEND */'; } > $@
 
 $(O)/%.o: %.c | $(SKELETONS)
 	$(call say,CC,$<)

@@ -316,18 +316,18 @@ static void first_by_rules(struct bench *b, const char *what, bool admitted, dou
 
 static double memory_of(int fd)
 {
-	unsigned long long bytes = 0;
 	char path[64], text[128];
+	double bytes = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	file = fopen(path, "r");
 	while (file && fgets(text, sizeof(text), file))
-		if (sscanf(text, "memlock: %llu", &bytes) == 1)
-			break;
+		if (!strncmp(text, "memlock:", 8))
+			bytes = strtod(text + 8, NULL);
 	if (file)
 		fclose(file);
-	return (double)bytes;
+	return bytes;
 }
 
 /* The reference is what one flow costs in the reference's map: one direction, no names, no ledger. */

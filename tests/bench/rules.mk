@@ -9,7 +9,8 @@ $(B)/gen/bench/%.skel.h: tests/bench/%.bpf.c tests/bench/ref.h
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $(@:.skel.h=.o)
-	$(Q)$(BPFTOOL) gen skeleton $(@:.skel.h=.o) name $*_bpf > $@
+	$(Q){ echo '/* NOLINTBEGIN: made by bpftool */'; $(BPFTOOL) gen skeleton $(@:.skel.h=.o) name $*_bpf; \
+		echo '/* NOLINTEND */'; } > $@
 
 $(BENCH_OBJ): | $(BENCH_SKEL)
 
