@@ -170,8 +170,8 @@ class Fabric:
         self.internet.ip(f"link add far type veth peer name eth0 netns {far.name}", f"link set far mtu {mtu} up",
                          "addr add 192.0.2.1/24 dev far", "addr add 2001:db8:fffe::1/64 dev far nodad")
         far.ip(f"link set eth0 mtu {mtu} up", f"addr add {address4}/24 dev eth0",
-               f"addr add {address6}/64 dev eth0 nodad", "route add default via 192.0.2.1",
-               "route add ::/0 via 2001:db8:fffe::1")
+               f"addr add {address6}/64 dev eth0 nodad", "route add default via 192.0.2.1 advmss 1460",
+               "route add ::/0 via 2001:db8:fffe::1 advmss 1440")
         self.internet.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1,
                              net__ipv4__icmp_ratelimit=0, net__ipv6__icmp__ratelimit=0)
         return far
