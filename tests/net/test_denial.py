@@ -169,15 +169,16 @@ def removed_hook_leaks_nothing(world):
 
 
 def _remove_hooks(world, device):
-    """Detach everything from a device as a careless administrator would: TCX links and clsact."""
-    removed = 0
+    """Detach everything from a device as a careless administrator would: TCX links (pins <ifindex>_*) and clsact."""
+    host, removed = world.fabric.host, 0
+    index = host.run("ip", "-o", "link", "show", device).stdout.split(":")[0]
     for folder, _, names in os.walk(world.agent.pin_dir):
         for name in names:
-            if device in name:
+            if name.startswith(index + "_"):
                 pin = os.path.join(folder, name)
-                removed += world.fabric.host.run("bpftool", "link", "detach", "pinned", pin, check=False).returncode == 0
-    if "bpf" in world.fabric.host.run("tc", "filter", "show", "dev", device, "ingress", check=False).stdout:
-        removed += world.fabric.host.run("tc", "qdisc", "del", "dev", device, "clsact", check=False).returncode == 0
+                removed += host.run("bpftool", "link", "detach", "pinned", pin, check=False).returncode == 0
+    if "bpf" in host.run("tc", "filter", "show", "dev", device, "ingress", check=False).stdout:
+        removed += host.run("tc", "qdisc", "del", "dev", device, "clsact", check=False).returncode == 0
     return removed
 
 

@@ -110,14 +110,14 @@ class Listeners:
 class Session:
     """An open TCP connection to an echo server."""
 
-    def __init__(self, guest, address, port, sport=0, timeout=OPEN_TIMEOUT):
+    def __init__(self, guest, address, port, sport=0, timeout=OPEN_TIMEOUT, source=""):
         self.socket = guest.socket(family_of(address), socket.SOCK_STREAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(timeout)
         try:
-            if sport:
-                self.socket.bind(("", sport))
+            if sport or source:
+                self.socket.bind((source, sport))
             self.socket.connect((address, port))
         except BaseException:
             self.socket.close()
@@ -153,10 +153,11 @@ class Session:
         self.close()
 
 
-def tcp(guest, address, port, expect_open=True, data=b"hello"):
+def tcp(guest, address, port, expect_open=True, data=b"hello", source=""):
     """Connect and exchange data. expect_open only sets the patience."""
+    patience = OPEN_TIMEOUT if expect_open else DENIED_TIMEOUT
     try:
-        with Session(guest, address, port, timeout=OPEN_TIMEOUT if expect_open else DENIED_TIMEOUT) as session:
+        with Session(guest, address, port, timeout=patience, source=source) as session:
             return "open" if session.echo(data) else "open, but no data"
     except ConnectionRefusedError:
         return "refused"
