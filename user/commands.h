@@ -4,7 +4,7 @@
 #ifndef ENID_COMMANDS_H
 #define ENID_COMMANDS_H
 
-#define ENID_COMMANDS(X)
+#define ENID_COMMANDS(X) X(replay, "run packets through the data path and print what becomes of them")
 
 #define X(name, summary) int cmd_##name(int argc, char **argv);
 ENID_COMMANDS(X)

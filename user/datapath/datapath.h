@@ -45,7 +45,7 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 /* Give decisions of an adopted datapath their names, from the image that is in force; writes nothing to the kernel. */
 int datapath_bind(struct datapath *datapath, const struct image *image);
 
-/* Port numbers. 0 = unknown. */
+/* Port numbers. 0 = never heard of; a port that is gone keeps its number. */
 uint32_t datapath_port_number(const struct datapath *datapath, const char *id);
 const char *datapath_port_id(const struct datapath *datapath, uint32_t port); /* "" = none */
 

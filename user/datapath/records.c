@@ -2,6 +2,7 @@
 #include "datapath/records.h"
 
 #include <bpf/bpf.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "datapath/internal.h"
@@ -32,7 +33,7 @@ static void drop_name(struct datapath *datapath, uint32_t index, uint32_t which)
 {
 	const struct flow_half *half = &((struct flow_record *)datapath->records.at)[index].half[which];
 	const struct control *control = datapath->control.at;
-	uint64_t secrets[FLOW_SECRETS], fingerprint;
+	__u64 secrets[FLOW_SECRETS], fingerprint;
 	int fd = datapath_map_fd(datapath, "names");
 	uint32_t leads_to;
 
