@@ -26,7 +26,7 @@ struct datapath_options {
 
 struct datapath;
 
-/* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME, .../progs/NAME; links of the attach code go to .../links/. The name changes
+/* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME and .../progs/NAME. The name of the layout changes
  * with every change of a pinned map's layout: pins of another layout are refused, never re-interpreted (E5). */
 #define DATAPATH_LAYOUT "v1"
 

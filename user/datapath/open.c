@@ -77,9 +77,9 @@ static int load(struct datapath *datapath, const struct datapath_options *option
 		return refuse(ret_why, r, "cannot size the maps for %u flows: %s", options->flows_max, strerror(-r));
 	datapath->skeleton->rodata->replay = options->replay;
 	if (options->pin_dir) {
-		r = pins_prepare(options->pin_dir, ret_why);
+		r = pinned_prepare(options->pin_dir, ret_why);
 		if (!r)
-			r = pins_adopt_maps(datapath, options, ret_adopted, ret_why);
+			r = pinned_adopt_maps(datapath, options, ret_adopted, ret_why);
 		if (r < 0)
 			return r;
 	}
@@ -89,7 +89,7 @@ static int load(struct datapath *datapath, const struct datapath_options *option
 		return refuse(ret_why, r, "cannot load the programs: %s: %s", strerror(-r), libbpf_words);
 	r = collect_handles(datapath);
 	if (!r && options->pin_dir)
-		r = pins_save(datapath, options->pin_dir, *ret_adopted, ret_why);
+		r = pinned_save(datapath, options->pin_dir, *ret_adopted, ret_why);
 	return r;
 }
 
@@ -151,7 +151,7 @@ static int open_for_writing(struct datapath *datapath, const struct datapath_opt
 
 static int open_for_reading(struct datapath *datapath, const struct datapath_options *options, char **ret_why)
 {
-	int r = pins_open_read_only(datapath, options->pin_dir, ret_why);
+	int r = pinned_open_read_only(datapath, options->pin_dir, ret_why);
 
 	if (!r)
 		r = mappings_open(datapath, ret_why);
