@@ -21,6 +21,7 @@ struct datapath_options {
 	uint32_t flows_max;     /* records; 0 = as pinned, else the default of the command */
 	uint32_t policy_lines;  /* 0 = as pinned, else POLICY_LINES_DEFAULT */
 	bool replay;            /* virtual time, input and report through maps */
+	const char *without;    /* a program that is not needed, and not loaded: verifying one takes 0.3 s. NULL = all */
 	bool read_only;         /* open the pinned maps to look at them; no agent needed, nothing is written */
 };
 

@@ -141,7 +141,11 @@ static int run_input(struct session *session)
 static int start(struct session *session)
 {
 	const struct replay_options *options = session->options;
-	const struct datapath_options private = {.replay = true, .flows_max = options->flows_max};
+	const struct datapath_options private = {
+		.replay = true,
+		.flows_max = options->flows_max,
+		.without = options->xdp ? "tc_rx" : "xdp_rx",
+	};
 	struct session_errors errors = {};
 	_cleanup_free_ char *why = NULL;
 	uint32_t changed;
