@@ -253,8 +253,10 @@ static struct vpc_route random_route(struct world *world, const struct places *p
 static bool repeats(const struct vpc_route *routes, size_t nr, const struct vpc_route *route)
 {
 	for (size_t i = 0; i < nr; i++)
-		if (routes[i].prefix_list == route->prefix_list && routes[i].origin == route->origin &&
-		    !memcmp(&routes[i].cidr, &route->cidr, sizeof(route->cidr)))
+		if (routes[i].prefix_list == route->prefix_list && routes[i].cidr.prefixlen == route->cidr.prefixlen &&
+		    (routes[i].origin == ORIGIN_PROPAGATED) == (route->origin == ORIGIN_PROPAGATED) &&
+		    !memcmp(&routes[i].cidr.addr, &route->cidr.addr, sizeof(route->cidr.addr)) &&
+		    routes[i].cidr.family == route->cidr.family)
 			return true;
 	return false;
 }
