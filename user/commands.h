@@ -4,7 +4,8 @@
 #ifndef ENID_COMMANDS_H
 #define ENID_COMMANDS_H
 
-#define ENID_COMMANDS(X)
+#define ENID_COMMANDS(X) \
+	X(check, "parse and validate desired state")
 
 #define X(name, summary) int cmd_##name(int argc, char **argv);
 ENID_COMMANDS(X)
