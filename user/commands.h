@@ -7,6 +7,8 @@
 #define ENID_COMMANDS(X) \
 	X(run, "the agent: keep the kernel equal to the desired state") \
 	X(status, "agent, ports, counters, what needs attention") \
+	X(show, "what the kernel holds, in resource names") \
+	X(logs, "flow log records") \
 	X(detach, "remove programs, pins and rules")
 
 #define X(name, summary) int cmd_##name(int argc, char **argv);
