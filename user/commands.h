@@ -5,6 +5,7 @@
 #define ENID_COMMANDS_H
 
 #define ENID_COMMANDS(X) \
+	X(replay, "run packets through the data path and print what becomes of them") \
 	X(run, "the agent: keep the kernel equal to the desired state") \
 	X(status, "agent, ports, counters, what needs attention") \
 	X(show, "what the kernel holds, in resource names") \
