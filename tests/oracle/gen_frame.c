@@ -61,7 +61,7 @@ static void talk_outside(struct rnd *r, const struct eni *e, struct conv *c)
 {
 	int inside = rnd_chance(r, 50) ? 0 : 1;
 	struct side *in = &c->side[inside], *out = &c->side[!inside];
-	const struct own_ip *own = eni_ip(e, c->fam, &in->own);
+	const struct own_ip *own;
 
 	in->own = c->side[0].own;
 	own = eni_ip(e, c->fam, &in->own);
@@ -112,7 +112,10 @@ bool gen_conv(struct rnd *r, const struct world *w, struct conv *ret_conv)
 		c->proto = P_ICMP6;
 	if (!random_ip(r, e, c->fam, &c->side[0].own))
 		return false;
-	if (rnd_chance(r, 50) || w->nr_eni < 2)
+	const struct own_ip *own = eni_ip(e, c->fam, &c->side[0].own);
+	bool reachable = e->guard || (gen_uplink_of(w, e->vpc) && (c->fam == 6 || (own && own->has_public)));
+
+	if (rnd_chance(r, reachable ? 55 : 8) || w->nr_eni < 2)
 		talk_outside(r, e, c);
 	else if (!talk_inside(r, w, e, c))
 		return false;

@@ -96,13 +96,13 @@ static void port_range(struct plan *g, int *from, int *to)
 	int kind = rnd_below(g->r, 10);
 
 	*from = *to = popular[rnd_below(g->r, (int)ARRAY_SIZE(popular))];
-	if (kind < 2) {
+	if (kind < 4) {
 		*from = 0;
 		*to = 65535;
-	} else if (kind == 2) {
-		*from = 1024;
+	} else if (kind == 4) {
+		*from = 20;
 		*to = 65535;
-	} else if (kind == 3) {
+	} else if (kind == 5) {
 		*to += rnd_below(g->r, 400);
 	}
 }
@@ -175,7 +175,7 @@ static void gen_group(struct plan *g, int k)
 {
 	json_t *o = json_pack("{sososossss}", "GroupId", text("sg-%d%d", g->v, k), "GroupName", text("g%d%d", g->v, k),
 			      "VpcId", text("vpc-%d", g->v), "OwnerId", OWNER, "Description", "random");
-	int in = rnd_between(g->r, 0, 4), out = rnd_between(g->r, 0, 3);
+	int in = rnd_between(g->r, 1, 5), out = rnd_between(g->r, 0, 3);
 
 	list_of(o, "IpPermissions");
 	list_of(o, "IpPermissionsEgress");
