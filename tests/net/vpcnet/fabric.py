@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The namespaces and cables that a desired state asks for.
+
+One namespace is the host, where the agent runs. Every port of the host with a device gets a guest: a namespace whose
+eth0 carries the ENI's MAC and addresses, with a default route by the subnet's router. A device whose name begins with
+"tap" is a tap (a thread carries the frames between its file and the guest's own tap), any other one a veth. Behind the
+uplink stands a namespace that is the internet: INTERNET4/INTERNET6, and the whole public range on-link.
+"""
+import errno
+import fcntl
+import os
+import select
+import struct
+import threading
+
+from vpcnet import frames
+from vpcnet.netns import Namespace
+
+UPLINK4, UPLINK6 = "198.51.100.1", "2001:db8:ffff::1"      # the host's side of the uplink
+INTERNET4, INTERNET6 = "198.51.100.7", "2001:db8:ffff::7"  # a host of the internet
+PUBLIC4 = "203.0.113.0/24"
+ROUTER6 = "fe80:ec2::1"
+
+TUNSETIFF = 0x400454CA
+IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+
+
+def open_tap(namespace, name):
+    """Make a tap device; it lives as long as the returned file."""
+    with namespace.entered():
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    return fd
+
+
+class TapCable:
+    """Carries frames between two taps, and verifies the checksums of all that it carries."""
+
+    def __init__(self, host, host_device, guest, guest_device):
+        self.bad_checksums = []
+        self.frames = 0
+        self._fds = [open_tap(host, host_device), open_tap(guest, guest_device)]
+        self._stop_r, self._stop_w = os.pipe()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def _carry(self):
+        other = dict(zip(self._fds, reversed(self._fds)))
+        while True:
+            ready, _, _ = select.select([*self._fds, self._stop_r], [], [])
+            if self._stop_r in ready:
+                return
+            for fd in ready:
+                try:
+                    frame = os.read(fd, 65600)
+                    fault = frames.checksum_fault(frame)
+                    if fault:
+                        self.bad_checksums.append(fault)
+                    self.frames += 1
+                    os.write(other[fd], frame)
+                except OSError as error:  # a device that is down or whose queue is full loses frames, as a cable does
+                    if error.errno not in (errno.EAGAIN, errno.EIO, errno.ENOBUFS, errno.EBADFD):
+                        raise
+
+    def close(self):
+        os.write(self._stop_w, b"x")
+        self._thread.join()
+        for fd in (*self._fds, self._stop_r, self._stop_w):
+            os.close(fd)
+
+
+class Fabric:
+    """Everything around the agent for one host of a state. Use as a context manager."""
+
+    def __init__(self, state, host_id=None, mtu=1500, prefix="wires"):
+        self.state = state
+        self.host_id = host_id or state["Hosts"][0]["HostId"]
+        self.prefix = f"{prefix}-{os.getpid()}"
+        self.mtu = mtu
+        self.guests = {}
+        self.cables = {}
+        self.namespaces = []
+        self.internet = None
+
+    def __enter__(self):
+        try:
+            self.host = self.namespace("host")
+            # The ports carry the ENIs' traffic only: no addresses of the host's own, no router advertisements.
+            self.host.sysctl(net__ipv6__conf__default__accept_ra=0, net__ipv6__conf__default__addr_gen_mode=1)
+            host = self.state.find("Hosts", self.host_id)
+            for uplink in host.get("Uplinks", ()):
+                self._plug_internet(uplink["Device"])
+            for port in host.get("Ports", ()):
+                if port.get("Device"):
+                    self.plug(port["NetworkInterfaceId"], port["Device"])
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for cable in self.cables.values():
+            cable.close()
+        self.cables.clear()
+        for namespace in reversed(self.namespaces):
+            namespace.close()
+        self.namespaces.clear()
+
+    def namespace(self, name):
+        """One more namespace of this fabric; its devices take no router advertisements."""
+        namespace = Namespace(f"{self.prefix}-{name}")
+        self.namespaces.append(namespace)
+        namespace.sysctl(net__ipv6__conf__default__accept_ra=0)
+        return namespace
+
+    def guest(self, eni_id):
+        return self.guests[eni_id]
+
+    def plug(self, eni_id, device):
+        """Cable a guest for the ENI to a new device of the host."""
+        guest = self.guests.get(eni_id) or self.namespace(eni_id)
+        self.guests[eni_id] = guest
+        if device.startswith("tap"):
+            self.cables[eni_id] = TapCable(self.host, device, guest, "eth0")
+        else:
+            self.host.ip(f"link add {device} type veth peer name eth0 netns {guest.name}")
+        self.host.ip(f"link set {device} mtu {self.mtu} up")
+        mac = self.state.find("NetworkInterfaces", eni_id)["MacAddress"]
+        guest.ip(f"link set eth0 address {mac} mtu {self.mtu}", "link set eth0 up", *self._guest_lines(eni_id))
+
+    def _guest_lines(self, eni_id):
+        net4, net6 = self.state.networks(eni_id)
+        eni = self.state.find("NetworkInterfaces", eni_id)
+        lines = [f"addr add {entry['PrivateIpAddress']}/{net4.prefixlen} dev eth0"
+                 for entry in eni.get("PrivateIpAddresses", ())]
+        lines += [f"addr add {entry['Ipv6Address']}/{net6.prefixlen} dev eth0 nodad"
+                  for entry in eni.get("Ipv6Addresses", ())]
+        if net4 and eni.get("PrivateIpAddress"):
+            lines.append(f"route add default via {net4[1]} dev eth0")
+        if net6 and eni.get("Ipv6Addresses"):
+            lines.append(f"route add ::/0 via {ROUTER6} dev eth0")
+        return lines
+
+    def unplug(self, eni_id, device):
+        """Remove the device; the guest stays, without a network."""
+        if eni_id in self.cables:
+            self.cables.pop(eni_id).close()
+        else:
+            self.host.ip(f"link del {device}")
+
+    def _plug_internet(self, device):
+        self.internet = self.namespace("internet")
+        self.host.ip(f"link add {device} type veth peer name eth0 netns {self.internet.name}",
+                     f"link set {device} up", f"addr add {UPLINK4}/24 dev {device}",
+                     f"addr add {UPLINK6}/64 dev {device} nodad")
+        six = [entry["Ipv6CidrBlock"] for vpc in self.state["Vpcs"]
+               for entry in vpc.get("Ipv6CidrBlockAssociationSet", ())]
+        self.internet.ip("link set eth0 up", f"addr add {INTERNET4}/24 dev eth0",
+                         f"addr add {INTERNET6}/64 dev eth0 nodad", f"route add {PUBLIC4} dev eth0",
+                         *[f"route add {cidr} dev eth0" for cidr in six])
+        self.host.ip(f"route add default via {INTERNET4} dev {device}",
+                     f"route add ::/0 via {INTERNET6} dev {device}")
+
+    def add_far_host(self, address4="192.0.2.9", address6="2001:db8:fffe::9", mtu=1500):
+        """A host one hop behind the internet's router: for traceroute and path MTU. Returns its namespace."""
+        far = self.namespace("far")
+        self.internet.ip(f"link add far type veth peer name eth0 netns {far.name}", f"link set far mtu {mtu} up",
+                         "addr add 192.0.2.1/24 dev far", "addr add 2001:db8:fffe::1/64 dev far nodad")
+        far.ip(f"link set eth0 mtu {mtu} up", f"addr add {address4}/24 dev eth0",
+               f"addr add {address6}/64 dev eth0 nodad", "route add default via 192.0.2.1 advmss 1460",
+               "route add ::/0 via 2001:db8:fffe::1 advmss 1440")
+        self.internet.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1,
+                             net__ipv4__icmp_ratelimit=0, net__ipv6__icmp__ratelimit=0)
+        return far
