@@ -214,7 +214,7 @@ class Probe:
 def links_of(pins=PINS):
     """id -> pin of our links"""
     found = {}
-    folder = os.path.join(pins, "links")
+    folder = os.path.join(pins, "v1/links")
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         done = sh(BPFTOOL, "-j", "link", "show", "pinned", os.path.join(folder, name), fail=False)
         if done.returncode == 0:

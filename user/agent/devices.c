@@ -82,7 +82,7 @@ int devices_acceptable(const struct host *host, char **ret_why)
 		if (!*port->device || port->guard || guard_name_ok(port->device))
 			continue;
 		if (asprintf(ret_why, "%s: Hosts: %s: the forwarding guard cannot name the device '%s'", host->id,
-		             port->eni->id, port->device) < 0)
+			     port->eni->id, port->device) < 0)
 			*ret_why = NULL;
 		return -EINVAL;
 	}
@@ -166,8 +166,8 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 	hook_detach(&devices->attacher, &old);
 	if (point == HOOK_RX_XDP && (fresh.generic || !strcmp(served->link.kind, "veth")))
 		log_warning("port %s (%s): XDP %s", served->id, served->device,
-		            fresh.generic ? "only in the stack's generic form here: GSO packets are lost in redirects"
-		                          : "on a veth costs TCP its segmentation offload (Hook tc does not)");
+			    fresh.generic ? "only in the stack's generic form here: GSO packets are lost in redirects"
+					  : "on a veth costs TCP its segmentation offload (Hook tc does not)");
 	return 0;
 }
 
@@ -196,8 +196,8 @@ static enum deliver_how deliver_how(const struct served *served)
 	return DELIVER_REDIRECT;
 }
 
-/* Tell the datapath which device carries the port, if that is news. An ENI that the datapath does not know has no number:
- * everything on its device is dropped. */
+/* Tell the datapath which device carries the port, if that is news. An ENI that the datapath does not know has no
+ * number: everything on its device is dropped. */
 static int set_device(struct devices *devices, struct served *served)
 {
 	int how = deliver_how(served), r;
@@ -232,9 +232,9 @@ static void serve(struct devices *devices, struct served *served, const struct n
 	if (!fresh)
 		return;
 	log_info("port %s: enforced on %s (index %u, %s)", served->id, served->device, link->ifindex,
-	         served->on.rx.point == HOOK_RX_XDP ? "XDP"
-	         : served->on.rx.link_fd >= 0       ? "TCX"
-	                                            : "clsact");
+		 served->on.rx.point == HOOK_RX_XDP ? "XDP"
+		 : served->on.rx.link_fd >= 0       ? "TCX"
+						    : "clsact");
 	devices->dirty = true;
 }
 
@@ -262,7 +262,7 @@ static void hold(struct devices *devices, const char *name, bool guard, struct d
 	/* With no port behind it everything is dropped; even without memory to remember it, the hooks stay. */
 	(void)datapath_clear_device(devices->datapath, on->ifindex);
 	log_notice("device %s is no port any more: everything on it is dropped until it is gone or `enid detach %s`",
-	           name, name);
+		   name, name);
 	if (more) {
 		devices->held = more;
 		more = &more[devices->nr_held++];
@@ -551,7 +551,7 @@ static void repin(struct devices *devices, const char *device, const struct hook
 	int r = hook_pin(&devices->attacher, hook);
 
 	log_warning("the pin of %s on %s was gone%s%s", hook_program(hook->point), device,
-	            r ? " and cannot be made: " : "", r ? strerror(-r) : "");
+		    r ? " and cannot be made: " : "", r ? strerror(-r) : "");
 }
 
 static void verify_served(struct devices *devices, struct served *served)
@@ -569,14 +569,14 @@ static void verify_served(struct devices *devices, struct served *served)
 	if (set_device(devices, served) || put_hooks(devices, served))
 		return;
 	say_problem(devices, served,
-	            rx == -EEXIST || tx == -EEXIST ? "another program runs before enid's on this device" : "");
+		    rx == -EEXIST || tx == -EEXIST ? "another program runs before enid's on this device" : "");
 }
 
 /* ret: true = still held */
 static bool verify_held(struct devices *devices, struct held *held)
 {
 	bool freed = hook_check(&devices->attacher, &held->on.rx) == -ENOENT &&
-	             (held->on.rx.link_fd < 0 || !hook_pinned(&devices->attacher, &held->on.rx));
+		     (held->on.rx.link_fd < 0 || !hook_pinned(&devices->attacher, &held->on.rx));
 
 	if (freed) {
 		log_notice("device %s is free: enid was detached from it", held->name);

@@ -76,8 +76,8 @@ static void mix(uint64_t *hash, const void *bytes, size_t nr)
 
 static void mix_file(const char *path, const struct stat *st, void *data)
 {
-	uint64_t facts[] = {st->st_dev,          st->st_ino,           st->st_size,         st->st_mtim.tv_sec,
-	                    st->st_mtim.tv_nsec, st->st_ctim.tv_nsec, st->st_ctim.tv_sec};
+	uint64_t facts[] = {st->st_dev,          st->st_ino,          st->st_size,       st->st_mtim.tv_sec,
+			    st->st_mtim.tv_nsec, st->st_ctim.tv_nsec, st->st_ctim.tv_sec};
 
 	/* What a folder holds is told by its files; its own times also change with dot-files. */
 	if (S_ISDIR(st->st_mode))
@@ -144,7 +144,7 @@ static json_t *wrap_bare(const char *path, json_t *document)
 		if (part && strlen(bare->folder) == (size_t)(name - folder) &&
 		    !strncmp(folder, bare->folder, name - folder))
 			return json_pack("{s:[{s:s%, s:O}]}", bare->list, bare->id_key, name + 1, strlen(name + 1) - 5,
-			                 bare->key, part);
+					 bare->key, part);
 	}
 	return NULL;
 }
@@ -159,8 +159,7 @@ static int merge_document(json_t *whole, const char *path, json_t *document)
 		document = body;
 	else
 		bare = wrap_bare(path, document);
-	json_object_foreach(bare ? bare : document, key, value)
-	{
+	json_object_foreach (bare ? bare : document, key, value) {
 		if (json_is_array(value))
 			r = append(whole, key, value);
 		else if (json_is_object(value))

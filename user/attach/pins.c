@@ -20,10 +20,11 @@
 #include <unistd.h>
 
 #include "attach/clsact.h"
+#include "datapath/datapath.h"
 
-#define MAPS_MAX    256
-#define PATH_BYTES  512
-#define WALK_DEPTH  16
+#define MAPS_MAX   256
+#define PATH_BYTES 512
+#define WALK_DEPTH 16
 
 static int refuse(int error, char **ret_why, const char *pin_dir, const char *what)
 {
@@ -52,14 +53,14 @@ static int make_folder(const char *pin_dir, char **ret_why)
 	*slash = 0;
 	if (!on_bpffs(parent))
 		return refuse(-ENOENT, ret_why, pin_dir,
-		              "does not exist, and the folder above it is not on a BPF file system "
-		              "(mount -t bpf bpf /sys/fs/bpf; beware that `ip netns exec` hides that mount)");
+			      "does not exist, and the folder above it is not on a BPF file system "
+			      "(mount -t bpf bpf /sys/fs/bpf; beware that `ip netns exec` hides that mount)");
 	if (mkdir(pin_dir, 0700) && errno != EEXIST)
 		return refuse(-errno, ret_why, pin_dir, strerror(errno));
 	return 0;
 }
 
-int pins_prepare(const char *pin_dir, char **ret_why)
+int pin_folder_prepare(const char *pin_dir, char **ret_why)
 {
 	struct stat st;
 	int r;
@@ -194,7 +195,7 @@ static void find_maps(const char *pin_dir, struct found *ret)
 	walk_found = NULL;
 }
 
-int pins_remove(const char *pin_dir)
+int pin_folder_remove(const char *pin_dir)
 {
 	struct found found = {};
 
@@ -207,7 +208,7 @@ int pins_remove(const char *pin_dir)
 	return found.r;
 }
 
-int pins_remove_device(const char *pin_dir, unsigned ifindex)
+int pin_folder_remove_device(const char *pin_dir, unsigned ifindex)
 {
 	static const char *const programs[] = {"tc_rx", "tc_tx", "xdp_rx"};
 	struct found found = {};
@@ -218,7 +219,7 @@ int pins_remove_device(const char *pin_dir, unsigned ifindex)
 	find_maps(pin_dir, &found);
 	any = drop_filters(ifindex, &found);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		snprintf(path, sizeof(path), "%s/links/%u_%s", pin_dir, ifindex, programs[i]);
+		snprintf(path, sizeof(path), "%s/" DATAPATH_LAYOUT "/links/%u_%s", pin_dir, ifindex, programs[i]);
 		fd = bpf_obj_get(path);
 		if (fd < 0)
 			continue;
