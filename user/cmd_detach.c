@@ -35,7 +35,7 @@ struct detach {
 static pid_t find_agent(const struct detach *detach)
 {
 	pid_t holder = lock_holder(detach->run_dir);
-	int fd, r;
+	int fd = -1, r;
 
 	if (holder || access(detach->pin_dir, F_OK))
 		return holder;

@@ -476,7 +476,7 @@ def test_detach(agent):
 
 def test_filters(folder):
     agent = Agent(folder, "--no-tcx")
-    check("without TCX the hooks are clsact filters", agent.ready and agent.port("eni-a").get("hook") == "clsact" and
+    check("without TCX the hooks are clsact filters", agent.ready and agent.port("eni-a").get("hook") == "tc" and
           agent.status()[0] == 0, agent.said()[-500:])
     count = agent.status()[1]["hooks_restored"]
     sh("tc", "qdisc", "del", "dev", "pa", "clsact", ns=HOST)

@@ -80,7 +80,7 @@ static int on_records(sd_event_source *source, int fd, uint32_t events, void *da
 static void start_collector(struct agent *agent)
 {
 	char *why = NULL;
-	int r, fd;
+	int fd = -1, r;
 
 	r = collector_open(agent->datapath, agent->applied.state, agent->applied.image, agent->options->log_dir,
 			   &agent->collector, &why);

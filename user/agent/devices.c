@@ -11,9 +11,9 @@
 #include "agent/log.h"
 #include "net/guard.h"
 
-#define PIN_CHECK_EVERY 8  /* verifications */
-#define LOOK_EVERY      25 /* verifications: the kernel does not tell when a veth's other end moves */
-#define HOW_UNTOLD      -1 /* the datapath does not know the device yet */
+#define PIN_CHECK_EVERY 8    /* verifications */
+#define LOOK_EVERY      25   /* verifications: the kernel does not tell when a veth's other end moves */
+#define HOW_UNTOLD      (-1) /* the datapath does not know the device yet */
 
 int devices_open(struct datapath *datapath, const char *pin_dir, bool no_tcx, struct devices **ret, char **ret_why)
 {
@@ -300,7 +300,7 @@ static int by_device(const void *a, const void *b)
 
 static struct served *served_by_name(struct devices *devices, const char *name)
 {
-	struct served key;
+	struct served key = {};
 
 	snprintf(key.device, sizeof(key.device), "%s", name);
 	return devices->nr_served ? bsearch(&key, devices->served, devices->nr_served, sizeof(key), by_device) : NULL;
@@ -336,6 +336,19 @@ static void device_renamed(struct devices *devices, struct served *served, const
 	devices_cover(devices, NULL);
 }
 
+/* A held device may be renamed once more. */
+static void follow_held(struct devices *devices, const struct net_link *link)
+{
+	for (size_t i = 0; i < devices->nr_held; i++) {
+		struct held *held = &devices->held[i];
+
+		if (held->on.ifindex != link->ifindex || strcmp(held->name, link->name) == 0)
+			continue;
+		snprintf(held->name, sizeof(held->name), "%s", link->name);
+		devices_cover(devices, NULL);
+	}
+}
+
 static void on_link(const struct net_link *link, bool gone, void *data)
 {
 	struct devices *devices = data;
@@ -346,15 +359,11 @@ static void on_link(const struct net_link *link, bool gone, void *data)
 		return;
 	}
 	served = served_by_index(devices, link->ifindex);
-	if (served && strcmp(served->device, link->name))
+	if (served && strcmp(served->device, link->name) != 0)
 		device_renamed(devices, served, link->name);
 	served = served_by_name(devices, link->name);
 	if (!served) {
-		for (size_t i = 0; i < devices->nr_held; i++)
-			if (devices->held[i].on.ifindex == link->ifindex && strcmp(devices->held[i].name, link->name)) {
-				snprintf(devices->held[i].name, IFNAMSIZ, "%s", link->name);
-				devices_cover(devices, NULL);
-			}
+		follow_held(devices, link);
 		return;
 	}
 	if (served->on.ifindex && served->on.ifindex != link->ifindex)

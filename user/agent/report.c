@@ -18,7 +18,7 @@
 int write_json(const char *folder, const char *name, const void *json)
 {
 	char path[PATH_MAX], fresh[PATH_MAX];
-	int fd, r = 0;
+	int fd = -1, r = 0;
 
 	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
 	    snprintf(fresh, sizeof(fresh), "%s/.%s.new", folder, name) >= (int)sizeof(fresh))

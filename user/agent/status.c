@@ -16,8 +16,8 @@
 #include "agent/lock.h"
 #include "attach/hook.h"
 
-#define RESTORED_NEWS_NS 10000000000ll /* a hook that was put back needs attention for so long */
-#define FLOWS_FULL       9 / 10
+#define RESTORED_NEWS_NS 10000000000LL /* a hook that was put back needs attention for so long */
+#define FLOWS_FULL_PCT   90
 
 static const char *const reason_names[] = {
 #define X(symbol, name, meaning) name,
@@ -88,7 +88,7 @@ static void look_at_restored(struct gathering *g)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (at && now.tv_sec * 1000000000ll + now.tv_nsec - at < RESTORED_NEWS_NS)
+	if (at && now.tv_sec * 1000000000LL + now.tv_nsec - at < RESTORED_NEWS_NS)
 		attend(g, "somebody removed %s: it was put back",
 		       json_string_value(json_object_get(g->report, "restored")));
 }
@@ -121,7 +121,7 @@ static json_t *flows(struct gathering *g)
 {
 	uint32_t max = datapath_flows_max(g->datapath), live = datapath_control(g->datapath)->flows_used;
 
-	if (live > (uint64_t)max * FLOWS_FULL)
+	if ((uint64_t)live * 100 > (uint64_t)max * FLOWS_FULL_PCT)
 		attend(g, "%u of %u flow records are in use", live, max);
 	return json_pack("{s:I, s:I}", "max", (json_int_t)max, "live", (json_int_t)live);
 }
@@ -222,9 +222,9 @@ int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *
 	(void)json_object_set_new(status, "ports", ports(&g, skipped));
 	copy(status, g.report, "held");
 	copy(status, g.report, "flow_logs");
+	(void)json_object_set_new(status, "drops", g.datapath ? drops(&g) : json_object());
 	if (g.datapath) {
 		(void)json_object_set_new(status, "flows", flows(&g));
-		(void)json_object_set_new(status, "drops", drops(&g));
 		(void)json_object_set_new(
 			status, "skipped",
 			json_pack("{s:I, s:I}", "accepts", (json_int_t)skipped[0], "rejects", (json_int_t)skipped[1]));

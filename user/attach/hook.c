@@ -129,7 +129,7 @@ static int adopt(const struct attacher *attacher, enum hook_point point, uint32_
 {
 	struct bpf_link_info info;
 	char path[320];
-	int fd;
+	int fd = -1;
 
 	pin_path(attacher, point, ifindex, path);
 	fd = bpf_obj_get(path);
@@ -184,7 +184,7 @@ static int create_link(const struct attacher *attacher, enum hook_point point, u
 
 static int create(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool *ret_generic)
 {
-	int fd;
+	int fd = -1;
 
 	*ret_generic = false;
 	if (point != HOOK_RX_XDP)
@@ -290,7 +290,7 @@ static bool filter_found(enum hook_point point, uint32_t ifindex)
 	uint32_t id = clsact_program(ifindex, points[point].egress), bytes;
 	struct bpf_prog_info info = {};
 	bool ours;
-	int fd;
+	int fd = -1;
 
 	fd = id ? bpf_prog_get_fd_by_id(id) : -1;
 	if (fd < 0)
@@ -307,7 +307,7 @@ const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifin
 	struct attacher attacher;
 	bool linked = false;
 	char path[320];
-	int fd;
+	int fd = -1;
 
 	snprintf(attacher.folder, sizeof(attacher.folder), LINKS_FOLDER, pin_dir);
 	pin_path(&attacher, point, ifindex, path);
@@ -318,7 +318,7 @@ const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifin
 	}
 	if (linked)
 		return point == HOOK_RX_XDP ? "xdp" : "tcx";
-	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "clsact" : NULL;
+	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "tc" : NULL;
 }
 
 void hook_detach(const struct attacher *attacher, struct hook *hook)

@@ -60,7 +60,7 @@ bool hook_pinned(const struct attacher *attacher, const struct hook *hook);
 int hook_pin(const struct attacher *attacher, const struct hook *hook);
 
 /* By the kernel's word, for a reader that attached nothing itself: which of our hooks are on this device?
- * ret: "tcx", "clsact", "xdp" | NULL = none at this point */
+ * ret: "tcx", "tc" (a filter), "xdp" | NULL = none at this point */
 const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex);
 
 /* Take the program off and remove the pin. Fine if the device or the link is gone already. */

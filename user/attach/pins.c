@@ -109,7 +109,7 @@ static int note_map(const char *path, const struct stat *st, int flag, struct FT
 {
 	struct bpf_map_info info = {};
 	uint32_t bytes = sizeof(info);
-	int fd;
+	int fd = -1;
 
 	(void)st;
 	(void)at;
@@ -127,7 +127,7 @@ static int note_map(const char *path, const struct stat *st, int flag, struct FT
 /* Links are taken off before the pins of their maps go. */
 static int drop_pin(const char *path, const struct stat *st, int flag, struct FTW *at)
 {
-	int fd;
+	int fd = -1;
 
 	(void)st;
 	(void)at;
@@ -147,7 +147,7 @@ static int drop_pin(const char *path, const struct stat *st, int flag, struct FT
 
 static bool uses_a_map(uint32_t prog_id, const struct found *found)
 {
-	uint32_t used[MAPS_MAX], bytes;
+	uint32_t used[MAPS_MAX] = {}, bytes;
 	struct bpf_prog_info info = {.map_ids = (uintptr_t)used, .nr_map_ids = MAPS_MAX};
 	int fd = bpf_prog_get_fd_by_id(prog_id);
 	bool ours = false;
@@ -214,7 +214,7 @@ int pin_folder_remove_device(const char *pin_dir, unsigned ifindex)
 	struct found found = {};
 	char path[PATH_BYTES];
 	bool any;
-	int fd;
+	int fd = -1;
 
 	find_maps(pin_dir, &found);
 	any = drop_filters(ifindex, &found);

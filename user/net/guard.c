@@ -31,7 +31,7 @@ static void table_name(const char *pin_dir, char name[32])
 	uint32_t hash = 2166136261u;
 
 	if (!strcmp(pin_dir, USUAL_PIN_DIR)) {
-		strcpy(name, "enid");
+		snprintf(name, 32, "enid");
 		return;
 	}
 	for (const char *c = pin_dir; *c; c++)
