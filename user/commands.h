@@ -6,6 +6,7 @@
 
 #define ENID_COMMANDS(X) \
 	X(check, "parse and validate a desired state") \
+	X(replay, "run packets through the data path and print what becomes of them") \
 	X(run, "the agent: keep the kernel equal to the desired state") \
 	X(status, "agent, ports, counters, what needs attention") \
 	X(detach, "remove programs, pins and rules")
