@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # enid: settings, rules, targets. Everything that is made lies in build/.
 #   make [V=1] [SAN=1] [WERROR=1]; make help lists the targets.
+# SAN and COVER build below build/ in folders of their own.
 
 # ---- settings
 comma := ,
@@ -8,18 +9,20 @@ CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
-B := build$(if $(SAN),-san)
+B := build$(if $(SAN),/san)$(if $(COVER),/cover)
 O := $(B)/obj
 
 LIBS := libbpf libelf zlib jansson libmnl libnftables libsystemd libpcap
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iuser -I$(B)/gen
+override CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iuser -I$(B)/gen
 CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough
-CFLAGS += $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
-LDFLAGS += $(if $(SAN),-fsanitize=address$(comma)undefined)
+override CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough
+override CFLAGS += $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer) \
+	$(if $(COVER),--coverage -O0)
+override LDFLAGS += $(if $(SAN),-fsanitize=address$(comma)undefined) $(if $(COVER),--coverage)
 
 LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null) -lm
-BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu \
+BPF_INCLUDES := -Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 $(BPF_INCLUDES) \
 	-Wall -Wextra -Wshadow -Wimplicit-fallthrough -Wconditional-uninitialized -Wcomma -Wno-unused-parameter \
 	$(if $(WERROR),-Werror)
 
@@ -51,7 +54,7 @@ $(B)/gen/%.bpf.o: bpf/%.bpf.c
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(Q){ echo '/* NOLINTBEGIN: made by bpftool */'; $(BPFTOOL) gen skeleton $< name $*_bpf; echo '/* NOLINTEND */'; } > $@
 
 $(O)/%.o: %.c | $(SKELETONS)
 	$(call say,CC,$<)
@@ -67,18 +70,64 @@ $(B)/tests/%: $(O)/tests/%.o $(TEST_LIB_OBJ) $(LIB_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) $(B)/gen -name '*.d' 2>/dev/null)
 
 # ---- targets
 all: $(B)/enid ## build/enid
 
 unit: $(UNIT_BIN) ## unit tests, no root needed
-	$(Q)set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
+	$(Q)tests/run $(UNIT_BIN)
+
+datapath: $(DATAPATH_BIN) ## tables of packets through the real programs (root)
+	$(Q)tests/run $(DATAPATH_BIN)
+
+# What `make test` runs, one shell word a program; parts with a rules.mk of their own add theirs.
+TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
+CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
+	'/usr/bin/python3 tests/golden/run.py --hook tc $(B)/enid' '/usr/bin/python3 tests/golden/run.py --hook xdp $(B)/enid')
+
+-include $(sort $(wildcard tests/*/rules.mk))
+
+CHECKS += $(sort $(wildcard tests/net/test_*.sh tests/net/test_*.py)) 'make -s test-kernel-6.1-short'
+
+# The libraries are looked up when make starts, so what comes after an installation is for another make.
+test: set-up ## install what is missing, build, run every test (root)
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 all test-programs
+	$(Q)$(MAKE) --no-print-directory check
+
+demo: set-up ## install what is missing, build, show the reference architecture at work (root)
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)tests/demo/demo
+
+check: all test-programs ## every test, without installing anything
+	$(Q)tests/run $(CHECKS)
+
+test-programs: $(TEST_PROGRAMS)
+
+deps: ## install what is missing (apt)
+	$(Q)deploy/install-deps.sh
+
+set-up: deps
+	$(Q)mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+
+install: all ## enid and its service below DESTDIR
+	$(Q)install -D -m 755 $(B)/enid $(DESTDIR)/usr/sbin/enid
+	$(Q)install -D -m 644 -t $(DESTDIR)/lib/systemd/system $(wildcard deploy/*.service)
+	$(Q)install -d -m 755 $(DESTDIR)/etc/enid/state
+
+vmlinux: ## vmlinux/vmlinux.h from the running kernel (see vmlinux/README.md)
+	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > vmlinux/vmlinux.h
+
+cover: ## line coverage of the unit tests: build/cover/html
+	$(Q)$(MAKE) --no-print-directory COVER=1 unit
+	$(Q)lcov -q -c -d build/cover -o build/cover/info --include '$(CURDIR)/user/*'
+	$(Q)genhtml -q -o build/cover/html build/cover/info
+	$(Q)lcov --summary build/cover/info
 
 clean: ## remove build/
-	$(Q)rm -rf build build-san
+	$(Q)rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 20
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | sort | expand -t 24
 
-.PHONY: all unit clean help
+.PHONY: all unit datapath test demo check test-programs deps set-up install vmlinux cover clean help

@@ -111,6 +111,14 @@ struct {
 	__type(value, struct route);
 } routes6 SEC(".maps");
 
+struct { /* number of a route table version -> what it holds; written after its routes, read by a restarted agent */
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TABLES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct table_version);
+} tables SEC(".maps");
+
 /* ---- flows (written by the data path; freed by its sweeper or by the agent) */
 
 struct { /* fingerprint -> record << 1 | half. max_entries = 2 * records */
@@ -226,7 +234,7 @@ struct { /* replay and explain: the whole verdict on the last packet */
 /* Set by the agent before loading. */
 const volatile __u32 replay = 0;
 
-/* In .data, which is a map of its own (enid.data), mapped by the agent. */
-struct control control = {};
+/* In a section, and so in a map, of its own: pinned as "control" and mapped by the agent. */
+struct control control SEC(".data.control") = {};
 
 #endif

@@ -4,7 +4,10 @@
 #ifndef ENID_COMMANDS_H
 #define ENID_COMMANDS_H
 
-#define ENID_COMMANDS(X)
+#define ENID_COMMANDS(X) \
+	X(run, "the agent: keep the kernel equal to the desired state") \
+	X(status, "agent, ports, counters, what needs attention") \
+	X(detach, "remove programs, pins and rules")
 
 #define X(name, summary) int cmd_##name(int argc, char **argv);
 ENID_COMMANDS(X)

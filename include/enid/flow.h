@@ -13,7 +13,8 @@
  *  I1  A record is FREE, BUSY (being made by one CPU), LIVE or CLOSING; only LIVE halves are used by packets.
  *  I2  gs = generation << 8 | state. The generation grows whenever a record is made, so a half that was copied is still
  *      the same one iff gs did not change in between.
- *  I3  A LIVE record has exactly its two names; whoever moves half[0].gs from LIVE to CLOSING drops them, alone.
+ *  I3  A LIVE record has exactly its two names; whoever moves half[0].gs from LIVE to CLOSING drops them, alone. A half
+ *      with in == 0 has no name: where paths are asymmetric a record may hold the state of one ENI only.
  *  I4  A record is reused no sooner than LIMBO_NS after its names are gone; until then late readers may still count on it.
  *  I5  A cached decision holds iff half.epoch equals the sum of the epochs of its two ports.
  */
@@ -36,10 +37,12 @@ enum leg {
 	LEG_NONE,      /* no security group here (uplink, routing ENI, host) */
 	LEG_TRACKED,   /* stateful: survives an edit (CT-07) */
 	LEG_UNTRACKED, /* a cached decision, valid for its epoch only (CT-03) */
-	LEG_LAPSED,    /* the entry ran out at this ENI while the other one's lives */
 };
 
-/* TCP, UDP and other state of the record: half[0].shared. */
+/* Flags of a record: half[0].shared. */
+#define RECORD_HALF_OPEN 1u /* counted in port_stats.half_open of the charged port */
+
+/* State of the conversation as the entry at one ENI saw it: half.ct. */
 enum conversation {
 	CT_NEW,         /* TCP: SYN seen. UDP: request seen */
 	CT_ANSWERED,    /* TCP: SYN-ACK seen. UDP: one exchange done */
@@ -49,12 +52,16 @@ enum conversation {
 	CT_FIN1,        /* ... of half 1 */
 	CT_CLOSED,      /* both FINs or a valid RST: dies 10 s after that packet (CT-11) */
 };
+#define CT_STATE(ct) ((ct) & 0x7f)
+#define CT_BACKWARDS 0x80 /* the entry at this ENI was opened by the direction of half 1 */
+
+#define IDLE_UNTRACKED_S 120 /* a cached decision that no security group remembers */
 
 #define HALF_STEADY 1u    /* no packet without SYN, FIN or RST changes the conversation */
 #define HALF_REWRITE 2u   /* the packet leaves as the reverse of the other half's tuple */
 #define HALF_KEEP_SMAC 4u /* same subnet: the sender's MAC stays */
 #define HALF_PASS 8u      /* leave it to the host's stack */
-#define HALF_ALONE 16u    /* the way back is another record's: judge every packet */
+#define HALF_ALONE 16u    /* the state at the exit is another record's (asymmetric path): judge every packet */
 
 #define HALF_TRACE_MAX 5
 
@@ -77,8 +84,8 @@ struct flow_half {
 	__u8 tcp_flags; /* as in flow logs (FL-13), of the current window */
 	__u8 leg;     /* enum leg */
 	__u8 nr_trace;
-	__u8 zero;
-	__u32 shared; /* half 0: enum conversation. half 1: port that is charged for the record */
+	__u8 ct;      /* enum conversation */
+	__u32 shared; /* half 0: RECORD_* flags. half 1: port that is charged for the record */
 	__u32 trace[HALF_TRACE_MAX]; /* the decisions that let the first packet of this direction pass */
 };
 

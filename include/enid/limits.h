@@ -10,6 +10,7 @@
 #define ADDRESSES_MAX 1048576
 #define ASSOCIATIONS_MAX 131072
 #define ROUTES_MAX 4194304
+#define TABLES_MAX 32768         /* route table versions, the old ones of a change included; number 0 is none */
 #define DEVICES_NEAR 65536       /* interface indexes below this are found in an array */
 #define POLICY_LINES_DEFAULT (1u << 20)
 #define FLOWS_RUN_DEFAULT 1048576

@@ -88,6 +88,15 @@ struct route6_key {
 	__be32 addr[4];
 };
 
+/* Map `tables`: what a table number stands for. */
+struct table_version {
+	__u32 hash[4];   /* of the content: image_table.hash */
+	__u32 rule_base; /* number of the table's rule 0 */
+	__u32 nr_rules;
+	__u32 nr_routes;
+	__u32 zero;
+};
+
 enum route_kind {
 	ROUTE_NONE,
 	ROUTE_LOCAL,      /* to the ENI of `zone` that owns the address */

@@ -40,13 +40,13 @@ struct image_object {
 
 struct image_route {
 	struct cidr cidr;
-	uint32_t kind;     /* enum route_kind */
-	uint32_t target;   /* index in image.ports, or IMAGE_NONE */
-	uint32_t rule;     /* index in the table's rules */
+	uint32_t kind;   /* enum route_kind */
+	uint32_t target; /* index in image.ports, or IMAGE_NONE */
+	uint32_t rule;   /* index in the table's rules */
 };
 
 struct image_table {
-	struct content_hash hash; /* over routes (targets by port id) and rules */
+	struct content_hash hash;   /* over routes (targets by port id) and rules */
 	struct image_route *routes; /* one per destination: RT-02..RT-08 are decided */
 	size_t nr_routes;
 	struct image_rule *rules;
@@ -64,20 +64,20 @@ struct image_subnet {
 };
 
 struct image_port {
-	const char *id;             /* ENI id, or gateway id of an uplink */
-	const char *device;         /* "" = none */
+	const char *id;     /* ENI id, or gateway id of an uplink */
+	const char *device; /* "" = none */
 	enum hook_kind hook;
 	uint32_t kind, mode, flags; /* of struct port_policy */
 	uint32_t zone;
-	uint32_t subnet;            /* index in image.subnets, or IMAGE_NONE (uplink) */
-	uint32_t sg_in, sg_out;     /* index in image.objects, or IMAGE_NONE */
-	uint32_t identity;          /* hash of the sorted group ids; 0 = none. Distinct sets have distinct identities */
+	uint32_t subnet;        /* index in image.subnets, or IMAGE_NONE (uplink) */
+	uint32_t sg_in, sg_out; /* index in image.objects, or IMAGE_NONE */
+	uint32_t identity;      /* hash of VPC and sorted group ids; 0 = none. Distinct ones have distinct identities */
 	uint32_t tcp_established_s;
 	uint16_t udp_s, udp_stream_s;
 	uint8_t mac[6];
-	uint32_t gateway;           /* uplink: enum route_kind */
+	uint32_t gateway; /* uplink: enum route_kind */
 	__be32 primary4;
-	const struct eni *eni;      /* NULL for an uplink; borrowed from the state */
+	const struct eni *eni; /* NULL for an uplink; borrowed from the state */
 };
 
 struct image_address {
@@ -102,19 +102,18 @@ struct image {
 	uint8_t router_mac[6];
 	struct image_object *objects; /* distinct, sorted by hash */
 	size_t nr_objects;
-	struct image_table *tables;   /* distinct, sorted by hash */
+	struct image_table *tables; /* distinct, sorted by hash */
 	size_t nr_tables;
 	struct image_subnet *subnets; /* sorted by id */
 	size_t nr_subnets;
-	struct image_port *ports;     /* every ENI of the state and every uplink of the host, sorted by id */
+	struct image_port *ports; /* every ENI of the state and every uplink of the host, sorted by id */
 	size_t nr_ports;
-	struct image_address *addresses;       /* sorted by key */
+	struct image_address *addresses; /* sorted by key */
 	size_t nr_addresses;
 	struct image_association *associations; /* sorted by key */
 	size_t nr_associations;
 	struct image_mac *macs;
 	size_t nr_macs;
-	void *arena;
 };
 
 /* Compile `state` for `host`. The image borrows strings from the state: it must not outlive it.
@@ -122,16 +121,21 @@ struct image {
 int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why);
 void image_free(struct image **image);
 
-/* Policy objects one by one, for tests and benchmarks. */
+/* Policy objects one by one, for tests and benchmarks. `groups` in any order. There is no state, so a group reference
+ * is compiled for ENIs of `vpc` that carry the referenced group and no other: sg_identity() is what such an ENI has.
+ * ret: 0 | -ENOMEM | -E2BIG */
 int compile_sg_object(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-                      struct image_object *ret);
+		      struct image_object *ret);
 int compile_nacl_object(const struct nacl *nacl, bool egress, struct image_object *ret);
+/* What an ENI of `vpc` (may be NULL) with these groups, sorted by id, has for identity, unless another set of the state
+ * has the same hash. Never 0. */
+uint32_t sg_identity(const struct vpc *vpc, const struct security_group *const *groups, size_t nr);
 void image_object_done(struct image_object *object);
 
 /* Ask a compiled object in user space, as the data path does. family 4 or 6; service: SERVICE_KEY.
  * ret: value of the deciding rule (local index + 1, POLICY_DENY set for a deny), 0 = none. *ret_any: an all-addresses
  * rule matched (CT-03 a). */
 uint32_t policy_ask(const struct policy_line *object, int family, const union addr *peer, uint32_t identity,
-                    uint32_t service, bool *ret_any);
+		    uint32_t service, bool *ret_any);
 
 #endif

@@ -18,13 +18,17 @@
 
 struct datapath_options {
 	const char *pin_dir;    /* NULL = private: nothing pinned (replay) */
-	uint32_t flows_max;     /* records; 0 = default of the command */
-	uint32_t policy_lines;  /* 0 = POLICY_LINES_DEFAULT */
+	uint32_t flows_max;     /* records; 0 = as pinned, else the default of the command */
+	uint32_t policy_lines;  /* 0 = as pinned, else POLICY_LINES_DEFAULT */
 	bool replay;            /* virtual time, input and report through maps */
 	bool read_only;         /* open the pinned maps to look at them; no agent needed, nothing is written */
 };
 
 struct datapath;
+
+/* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME, .../progs/NAME; links of the attach code go to .../links/. The name changes
+ * with every change of a pinned map's layout: pins of another layout are refused, never re-interpreted (E5). */
+#define DATAPATH_LAYOUT "v1"
 
 /* ret: 0 | -errno; *ret_why: a sentence for the user, to free() */
 int datapath_open(const struct datapath_options *options, struct datapath **ret, char **ret_why);
@@ -37,6 +41,9 @@ struct apply_result {
 
 /* All or nothing. ret: 0 | -ENOSPC (a map is too small: nothing was written; *ret_why says which) | -errno */
 int datapath_apply(struct datapath *datapath, const struct image *image, struct apply_result *ret, char **ret_why);
+
+/* Give decisions of an adopted datapath their names, from the image that is in force; writes nothing to the kernel. */
+int datapath_bind(struct datapath *datapath, const struct image *image);
 
 /* Port numbers. 0 = unknown. */
 uint32_t datapath_port_number(const struct datapath *datapath, const char *id);
@@ -59,11 +66,15 @@ struct ledger *datapath_ledger(struct datapath *datapath);
 struct limbo *datapath_limbo(struct datapath *datapath);
 struct port *datapath_ports(struct datapath *datapath);
 struct port_stats *datapath_port_stats(struct datapath *datapath);
+const struct report *datapath_report(const struct datapath *datapath);
 uint32_t datapath_flows_max(const struct datapath *datapath);
 
 /* File descriptors of maps and programs, by the name they have in the objects ("names", "tallies", "tc_rx", ...). */
 int datapath_map_fd(const struct datapath *datapath, const char *name);
 int datapath_prog_fd(const struct datapath *datapath, const char *name);
+
+/* The clock of the data path: CLOCK_MONOTONIC, or replay's virtual time. */
+uint64_t datapath_now_ns(const struct datapath *datapath);
 
 /* Wait until no packet that began before this call is still under way. */
 void datapath_grace(void);

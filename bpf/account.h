@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The books: every drop has a reason and a counter, every packet that no record counts has a tally (PATH-14). */
+#ifndef ENID_ACCOUNT_H
+#define ENID_ACCOUNT_H
+
+#include "packet.h"
+
+static __always_inline void count_drop(struct pkt *p, __u32 reason)
+{
+	struct drop_key key = {.port = IN_PORT(p->in), .reason = reason};
+	struct counter first = {.packets = 0, .bytes = 0}, *found;
+
+	found = bpf_map_lookup_elem(&drops, &reason);
+	if (found) {
+		found->packets += p->segments;
+		found->bytes += p->bytes;
+	}
+	found = bpf_map_lookup_elem(&port_drops, &key);
+	if (!found) {
+		bpf_map_update_elem(&port_drops, &key, &first, BPF_NOEXIST);
+		found = bpf_map_lookup_elem(&port_drops, &key);
+	}
+	if (found) {
+		__sync_fetch_and_add(&found->packets, p->segments);
+		__sync_fetch_and_add(&found->bytes, p->bytes);
+	}
+}
+
+static __always_inline void tally_skip(__u32 port, bool reject, __u32 packets)
+{
+	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &port);
+
+	if (!stats)
+		return;
+	if (reject)
+		__sync_fetch_and_add(&stats->skipped_rejects, packets);
+	else
+		__sync_fetch_and_add(&stats->skipped_accepts, packets);
+}
+
+/* One line of a flow log in the making: the packet as `tuple` at `port`. */
+__noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32 flags)
+{
+	struct tally first = {}, *found;
+	struct tally_key key = {};
+
+	if (!p || !tuple)
+		return 0;
+	key.tuple = *tuple;
+	key.tuple.zero = 0;
+	if (tuple->proto == IPPROTO_ICMP || tuple->proto == IPPROTO_ICMPV6) {
+		key.tuple.sport = 0;
+		key.tuple.dport = 0;
+	}
+	key.port = port;
+	key.egress = flags & 1;
+	key.reject = flags >> 1 & 1;
+	key.parity = control.log_parity & 1;
+	key.reason = flags >> 8;
+	found = bpf_map_lookup_elem(&tallies, &key);
+	if (!found) {
+		first.first_ns = p->now;
+		first.decision = p->nr_trace ? p->trace[(p->nr_trace - 1) & (TRACE_MAX - 1)] : 0;
+		bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST);
+		found = bpf_map_lookup_elem(&tallies, &key);
+	}
+	if (!found) {
+		tally_skip(port, key.reject, p->segments);
+		return 0;
+	}
+	__sync_fetch_and_add(&found->packets, p->segments);
+	__sync_fetch_and_add(&found->bytes, p->bytes);
+	found->last_ns = p->now;
+	if (p->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
+		found->tcp_flags |= (p->tcp_flags & 7) |
+				    ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
+	return 0;
+}
+
+#define TALLY_EGRESS 1u
+#define TALLY_REJECT 2u
+#define TALLY_REASON(r) ((__u32)(r) << 8)
+
+/* A packet that dies: REJECT where SG or NACL stopped it, ACCEPT at a source that it had left (PATH-14, FL-17); the checks
+ * of ENI-10 and the faults of headers leave a counter only. */
+static __always_inline void account_drop(struct pkt *p, __u32 reason)
+{
+	count_drop(p, reason);
+	if (p->seen_egress && p->source.port)
+		tally(p, &p->tuple, p->source.port, TALLY_EGRESS);
+	switch (reason) {
+	case REASON_SG_EGRESS:
+	case REASON_NACL_EGRESS:
+		tally(p, &p->tuple, p->source.port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
+		break;
+	case REASON_SG_INGRESS:
+	case REASON_NACL_INGRESS:
+		tally(p, &p->out, p->target.port, TALLY_REJECT | TALLY_REASON(reason));
+		break;
+	case REASON_CONNTRACK_FULL:
+		if (p->target.port)
+			tally(p, &p->out, p->target.port, TALLY_REJECT | TALLY_REASON(reason));
+		else if (p->source.port)
+			tally(p, &p->tuple, p->source.port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
+		break;
+	}
+}
+
+/* A packet that passes without a record. */
+static __always_inline void account_pass(struct pkt *p)
+{
+	if (p->source.port)
+		tally(p, &p->tuple, p->source.port, TALLY_EGRESS);
+	if (p->target.port)
+		tally(p, &p->out, p->target.port, 0);
+}
+
+static __always_inline void fill_report(const struct pkt *p, bool hit)
+{
+	__u32 zero = 0;
+	struct report *told;
+
+	if (!replay)
+		return;
+	told = bpf_map_lookup_elem(&report, &zero);
+	if (!told)
+		return;
+	told->action = p->action;
+	told->reason = p->reason;
+	told->exit = p->exit;
+	told->record = p->ref == REF_NONE ? 0 : (p->ref >> 1) + 1;
+	told->hit = hit;
+	told->nr_trace = p->nr_trace;
+	for (int i = 0; i < TRACE_MAX; i++)
+		told->trace[i] = p->trace[i];
+}
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Carry out a verdict: rewrite, set the MACs, send the packet on its way. The only file besides the entries that knows what
+ * hooks return. */
+#ifndef ENID_ACT_H
+#define ENID_ACT_H
+
+#include <linux/if_packet.h>
+
+#include "account.h"
+#include "owner.h"
+#include "rewrite.h"
+
+/* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries a
+ * fresh random mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else
+ * can, and the note serves once. Nobody else can know the mark. */
+struct handover {
+	__u32 mark;
+	__u32 ifindex;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct handover);
+} handover SEC(".maps");
+
+static __always_inline void hand_over(struct __sk_buff *ctx, __u32 ifindex)
+{
+	__u32 zero = 0;
+	struct handover *note = bpf_map_lookup_elem(&handover, &zero);
+
+	if (!note)
+		return;
+	note->mark = bpf_get_prandom_u32() | 1;
+	note->ifindex = ifindex;
+	ctx->mark = note->mark;
+}
+
+static __always_inline bool handed_over(struct __sk_buff *ctx)
+{
+	__u32 zero = 0;
+	struct handover *note = bpf_map_lookup_elem(&handover, &zero);
+	bool ours;
+
+	if (!note)
+		return false;
+	ours = note->mark && note->mark == ctx->mark && note->ifindex == ctx->ifindex;
+	note->mark = 0;
+	if (ours)
+		ctx->mark = 0;
+	return ours;
+}
+
+/* Source: the router, unless the sender's MAC stays; destination: the ENI. ret: 0, -1 = frame too short to write */
+static __always_inline int set_macs(void *ctx, const int hook, const struct pkt *p, const __u8 *dmac, const __u8 *smac)
+{
+	struct eth_header *eth = ctx_data(ctx, hook);
+
+	if ((void *)(eth + 1) > ctx_data_end(ctx, hook))
+		return -1;
+	__builtin_memcpy(eth->dmac, dmac, 6);
+	if (smac)
+		__builtin_memcpy(eth->smac, smac, 6);
+	return 0;
+}
+
+static __always_inline void translate(void *ctx, const int hook, struct pkt *p)
+{
+	if (addr_equal(&p->out.saddr, &p->tuple.saddr) && addr_equal(&p->out.daddr, &p->tuple.daddr))
+		return;
+	rewrite(ctx, hook, p);
+}
+
+static __always_inline int tc_send(struct __sk_buff *ctx, const struct port *port, bool peer)
+{
+	if (peer) {
+		if (ctx->pkt_type != PACKET_HOST)
+			bpf_skb_change_type(ctx, PACKET_HOST);
+		return bpf_redirect_peer(port->ifindex, 0);
+	}
+	hand_over(ctx, port->ifindex);
+	return bpf_redirect(port->ifindex, 0);
+}
+
+static __always_inline int drop_undeliverable(struct pkt *p)
+{
+	p->reason = REASON_NO_OWNER;
+	count_drop(p, REASON_NO_OWNER);
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct port *port = port_at(p->exit);
+	struct port_policy *e;
+	__u8 router[6];
+
+	if (!port)
+		return TC_ACT_SHOT;
+	e = &port->slot[p->parity & 1];
+	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR || p->action == ACTION_UPLINK)
+		translate(ctx, HOOK_TC, p);
+	if (p->action == ACTION_UPLINK) {
+		__u8 nobody[6] = {};
+
+		if (replay)
+			return set_macs(ctx, HOOK_TC, p, nobody, e->mac) ? TC_ACT_SHOT : TC_ACT_OK;
+		if (port->deliver == DELIVER_NEIGH)
+			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
+	} else {
+		__builtin_memcpy(router, control.router_mac, 6);
+		if (set_macs(ctx, HOOK_TC, p, e->mac, p->flags & HALF_KEEP_SMAC ? NULL : router))
+			return TC_ACT_SHOT;
+	}
+	if (replay)
+		return TC_ACT_OK;
+	if (!port->ifindex || port->deliver == DELIVER_NOT)
+		return drop_undeliverable(p);
+	return tc_send(ctx, port, port->deliver == DELIVER_PEER);
+}
+
+#define FIB_NOT_FORWARDED 4 /* BPF_FIB_LKUP_RET_NOT_FWDED: local, broadcast or multicast */
+
+/* Is the packet's destination the host itself? Broadcast and multicast (DHCP) never are forwarded. */
+__noinline int host_address(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct bpf_fib_lookup fib = {};
+
+	if (!p)
+		return false;
+	if (p->tuple.family == 4 && p->tuple.daddr.ip4 == 0xffffffff)
+		return true;
+	if (p->tuple.family == 6 && p->tuple.daddr.bytes[0] == 0xff)
+		return true;
+	fib.family = p->tuple.family == 4 ? 2 : 10;
+	fib.l4_protocol = p->tuple.proto;
+	fib.ifindex = ctx->ifindex;
+	if (p->tuple.family == 4) {
+		fib.ipv4_src = p->tuple.saddr.ip4;
+		fib.ipv4_dst = p->tuple.daddr.ip4;
+	} else {
+		__builtin_memcpy(fib.ipv6_src, p->tuple.saddr.w, 16);
+		__builtin_memcpy(fib.ipv6_dst, p->tuple.daddr.w, 16);
+	}
+	return bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) == FIB_NOT_FORWARDED;
+}
+
+/* To the host's own stack. In router mode only what is for the host itself: its forwarding must never see a port's packets. */
+static __always_inline int tc_pass(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+
+	if (!e || e->mode == MODE_GUARD || replay)
+		return TC_ACT_OK;
+	if (e->kind == PORT_UPLINK)
+		return TC_ACT_OK; /* ARP and ND only */
+	if (!host_address(ctx, p)) {
+		p->reason = REASON_NOT_SERVED;
+		count_drop(p, REASON_NOT_SERVED);
+		return TC_ACT_SHOT;
+	}
+	if (ctx->pkt_type == PACKET_OTHERHOST)
+		bpf_skb_change_type(ctx, PACKET_HOST);
+	ctx->mark = MARK_FOR_HOST;
+	return TC_ACT_OK;
+}
+
+static __always_inline int tc_act(struct __sk_buff *ctx, struct pkt *p)
+{
+	switch (p->action) {
+	case ACTION_DELIVER:
+	case ACTION_UPLINK:
+		return tc_deliver(ctx, p);
+	case ACTION_PASS:
+		return tc_pass(ctx, p);
+	case ACTION_REPLY:
+		hand_over(ctx, ctx->ifindex);
+		return bpf_redirect(ctx->ifindex, 0);
+	}
+	return TC_ACT_SHOT;
+}
+
+/* The egress guard: what it lets through goes out as it is. */
+static __always_inline int tc_guard_act(struct __sk_buff *ctx, struct pkt *p)
+{
+	return p->action == ACTION_DELIVER || p->action == ACTION_PASS ? TC_ACT_OK : TC_ACT_SHOT;
+}
+
+__noinline int xdp_uplink(struct xdp_md *ctx, struct pkt *p)
+{
+	struct port *port = p ? port_at(p->exit) : NULL;
+	struct bpf_fib_lookup fib = {};
+
+	if (!port)
+		return XDP_DROP;
+	fib.family = p->tuple.family == 4 ? 2 : 10;
+	fib.l4_protocol = p->tuple.proto;
+	fib.tot_len = 0;
+	fib.ifindex = port->ifindex;
+	if (p->tuple.family == 4) {
+		fib.ipv4_src = p->out.saddr.ip4;
+		fib.ipv4_dst = p->out.daddr.ip4;
+	} else {
+		__builtin_memcpy(fib.ipv6_src, p->out.saddr.w, 16);
+		__builtin_memcpy(fib.ipv6_dst, p->out.daddr.w, 16);
+	}
+	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT) || fib.ifindex != port->ifindex ||
+	    set_macs(ctx, HOOK_XDP, p, fib.dmac, fib.smac)) {
+		drop_undeliverable(p);
+		return XDP_DROP;
+	}
+	return bpf_redirect(port->ifindex, 0);
+}
+
+static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
+{
+	struct port *port = port_at(p->exit);
+	struct port_policy *e;
+	__u8 router[6], nobody[6] = {};
+
+	if (!port)
+		return XDP_DROP;
+	e = &port->slot[p->parity & 1];
+	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR || p->action == ACTION_UPLINK)
+		translate(ctx, HOOK_XDP, p);
+	if (p->action == ACTION_UPLINK) {
+		if (!replay)
+			return xdp_uplink(ctx, p);
+		return set_macs(ctx, HOOK_XDP, p, nobody, e->mac) ? XDP_DROP : XDP_PASS;
+	}
+	__builtin_memcpy(router, control.router_mac, 6);
+	if (set_macs(ctx, HOOK_XDP, p, e->mac, p->flags & HALF_KEEP_SMAC ? NULL : router))
+		return XDP_DROP;
+	if (replay)
+		return XDP_PASS;
+	if (!port->ifindex || port->deliver == DELIVER_NOT) {
+		drop_undeliverable(p);
+		return XDP_DROP;
+	}
+	return bpf_redirect(port->ifindex, 0);
+}
+
+static __always_inline int xdp_act(struct xdp_md *ctx, struct pkt *p)
+{
+	switch (p->action) {
+	case ACTION_DELIVER:
+	case ACTION_UPLINK:
+		return xdp_deliver(ctx, p);
+	case ACTION_PASS:
+		return XDP_PASS;
+	case ACTION_REPLY:
+		return XDP_TX;
+	}
+	return XDP_DROP;
+}
+
+#endif

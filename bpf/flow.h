@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Flow records and their names (model and invariants: enid/flow.h; protocol: FLOWTABLE variant A).
+ * Three functions know how names are kept: name_get, name_claim, name_drop. */
+#ifndef ENID_BPF_FLOW_H
+#define ENID_BPF_FLOW_H
+
+#include "packet.h"
+
+static __always_inline struct flow_record *record_at(__u32 ref)
+{
+	__u32 index = ref >> 1;
+
+	return bpf_map_lookup_elem(&records, &index);
+}
+
+/* ---- names */
+
+static __always_inline __u64 name_print(const struct tuple *tuple, __u32 in)
+{
+	return flow_fingerprint(control.secrets, tuple, in);
+}
+
+static __always_inline __u32 name_get(__u64 print)
+{
+	__u32 *ref = bpf_map_lookup_elem(&names, &print);
+
+	return ref ? *ref : REF_NONE;
+}
+
+static __always_inline long name_claim(__u64 print, __u32 ref)
+{
+	return bpf_map_update_elem(&names, &print, &ref, BPF_NOEXIST);
+}
+
+static __always_inline void name_drop(const struct tuple *tuple, __u32 in)
+{
+	__u64 print = name_print(tuple, in);
+
+	bpf_map_delete_elem(&names, &print);
+}
+
+/* ---- look-up */
+
+static __always_inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[3] == y[3] && x[4] == y[4] && x[1] == y[1] && x[0] == y[0] && x[2] == y[2];
+}
+
+/* The half that is named {tuple, in} and LIVE, or REF_NONE (I1, I2). */
+static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half)
+{
+	__u32 ref = name_get(name_print(tuple, in));
+	struct flow_record *record;
+	struct flow_half *half;
+
+	if (ref == REF_NONE)
+		return REF_NONE;
+	record = record_at(ref);
+	if (!record)
+		return REF_NONE;
+	half = ref & 1 ? &record->half[1] : &record->half[0];
+	if (GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
+		return REF_NONE;
+	*ret_half = half;
+	return ref;
+}
+
+__noinline __u32 flow_find(const struct tuple *tuple, __u32 in)
+{
+	struct flow_half *half;
+
+	if (!tuple)
+		return REF_NONE;
+	return flow_find_inline(tuple, in, &half);
+}
+
+static __always_inline struct flow_half *half_of(struct flow_record *record, __u32 ref)
+{
+	return ref & 1 ? &record->half[1] : &record->half[0];
+}
+
+static __always_inline struct flow_half *sibling_of(struct flow_record *record, __u32 ref)
+{
+	return ref & 1 ? &record->half[0] : &record->half[1];
+}
+
+static __always_inline __u64 record_last(const struct flow_record *record)
+{
+	__u64 a = record->half[0].last_ns, b = record->half[1].last_ns;
+
+	return a > b ? a : b;
+}
+
+static __always_inline bool within(__u64 now, __u64 last, __u32 seconds)
+{
+	return now <= last || now - last <= (__u64)seconds * NS_PER_S;
+}
+
+/* ---- death */
+
+/* One winner drops the names; the record goes to limbo (I3, I4). ret: true = we are the winner */
+static __always_inline bool flow_close(__u32 ref, __u64 now)
+{
+	struct flow_record *record = record_at(ref);
+	__u32 index = ref >> 1, gs, closing;
+	struct limbo *grave;
+
+	if (!record)
+		return false;
+	gs = READ_ONCE(record->half[0].gs);
+	if (GS_STATE(gs) != RECORD_LIVE)
+		return false;
+	closing = GS_MAKE(GS_GENERATION(gs), RECORD_CLOSING);
+	if (__sync_val_compare_and_swap(&record->half[0].gs, gs, closing) != gs)
+		return false;
+	WRITE_ONCE(record->half[1].gs, closing);
+	if (record->half[0].in)
+		name_drop(&record->half[0].tuple, record->half[0].in);
+	if (record->half[1].in)
+		name_drop(&record->half[1].tuple, record->half[1].in);
+	grave = bpf_map_lookup_elem(&limbo, &index);
+	if (grave)
+		WRITE_ONCE(grave->since_ns, now);
+	__sync_fetch_and_add(&control.closed, 1);
+	return true;
+}
+
+/* After the limbo: give the record back. The caller has taken the final counters. */
+static __always_inline void flow_free(__u32 index, struct flow_record *record)
+{
+	__u32 gs = READ_ONCE(record->half[0].gs), owner = record->half[1].shared, flags = record->half[0].shared;
+	struct port_stats *stats;
+	struct limbo *grave;
+
+	if (GS_STATE(gs) != RECORD_CLOSING ||
+	    __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_FREE)) != gs)
+		return;
+	WRITE_ONCE(record->half[1].gs, GS_MAKE(GS_GENERATION(gs), RECORD_FREE));
+	grave = bpf_map_lookup_elem(&limbo, &index);
+	if (grave)
+		WRITE_ONCE(grave->since_ns, 0);
+	stats = bpf_map_lookup_elem(&port_stats, &owner);
+	if (stats) {
+		__sync_fetch_and_add(&stats->flows, -1);
+		if (flags & RECORD_HALF_OPEN)
+			__sync_fetch_and_add(&stats->half_open, -1);
+	}
+	__sync_fetch_and_add(&control.flows_used, -1);
+	bpf_map_push_elem(&free_records, &index, 0);
+}
+
+/* ---- birth */
+
+static __always_inline bool record_admitted(const struct port_stats *stats, bool half_open)
+{
+	if (control.flows_used >= control.flows_max)
+		return false;
+	if (half_open && stats->half_open >= control.half_open_max)
+		return false;
+	return stats->flows < control.flows_guarantee || control.flows_used < control.flows_shared;
+}
+
+static __always_inline __u32 record_take(void)
+{
+	__u32 index;
+
+	if (!bpf_map_pop_elem(&free_records, &index))
+		return index;
+	if (READ_ONCE(control.flows_fresh) >= control.flows_max)
+		return REF_NONE;
+	index = __sync_fetch_and_add(&control.flows_fresh, 1);
+	if (index < control.flows_max)
+		return index;
+	__sync_fetch_and_add(&control.flows_fresh, -1);
+	return REF_NONE;
+}
+
+static __always_inline void half_reset(struct flow_half *half)
+{
+	half->epoch = 0;
+	half->exit = 0;
+	half->flags = 0;
+	half->packets = 0;
+	half->bytes = 0;
+	half->ack = 0;
+	half->tcp_flags = 0;
+	half->leg = LEG_NONE;
+	half->ct = 0;
+	half->nr_trace = 0;
+	half->shared = 0;
+	half->leg_s = 0;
+	half->idle_s = 0;
+}
+
+/* A record in state BUSY with both keys set and nothing claimed. ret: its index, or REF_NONE */
+static __always_inline __u32 record_new(const struct tuple *there, __u32 in, const struct tuple *back, __u32 back_in,
+					__u64 now)
+{
+	__u32 index = record_take(), gs;
+	struct flow_record *record;
+
+	if (index == REF_NONE)
+		return REF_NONE;
+	record = bpf_map_lookup_elem(&records, &index);
+	if (!record)
+		return REF_NONE;
+	gs = GS_MAKE(GS_GENERATION(record->half[0].gs) + 1, RECORD_BUSY);
+	WRITE_ONCE(record->half[0].gs, gs);
+	WRITE_ONCE(record->half[1].gs, gs);
+	barrier();
+	half_reset(&record->half[0]);
+	half_reset(&record->half[1]);
+	record->half[0].tuple = *there;
+	record->half[0].in = in;
+	record->half[0].last_ns = now;
+	record->half[1].tuple = *back;
+	record->half[1].in = back_in;
+	record->half[1].last_ns = now;
+	return index;
+}
+
+static __always_inline void record_give_back(__u32 index, struct flow_record *record)
+{
+	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_FREE);
+
+	WRITE_ONCE(record->half[1].gs, gs);
+	WRITE_ONCE(record->half[0].gs, gs);
+	bpf_map_push_elem(&free_records, &index, 0);
+}
+
+enum claim { CLAIM_BOTH, CLAIM_ONE, CLAIM_LOST, CLAIM_FULL };
+
+/* The reverse name is somebody else's: another conversation's for good, or this one being made on the other CPU? */
+static __always_inline bool taken_for_good(__u64 print, const struct tuple *there, __u32 in)
+{
+	__u32 ref = name_get(print);
+	struct flow_record *record;
+	struct flow_half *sibling;
+
+	if (ref == REF_NONE)
+		return false;
+	record = record_at(ref);
+	if (!record)
+		return false;
+	sibling = sibling_of(record, ref);
+	return GS_STATE(READ_ONCE(record->half[0].gs)) == RECORD_LIVE &&
+	       (sibling->in != in || !tuple_equal(&sibling->tuple, there));
+}
+
+#define EEXIST 17
+
+/* Claim both names in the order of their prints, on which both directions agree; make the record LIVE. */
+static __always_inline enum claim record_claim(__u32 index, struct flow_record *record)
+{
+	__u64 there = name_print(&record->half[0].tuple, record->half[0].in);
+	__u64 back = name_print(&record->half[1].tuple, record->half[1].in);
+	bool back_first = back < there, one = false;
+	__u64 first = back_first ? back : there, second = back_first ? there : back;
+	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
+	long r;
+
+	r = name_claim(first, index << 1 | back_first);
+	if (r == -EEXIST && back_first && taken_for_good(back, &record->half[0].tuple, record->half[0].in))
+		one = true;
+	else if (r)
+		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
+	r = name_claim(second, index << 1 | !back_first);
+	if (r == -EEXIST && !back_first && taken_for_good(back, &record->half[0].tuple, record->half[0].in)) {
+		one = true;
+	} else if (r) {
+		if (!one)
+			bpf_map_delete_elem(&names, &first);
+		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
+	}
+	if (one)
+		record->half[1].in = 0;
+	barrier();
+	WRITE_ONCE(record->half[1].gs, gs);
+	WRITE_ONCE(record->half[0].gs, gs);
+	return one ? CLAIM_ONE : CLAIM_BOTH;
+}
+
+/* A record that holds one entry only: half 0 is named, half 1 is not. */
+static __always_inline enum claim record_claim_one(__u32 index, struct flow_record *record)
+{
+	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
+	long r = name_claim(name_print(&record->half[0].tuple, record->half[0].in), index << 1);
+
+	if (r)
+		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
+	barrier();
+	WRITE_ONCE(record->half[1].gs, gs);
+	WRITE_ONCE(record->half[0].gs, gs);
+	return CLAIM_ONE;
+}
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The first packet's way: who it is from, where it goes, and every check on the way, in the order of SEMANTICS' notation
+ * block (PATH-15). The result stands in *p: exit, action, translated tuple, decisions; later packets replay it. */
+#ifndef ENID_JUDGE_H
+#define ENID_JUDGE_H
+
+#include "igw.h"
+#include "nacl.h"
+#include "route.h"
+#include "sg.h"
+
+/* NACL ingress -> destination check -> SG ingress of the ENI at p->target. */
+static __always_inline int ingress_half(struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, p->target.port);
+	int reason;
+
+	if (!e || !(e->flags & PORT_LIVE))
+		return REASON_NO_OWNER;
+	if (e->kind == PORT_REMOTE)
+		return REASON_NOT_SERVED;
+	if (e->kind != PORT_ENI)
+		return REASON_NO_OWNER;
+	if (p->crossing) {
+		reason = nacl_ingress(p, e->subnet);
+		if (reason)
+			return reason;
+	}
+	if (e->flags & PORT_CHECK &&
+	    owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
+		return REASON_DEST_CHECK;
+	return sg_ingress(p);
+}
+
+static __always_inline int deliver_to(struct pkt *p)
+{
+	p->exit = p->target.port;
+	p->action = ACTION_DELIVER;
+	return ingress_half(p);
+}
+
+/* Within the subnet: no route, no NACL, the sender's MAC stays (PATH-01). */
+static __always_inline int same_subnet(struct pkt *p, __u32 port)
+{
+	if (!port)
+		return REASON_NO_OWNER;
+	p->target.port = port;
+	p->flags |= HALF_KEEP_SMAC;
+	p->seen_egress = 1;
+	return deliver_to(p);
+}
+
+/* The other direction of this flow came from the host's own stack: its answers go back there. */
+static __always_inline bool opened_by_host(const struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+
+	return record && sibling_of(record, p->ref)->in == (p->in ^ IN_TX);
+}
+
+static __always_inline int leave_to_host(struct pkt *p)
+{
+	p->exit = 0;
+	p->flags |= HALF_PASS;
+	p->action = ACTION_PASS;
+	p->seen_egress = 1;
+	return 0;
+}
+
+static __always_inline int routed(struct pkt *p, const struct port_policy *e, const struct subnet_policy *subnet)
+{
+	__u32 kind = ROUTE_NONE, target = 0;
+	int reason = route_select(p, subnet, &kind, &target);
+
+	if (reason) {
+		p->seen_egress = 1;
+		return reason;
+	}
+	p->crossing = 1;
+	reason = nacl_egress(p, e->subnet);
+	if (reason)
+		return reason;
+	p->seen_egress = 1;
+	if (kind == ROUTE_IGW)
+		return igw_outbound(p, target);
+	if (kind == ROUTE_ENI) {
+		p->relayed = 1;
+		p->target.port = target;
+	} else {
+		p->target.port = owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity);
+		if (!p->target.port)
+			return REASON_NO_OWNER;
+	}
+	return deliver_to(p);
+}
+
+/* A router-mode ENI sends. */
+static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
+{
+	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+	int reason;
+
+	if (!subnet)
+		return REASON_NO_POLICY;
+	p->source.port = IN_PORT(p->in);
+	reason = sg_egress(p);
+	if (reason)
+		return reason;
+	if (opened_by_host(p))
+		return leave_to_host(p);
+	if (!same_mac(p->dmac, control.router_mac))
+		return same_subnet(p, mac_owner(p, e->subnet, p->dmac)); /* L2-04: the MAC decides first */
+	if (subnet_covers(subnet, &p->tuple.daddr, p->tuple.family))
+		return same_subnet(p, owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity));
+	return routed(p, e, subnet);
+}
+
+/* From outside, by an uplink. Gateways have no security group. */
+static __always_inline int judge_uplink(struct pkt *p, const struct port_policy *e)
+{
+	int reason;
+
+	if (e->gateway != ROUTE_IGW)
+		return REASON_NOT_SERVED;
+	p->relayed = 1;
+	p->crossing = 1;
+	reason = igw_inbound(p, e->zone);
+	return reason ? reason : deliver_to(p);
+}
+
+/* The host's own stack sends toward the ENI of a router-mode port: an ingress packet like any other. */
+static __always_inline int judge_from_host(struct pkt *p, const struct port_policy *e)
+{
+	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+
+	if (!subnet)
+		return REASON_NO_POLICY;
+	p->target.port = IN_PORT(p->in);
+	p->crossing = !subnet_covers(subnet, &p->tuple.saddr, p->tuple.family);
+	p->flags |= HALF_KEEP_SMAC;
+	return deliver_to(p);
+}
+
+/* Guard mode: somebody else routes. Only this ENI's own checks, in the direction of the packet. */
+static __always_inline int judge_guard(struct pkt *p, const struct port_policy *e)
+{
+	bool egress = !!(p->in & IN_TX) == !!(e->flags & PORT_SIDE_INSTANCE);
+	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+	int reason = 0;
+
+	if (!subnet)
+		return REASON_NO_POLICY;
+	p->flags |= HALF_PASS;
+	p->exit = 0;
+	p->crossing = !subnet_covers(subnet, egress ? &p->tuple.daddr : &p->tuple.saddr, p->tuple.family);
+	if (egress) {
+		p->source.port = IN_PORT(p->in);
+		reason = sg_egress(p);
+		if (!reason && p->crossing)
+			reason = nacl_egress(p, e->subnet);
+		p->seen_egress = !reason;
+	} else {
+		p->target.port = IN_PORT(p->in);
+		reason = ingress_half(p);
+	}
+	p->action = ACTION_PASS;
+	return reason;
+}
+
+static __always_inline void judge_begin(struct pkt *p)
+{
+	p->out = p->tuple;
+	p->inner_out = p->inner;
+	__builtin_memset(&p->source, 0, sizeof(p->source));
+	__builtin_memset(&p->target, 0, sizeof(p->target));
+	p->source.ref = REF_NONE;
+	p->target.ref = REF_NONE;
+	p->exit = 0;
+	p->flags = 0;
+	p->seen_egress = 0;
+	p->crossing = 0;
+	p->relayed = 0;
+	p->tracked = 0;
+	p->nr_trace = 0;
+	p->action = ACTION_DROP;
+}
+
+/* ret: 0 = p->action is what to do; else the reason to drop. p->ref: the half of the packet's own name, or REF_NONE */
+static __always_inline int judge(struct pkt *p)
+{
+	struct port_policy *e;
+
+	judge_begin(p);
+	e = policy_of(p, IN_PORT(p->in));
+	if (!e)
+		return REASON_NO_POLICY;
+	if (e->kind == PORT_UPLINK)
+		return judge_uplink(p, e);
+	if (e->kind != PORT_ENI || !(e->flags & PORT_LIVE))
+		return REASON_NO_POLICY;
+	if (e->mode == MODE_GUARD)
+		return judge_guard(p, e);
+	return p->in & IN_TX ? judge_from_host(p, e) : judge_eni(p, e);
+}
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Keep what was judged: open a record for a new flow, refresh the half of a known one; and find a decision that was kept. */
+#ifndef ENID_KEEP_H
+#define ENID_KEEP_H
+
+#include "account.h"
+#include "sg.h"
+
+/* ---- the way back: what an answer to this packet will look like, and where it will arrive */
+
+static __always_inline __u32 back_arrival(const struct pkt *p)
+{
+	struct port_policy *x;
+
+	if (!p->exit || p->exit == IN_PORT(p->in))
+		return p->in ^ IN_TX; /* left to the host's stack, or sent by it */
+	x = policy_of(p, p->exit);
+	return x ? arrival_from(x, p->exit) : p->exit;
+}
+
+static __always_inline __u32 epoch_of(const struct pkt *p, __u32 port)
+{
+	struct port_policy *e = port ? policy_of(p, port) : NULL;
+
+	return e ? e->epoch : 0;
+}
+
+static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, bool alone)
+{
+	__u16 steady = half->flags & HALF_STEADY;
+	bool translated = !addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr);
+
+	WRITE_ONCE(half->epoch, 0); /* nobody uses it while it changes */
+	barrier();
+	half->exit = p->exit;
+	half->flags = steady | p->flags | (translated ? HALF_REWRITE : 0) | (alone ? HALF_ALONE : 0);
+	__builtin_memcpy(half->dmac, p->dmac, 6);
+	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
+	for (int i = 0; i < HALF_TRACE_MAX; i++)
+		half->trace[i] = p->trace[i];
+	barrier();
+	WRITE_ONCE(half->epoch, alone ? 0 : epoch_of(p, IN_PORT(p->in)) + epoch_of(p, p->exit));
+}
+
+static __always_inline void half_take_entry(const struct pkt *p, struct flow_half *half, const struct spot *spot,
+					    bool backwards)
+{
+	half->leg = spot->leg;
+	half->ct = ct_first(p) | (backwards ? CT_BACKWARDS : 0);
+}
+
+/* ---- a new flow */
+
+static __always_inline void charge(struct port_stats *stats, struct flow_record *record, __u32 owner, bool half_open)
+{
+	record->half[1].shared = owner;
+	__sync_fetch_and_add(&stats->flows, 1);
+	__sync_fetch_and_add(&control.flows_used, 1);
+	if (half_open) {
+		record->half[0].shared = RECORD_HALF_OPEN;
+		__sync_fetch_and_add(&stats->half_open, 1);
+	}
+}
+
+static __always_inline void uncharge(struct port_stats *stats, bool half_open)
+{
+	__sync_fetch_and_add(&stats->flows, -1);
+	__sync_fetch_and_add(&control.flows_used, -1);
+	if (half_open)
+		__sync_fetch_and_add(&stats->half_open, -1);
+}
+
+/* No record: a flow that some ENI must remember cannot start (CT-16, CT-17); any other one is judged packet by packet. */
+static __always_inline int without_record(struct pkt *p)
+{
+	if (p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
+		return REASON_CONNTRACK_FULL;
+	account_pass(p);
+	return 0;
+}
+
+/* Open the record of p. hold_target: only the target's entry needs a home, the source's has one (asymmetric path).
+ * ret: 0 or REASON_CONNTRACK_FULL */
+static __always_inline int flow_open(struct pkt *p, const bool hold_target)
+{
+	__u32 owner = p->source.port ? p->source.port : p->target.port, index;
+	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &owner);
+	bool half_open = p->tuple.proto == IPPROTO_TCP && ct_first(p) < CT_ESTABLISHED;
+	struct flow_record *record;
+	struct tuple back;
+	enum claim claim;
+
+	if (!stats || !record_admitted(stats, half_open))
+		return without_record(p);
+	tuple_reverse(&back, &p->out);
+	index = record_new(hold_target ? &back : &p->tuple, hold_target ? back_arrival(p) : p->in, &back,
+			   hold_target ? 0 : back_arrival(p), p->now);
+	if (index == REF_NONE)
+		return without_record(p);
+	record = bpf_map_lookup_elem(&records, &index);
+	if (!record)
+		return REASON_CONNTRACK_FULL;
+	charge(stats, record, owner, half_open);
+	if (hold_target) {
+		half_take_entry(p, &record->half[0], &p->target, true);
+		record->half[1].ct = record->half[0].ct;
+	} else {
+		half_take_entry(p, &record->half[0], &p->source, false);
+		half_take_entry(p, &record->half[1], &p->target, false);
+		half_decide(p, &record->half[0], false);
+	}
+	flow_settle(p, record);
+	claim = hold_target ? record_claim_one(index, record) : record_claim(index, record);
+	if (claim == CLAIM_LOST || claim == CLAIM_FULL) {
+		uncharge(stats, half_open);
+		record_give_back(index, record);
+		if (claim == CLAIM_FULL)
+			return without_record(p);
+		account_pass(p); /* the other CPU is opening this very flow */
+		return 0;
+	}
+	if (hold_target)
+		return 0;
+	if (claim == CLAIM_ONE) {
+		WRITE_ONCE(record->half[0].epoch, 0);
+		record->half[0].flags |= HALF_ALONE;
+		record->half[1].leg = LEG_NONE;
+	}
+	p->ref = index << 1;
+	flow_count(p, &record->half[0]);
+	return 0;
+}
+
+/* ---- a known flow */
+
+/* Nothing of the record lives any more, or a SYN starts over after the close: its successor is a new flow. */
+static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record)
+{
+	const struct flow_half *a = &record->half[0], *b = &record->half[1];
+	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
+
+	if (opens(p) && (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED))
+		return true;
+	return !within(p->now, record_last(record), longest);
+}
+
+static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
+{
+	struct flow_record *record = *ref == REF_NONE ? NULL : record_at(*ref);
+
+	if (!record || !record_over(p, record))
+		return;
+	flow_close(*ref, p->now);
+	*ref = REF_NONE;
+}
+
+/* The target's entry stands in another record: touch it there. */
+static __always_inline void touch_target(struct pkt *p)
+{
+	struct flow_record *record = record_at(p->target.ref);
+	struct flow_half *half;
+
+	if (!record)
+		return;
+	half = half_of(record, p->target.ref);
+	if (p->target.fresh) {
+		half->leg = p->target.leg;
+		half->ct = ct_first(p) | (p->target.ref & 1 ? 0 : CT_BACKWARDS);
+		flow_settle(p, record);
+	}
+	flow_track(p, p->target.ref ^ 1);
+	if (CT_STATE(half->ct) != CT_CLOSED)
+		half->last_ns = p->now;
+}
+
+static __always_inline int flow_refresh(struct pkt *p)
+{
+	struct flow_record *record = record_at(p->ref);
+	struct flow_half *half, *sibling;
+	struct tuple back;
+	bool alone;
+	int reason = 0;
+
+	if (!record)
+		return 0;
+	half = half_of(record, p->ref);
+	sibling = sibling_of(record, p->ref);
+	tuple_reverse(&back, &p->out);
+	alone = sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &back);
+	if (alone && p->target.ref == REF_NONE && p->target.leg == LEG_TRACKED)
+		reason = flow_open(p, true);
+	if (reason)
+		return reason;
+	if (p->source.fresh)
+		half_take_entry(p, half, &p->source, p->ref & 1);
+	if (p->target.fresh && !alone)
+		half_take_entry(p, sibling, &p->target, p->ref & 1);
+	if (alone && p->target.ref != REF_NONE)
+		touch_target(p);
+	half_decide(p, half, alone);
+	flow_settle(p, record);
+	flow_track(p, p->ref);
+	flow_count(p, half);
+	return 0;
+}
+
+/* ICMP errors, answers and the like never open a flow, even where a rule admits them. */
+static __always_inline bool may_open(const struct pkt *p)
+{
+	__u16 type = p->tuple.dport;
+
+	if (p->kind != KIND_PLAIN)
+		return false;
+	if (p->tuple.family == 4 && p->tuple.proto == IPPROTO_ICMP)
+		return type == 8 || type == 13 || type == 15 || type == 17;
+	if (p->tuple.family == 6 && p->tuple.proto == IPPROTO_ICMPV6)
+		return type == 128;
+	return true;
+}
+
+/* After judge() let p pass. ret: 0 or REASON_CONNTRACK_FULL */
+__noinline int flow_keep(struct pkt *p)
+{
+	if (!p)
+		return REASON_NO_POLICY;
+	if (p->kind != KIND_PLAIN) {
+		account_pass(p);
+		return 0;
+	}
+	if (p->tracked) {
+		if (p->source.leg == LEG_UNTRACKED)
+			p->source.leg = LEG_TRACKED;
+		if (p->target.leg == LEG_UNTRACKED)
+			p->target.leg = LEG_TRACKED;
+	}
+	close_if_over(p, &p->ref);
+	close_if_over(p, &p->target.ref);
+	if (p->ref != REF_NONE)
+		return flow_refresh(p);
+	if (may_open(p))
+		return flow_open(p, false);
+	account_pass(p);
+	return 0;
+}
+
+/* ---- a kept decision */
+
+/* The half whose decision holds for p, or NULL: judge. p->ref, p->exit, p->flags, p->out are set on a hit. */
+static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct port_policy *e)
+{
+	struct flow_record *record;
+	struct flow_half *half = NULL;
+	struct port_policy *x;
+	__u32 epoch;
+
+	p->ref = flow_find_inline(&p->tuple, p->in, &half);
+	if (p->ref == REF_NONE || !half)
+		return NULL;
+	epoch = READ_ONCE(half->epoch);
+	p->exit = READ_ONCE(half->exit);
+	p->flags = READ_ONCE(half->flags);
+	if (!epoch || !same_mac(half->dmac, p->dmac) || opens(p))
+		return NULL;
+	x = policy_of(p, p->exit);
+	if (!x || epoch != e->epoch + (p->exit ? x->epoch : 0))
+		return NULL;
+	if (unlikely(!within(p->now, half->last_ns, half->idle_s))) {
+		record = record_at(p->ref);
+		if (!record || !within(p->now, record_last(record), half->idle_s))
+			return NULL;
+	}
+	if (p->flags & HALF_REWRITE) {
+		record = record_at(p->ref);
+		if (!record)
+			return NULL;
+		tuple_reverse(&p->out, &sibling_of(record, p->ref)->tuple);
+	}
+	barrier();
+	if (READ_ONCE(half->epoch) != epoch || GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE)
+		return NULL;
+	p->action = !p->exit ? ACTION_PASS : x->kind == PORT_UPLINK ? ACTION_UPLINK : ACTION_DELIVER;
+	return half;
+}
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The packet's way, on one screen. A stage returns 0 (go on) or the reason to drop.
+ *
+ *   receive()
+ *     parse_quick -> flow_cached ----------------- hit ----------------> track, count -> act
+ *     parse_full  -> admit (MAC, ARP, ND, DHCP, source, services) -> fragment -> flow_cached
+ *                 -> judge: sg egress -> route -> nacl egress -> igw -> nacl ingress -> dest check -> sg ingress
+ *                 -> flow_keep (open or refresh the record) -> act
+ */
+#ifndef ENID_PIPELINE_H
+#define ENID_PIPELINE_H
+
+#include "admit.h"
+#include "answer.h"
+#include "fragment.h"
+#include "judge.h"
+#include "keep.h"
+
+/* A frame that a stage has dealt with already: p->action says how. */
+#define DONE (-1)
+
+static __always_inline int admit_icmp6(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	switch (p->icmp_type) {
+	case ND_NEIGHBOUR_SOLICIT:
+		return answer_solicit(ctx, hook, p, e) ?: DONE;
+	case ND_ROUTER_SOLICIT:
+		return router_advert(ctx, hook, p) ?: DONE;
+	case ND_ROUTER_ADVERT:
+	case ND_NEIGHBOUR_ADVERT:
+	case ND_REDIRECT:
+	case 130: /* multicast listener queries and reports */
+	case 131:
+	case 132:
+	case 143:
+		return REASON_L2;
+	}
+	return 0;
+}
+
+static __always_inline bool is_icmp6(const struct pkt *p)
+{
+	return p->tuple.family == 6 && p->tuple.proto == IPPROTO_ICMPV6 && p->fragment == FRAGMENT_NO;
+}
+
+static __always_inline bool echo_request(const struct pkt *p)
+{
+	if (p->fragment == FRAGMENT_LATER)
+		return false;
+	return p->tuple.family == 4 ? p->tuple.proto == IPPROTO_ICMP && p->icmp_type == 8 :
+				      p->tuple.proto == IPPROTO_ICMPV6 && p->icmp_type == 128;
+}
+
+/* Services of the link: left to the host's stack, at a bounded rate (SG-22, DNS-04, DNS-05). */
+static __always_inline int to_service(struct pkt *p)
+{
+	if (!port_rate_allows(p, RATE_LINK_LOCAL))
+		return REASON_RATE_LIMIT;
+	p->action = ACTION_PASS;
+	return DONE;
+}
+
+/* A router-mode ENI sent this. */
+static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+	int reason;
+
+	if (!same_mac(p->smac, e->mac))
+		return REASON_MAC_SPOOF;
+	if (!subnet)
+		return REASON_NO_POLICY;
+	if (p->ethertype == ETH_P_ARP)
+		return answer_arp(ctx, hook, p, e) ?: DONE;
+	if (is_icmp6(p)) {
+		reason = admit_icmp6(ctx, hook, p, e);
+		if (reason)
+			return reason;
+	}
+	if (dhcp_exempt(p, e, subnet))
+		return to_service(p);
+	reason = admit_destination(p);
+	if (!reason)
+		reason = admit_source(p, e);
+	if (reason)
+		return reason;
+	if (p->dmac[0] & 1)
+		return REASON_L2;
+	if (router_address(subnet, &p->tuple.daddr, p->tuple.family)) {
+		if (!echo_request(p))
+			return to_service(p);
+		return port_rate_allows(p, RATE_LINK_LOCAL) ? answer_ping(ctx, hook, p) ?: DONE : REASON_RATE_LIMIT;
+	}
+	if (service_address(subnet, &p->tuple.daddr, p->tuple.family))
+		return to_service(p);
+	if (!same_mac(p->dmac, control.router_mac) && !mac_owner(p, e->subnet, p->dmac))
+		return REASON_UNKNOWN_MAC;
+	return 0;
+}
+
+static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	int reason;
+
+	if (p->ethertype == ETH_P_ARP)
+		return answer_uplink_arp(ctx, hook, p, e) ?: DONE;
+	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
+		if (p->icmp_type == ND_NEIGHBOUR_SOLICIT)
+			return answer_uplink_solicit(ctx, hook, p, e) ?: DONE;
+		p->action = ACTION_PASS;
+		return DONE;
+	}
+	reason = admit_destination(p);
+	if (reason)
+		return reason;
+	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
+}
+
+/* Guard mode: neighbour discovery and ARP of the own address pass; the rest is judged. */
+static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, struct port_policy *e, bool egress)
+{
+	struct arp_frame arp;
+	union addr sender = {};
+
+	if (ctx_load(ctx, hook, 0, &arp, sizeof(arp)) || arp.hardware_len != 6 || arp.protocol_len != 4)
+		return REASON_MALFORMED;
+	sender.ip4 = arp.spa;
+	if (egress && (!same_mac(arp.sha, e->mac) ||
+		       (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))))
+		return REASON_MAC_SPOOF;
+	p->action = ACTION_PASS;
+	return DONE;
+}
+
+static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	union addr target = {};
+
+	if (p->icmp_type == ND_ROUTER_ADVERT || p->icmp_type == ND_REDIRECT)
+		return REASON_L2;
+	if (p->icmp_type == ND_NEIGHBOUR_ADVERT &&
+	    (p->payload < 24 || ctx_load(ctx, hook, p->l4 + 8, &target, 16) ||
+	     (!link_local6(&target) && owner_of(&target, e->zone, 6, p->parity) != IN_PORT(p->in))))
+		return REASON_L2;
+	return 0;
+}
+
+static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	bool egress = !!(p->in & IN_TX) == !!(e->flags & PORT_SIDE_INSTANCE);
+	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+	int reason;
+
+	if (egress && !same_mac(p->smac, e->mac))
+		return REASON_MAC_SPOOF;
+	if (!subnet)
+		return REASON_NO_POLICY;
+	if (p->ethertype == ETH_P_ARP)
+		return guard_arp(ctx, hook, p, e, egress);
+	p->action = ACTION_PASS;
+	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
+		reason = egress ? guard_nd(ctx, hook, p, e) : 0;
+		if (!reason && egress && !link_local6(&p->tuple.saddr) && !any_address(&p->tuple.saddr))
+			reason = admit_source(p, e);
+		return reason ?: DONE;
+	}
+	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer(p))
+		return egress ? to_service(p) : DONE;
+	reason = admit_destination(p);
+	if (!reason)
+		reason = egress ? admit_source(p, e) : martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
+	if (!reason && service_address(subnet, egress ? &p->tuple.daddr : &p->tuple.saddr, p->tuple.family))
+		return egress ? to_service(p) : DONE;
+	if (!reason && router_address(subnet, egress ? &p->tuple.daddr : &p->tuple.saddr, p->tuple.family))
+		return egress ? to_service(p) : DONE;
+	return reason;
+}
+
+/* The host's stack sends toward a router-mode port: answers of the services pass, the rest is an ingress packet. */
+static __always_inline int admit_from_host(struct pkt *p, struct port_policy *e)
+{
+	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+
+	if (!subnet)
+		return REASON_NO_POLICY;
+	if (p->ethertype == ETH_P_ARP)
+		return REASON_L2;
+	p->exit = IN_PORT(p->in);
+	p->action = ACTION_DELIVER;
+	if (dhcp_answer(p) || service_address(subnet, &p->tuple.saddr, p->tuple.family))
+		return DONE;
+	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT)
+		return REASON_L2;
+	if (martian_source(&p->tuple.saddr, p->tuple.family))
+		return REASON_MARTIAN;
+	return admit_destination(p);
+}
+
+static __always_inline int admit(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	if (e->kind == PORT_UPLINK)
+		return admit_uplink(ctx, hook, p, e);
+	if (e->kind != PORT_ENI || !(e->flags & PORT_LIVE))
+		return REASON_NO_POLICY;
+	if (e->mode == MODE_GUARD)
+		return admit_guard(ctx, hook, p, e);
+	return p->in & IN_TX ? admit_from_host(p, e) : admit_eni(ctx, hook, p, e);
+}
+
+/* One verified function a hook, with a stack of its own. */
+__noinline int tc_admit(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct port_policy *e = p ? policy_of(p, IN_PORT(p->in)) : NULL;
+
+	return e ? admit(ctx, HOOK_TC, p, e) : REASON_NO_POLICY;
+}
+
+__noinline int xdp_admit(struct xdp_md *ctx, struct pkt *p)
+{
+	struct port_policy *e = p ? policy_of(p, IN_PORT(p->in)) : NULL;
+
+	return e ? admit(ctx, HOOK_XDP, p, e) : REASON_NO_POLICY;
+}
+
+static __always_inline bool from_eni(const struct pkt *p, const struct port_policy *e)
+{
+	return e->kind == PORT_ENI && !(p->in & IN_TX) == !(e->flags & PORT_SIDE_INSTANCE);
+}
+
+static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
+{
+	if (unlikely(!(p->flags & HALF_STEADY) || p->tcp_flags & (TCP_FIN | TCP_RST)))
+		flow_track(p, p->ref);
+	flow_count(p, half);
+}
+
+__noinline int judge_and_keep(struct pkt *p)
+{
+	struct tuple about;
+	int reason;
+
+	if (!p)
+		return REASON_NO_POLICY;
+
+	if (p->kind == KIND_ERROR && !addr_equal(&p->tuple.daddr, &p->inner.saddr))
+		p->kind = KIND_BARE; /* not sent to whom it quotes (C17) */
+	if (p->kind == KIND_ERROR) {
+		tuple_reverse(&about, &p->inner);
+		p->ref = flow_find(&about, p->in);
+	} else if (p->kind == KIND_BARE) {
+		p->ref = REF_NONE;
+	}
+	reason = judge(p);
+	return reason ? reason : flow_keep(p);
+}
+
+/* The slow path. ret: 0, or the reason; p->action is set either way */
+static __always_inline int examine(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+{
+	struct flow_half *half;
+	int reason;
+
+	parse_full(ctx, hook, p);
+	if (p->reason)
+		return p->reason;
+	p->ref = REF_NONE;
+	p->nr_trace = 0;
+	reason = hook == HOOK_XDP ? xdp_admit(ctx, p) : tc_admit(ctx, p);
+	if (reason)
+		return reason == DONE ? 0 : reason;
+	if (p->fragment && from_eni(p, e) && !port_rate_allows(p, RATE_FRAGMENTS))
+		return REASON_RATE_LIMIT;
+	reason = fragment_before(p);
+	if (reason)
+		return reason;
+	half = p->kind == KIND_PLAIN ? flow_cached(p, e) : NULL;
+	if (half)
+		use_cached(p, half);
+	else
+		reason = judge_and_keep(p);
+	fragment_after(p, reason);
+	return reason;
+}
+
+static __always_inline __u32 device_port(__u32 ifindex)
+{
+	__u32 *port = bpf_map_lookup_elem(ifindex < DEVICES_NEAR ? (void *)&devices : (void *)&devices_far, &ifindex);
+
+	return port ? *port : 0;
+}
+
+/* From arrival to verdict: p->action, p->exit, p->reason. ret: NULL = no port, drop */
+static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
+{
+	__u32 zero = 0, reason;
+	struct flow_half *half;
+	struct port_policy *e;
+	struct pkt *p = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!p)
+		return NULL;
+	p->in = replay ? control.in : device_port(ctx_ifindex(ctx, hook)) | tx;
+	p->now = replay ? control.now_ns : bpf_ktime_get_coarse_ns();
+	p->len = replay ? control.wire_len : ctx_len(ctx, hook);
+	p->segments = 1;
+	p->parity = control.generation & 1;
+	e = policy_of(p, IN_PORT(p->in));
+	if (!e)
+		return NULL;
+	if (likely(parse_quick(ctx, hook, p)) && (hook == HOOK_XDP || !((struct __sk_buff *)ctx)->vlan_present) &&
+	    (e->kind == PORT_UPLINK || !from_eni(p, e) || same_mac(p->smac, e->mac))) {
+		half = flow_cached(p, e);
+		if (likely(half)) {
+			use_cached(p, half);
+			p->reason = REASON_ACCEPTED;
+			if (replay) {
+				p->nr_trace = half->nr_trace;
+				for (int i = 0; i < HALF_TRACE_MAX; i++)
+					p->trace[i] = half->trace[i];
+			}
+			fill_report(p, true);
+			return p;
+		}
+	}
+	p->bytes = p->len;
+	p->source.port = 0;
+	p->seen_egress = 0;
+	reason = examine(ctx, hook, p, e);
+	p->reason = reason;
+	if (reason) {
+		p->action = ACTION_DROP;
+		account_drop(p, reason);
+	}
+	fill_report(p, false);
+	return p;
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Route look-up: longest prefix in the version of the table that the subnet points at (RT-01, RT-02). */
+#ifndef ENID_ROUTE_H
+#define ENID_ROUTE_H
+
+#include "packet.h"
+
+static __always_inline struct route *route_find(__u32 table, const union addr *dst, __u8 family)
+{
+	if (family == 4) {
+		struct route4_key key = {.prefixlen = 64, .table = table, .addr = dst->ip4};
+
+		return bpf_map_lookup_elem(&routes4, &key);
+	} else {
+		struct route6_key key = {.prefixlen = 160, .table = table};
+
+		__builtin_memcpy(key.addr, dst->w, 16);
+		return bpf_map_lookup_elem(&routes6, &key);
+	}
+}
+
+/* RT-09: these belong to the fabric's services, no route covers them. */
+static __always_inline bool never_forwarded(const union addr *dst, __u8 family)
+{
+	if (family == 4)
+		return (dst->ip4 & be32(0xfffffc00)) == be32(0xa9fea800); /* 169.254.168.0/22 */
+	return dst->w[0] == be32(0xfd000ec2);
+}
+
+/* out: kind and target of the matching route. ret: 0 or REASON_NO_ROUTE, REASON_BLACKHOLE, REASON_NOT_SERVED */
+static __always_inline int route_select(struct pkt *p, const struct subnet_policy *subnet, __u32 *ret_kind,
+					__u32 *ret_target)
+{
+	struct route *route = route_find(subnet->table, &p->out.daddr, p->tuple.family);
+
+	if (!route || never_forwarded(&p->out.daddr, p->tuple.family))
+		return REASON_NO_ROUTE;
+	decide(p, STAGE_ROUTE, route->rule);
+	if (route->kind == ROUTE_BLACKHOLE)
+		return REASON_BLACKHOLE;
+	if (route->kind == ROUTE_NOT_SERVED || route->kind == ROUTE_NONE)
+		return REASON_NOT_SERVED;
+	*ret_kind = route->kind;
+	*ret_target = route->target;
+	return 0;
+}
+
+#endif

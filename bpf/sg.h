@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Security groups at one ENI: its connection-tracking entry first, then the rules (SG-01.., CT-01..).
+ *
+ * p->source is the ENI that the packet leaves (egress), p->target the one it is for (ingress). The entry of an ENI is found
+ * by the packet's tuple as it leaves that ENI: as it is at the source, reversed at the target; an ICMP error asks for the
+ * entry of the packet that it quotes (CT-14). */
+#ifndef ENID_SG_H
+#define ENID_SG_H
+
+#include "classify.h"
+#include "owner.h"
+#include "track.h"
+
+/* The arrival of packets that come from the ENI behind a port. */
+static __always_inline __u32 arrival_from(const struct port_policy *e, __u32 port)
+{
+	return e->mode == MODE_GUARD && e->flags & PORT_SIDE_INSTANCE ? port | IN_TX : port;
+}
+
+static __always_inline void entry_tuple_target(const struct pkt *p, struct tuple *t)
+{
+	if (p->kind == KIND_ERROR)
+		*t = p->inner_out; /* the quoted packet left the target */
+	else
+		tuple_reverse(t, &p->out);
+}
+
+/* ret: true = an entry lets the packet pass, no rule is asked */
+static __always_inline bool entry_admits(struct pkt *p, struct spot *spot)
+{
+	struct flow_record *record;
+	struct flow_half *half;
+	__u64 last;
+
+	if (spot->ref == REF_NONE)
+		return false;
+	record = record_at(spot->ref);
+	if (!record)
+		return false;
+	half = half_of(record, spot->ref);
+	if (half->leg != LEG_TRACKED || opens(p))
+		return false;
+	last = record_last(record);
+	if (!within(p->now, last, half->leg_s))
+		return false;
+	spot->leg = LEG_TRACKED;
+	return true;
+}
+
+/* A SYN on an entry that lives and is not closing changes nothing but must be admitted by the rules (C2, C8). */
+static __always_inline bool entry_stays(const struct pkt *p, const struct spot *spot)
+{
+	struct flow_record *record;
+	struct flow_half *half;
+
+	if (spot->ref == REF_NONE)
+		return false;
+	record = record_at(spot->ref);
+	if (!record)
+		return false;
+	half = half_of(record, spot->ref);
+	return half->leg == LEG_TRACKED && CT_STATE(half->ct) != CT_CLOSED &&
+	       within(p->now, record_last(record), half->leg_s);
+}
+
+static __always_inline __u32 open_flag(__u8 proto, __u8 family)
+{
+	if (proto == IPPROTO_TCP)
+		return family == 6 ? POLICY_OPEN_TCP6 : POLICY_OPEN_TCP4;
+	if (proto == IPPROTO_UDP)
+		return family == 6 ? POLICY_OPEN_UDP6 : POLICY_OPEN_UDP4;
+	return 0;
+}
+
+static __always_inline __u32 object_flags(__u32 object)
+{
+	struct policy_line *line = object ? policy_at(object) : NULL;
+
+	return line ? line->w[POLICY_W_FLAGS] : 0;
+}
+
+/* Whom a group reference may match: the ENI of the zone that owns the address. On the way in only if the packet came from
+ * that ENI itself, not by an uplink nor by a middlebox (SG-14, SG-18). */
+static __always_inline __u32 peer_identity(struct pkt *p, const struct port_policy *e, const union addr *peer, bool ingress)
+{
+	struct port_policy *owner;
+	__u32 port;
+
+	if (p->relayed)
+		return 0;
+	port = owner_of(peer, e->zone, p->tuple.family, p->parity);
+	if (!port || (ingress && p->source.port && port != p->source.port))
+		return 0;
+	owner = policy_of(p, port);
+	return owner ? owner->identity : 0;
+}
+
+static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const struct port_policy *e, const bool ingress)
+{
+	const union addr *peer = ingress ? &p->out.saddr : &p->tuple.daddr;
+	__u32 object = ingress ? e->sg_in : e->sg_out, opposite = ingress ? e->sg_out : e->sg_in;
+	__u32 identity = peer_identity(p, e, peer, ingress);
+	__u64 answer;
+
+	answer = policy_ask(object, peer, identity, SERVICE_KEY(p->tuple.family, p->tuple.proto, p->service));
+	if (!(__u32)answer)
+		return ingress ? REASON_SG_INGRESS : REASON_SG_EGRESS;
+	decide(p, ingress ? STAGE_SG_INGRESS : STAGE_SG_EGRESS, rule_number(object, answer));
+	if (p->kind != KIND_PLAIN)
+		return 0;
+	spot->fresh = !entry_stays(p, spot);
+	spot->leg = LEG_TRACKED;
+	if (spot->fresh && answer & ANSWER_ANY && object_flags(opposite) & open_flag(p->tuple.proto, p->tuple.family))
+		spot->leg = LEG_UNTRACKED; /* CT-03; CT-06 has its say when the path is known */
+	return 0;
+}
+
+/* ret: 0 or REASON_SG_EGRESS */
+__noinline int sg_egress(struct pkt *p)
+{
+	struct port_policy *e;
+
+	if (!p)
+		return REASON_NO_POLICY;
+	e = policy_of(p, p->source.port);
+	if (!e || e->flags & PORT_NO_SG)
+		return 0;
+	p->source.ref = p->ref;
+	if (entry_admits(p, &p->source)) {
+		decide(p, STAGE_CONNTRACK, p->source.port);
+		return 0;
+	}
+	return rules_admit(p, &p->source, e, false);
+}
+
+/* ret: 0 or REASON_SG_INGRESS */
+__noinline int sg_ingress(struct pkt *p)
+{
+	struct port_policy *e;
+	struct tuple leaving;
+
+	if (!p)
+		return REASON_NO_POLICY;
+	e = policy_of(p, p->target.port);
+	if (!e || e->flags & PORT_NO_SG)
+		return 0;
+	if (p->kind != KIND_BARE) {
+		entry_tuple_target(p, &leaving);
+		p->target.ref = flow_find(&leaving, arrival_from(e, p->target.port));
+	}
+	if (entry_admits(p, &p->target)) {
+		decide(p, STAGE_CONNTRACK, p->target.port);
+		return 0;
+	}
+	return rules_admit(p, &p->target, e, true);
+}
+
+#endif

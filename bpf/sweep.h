@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Ageing without the agent: one timer walks the record array, a bounded number of records and of closings a tick. The agent's
+ * collector normally frees first, because it takes the final counters along; while it is alive the sweeper gives it a head
+ * start. What the sweeper frees after all has lost its final counters: they are declared as skipped, and so by SKIPDATA. */
+#ifndef ENID_SWEEP_H
+#define ENID_SWEEP_H
+
+#include "account.h"
+#include "flow.h"
+
+#define SWEEP_RECORDS 2048 /* a tick: ~45 us */
+#define SWEEP_CLOSINGS 128 /* a tick: ~40 us */
+#define SWEEP_TICK_NS 10000000ull
+#define AGENT_HEAD_START_S 30
+#define AGENT_STALE_NS 10000000000ull
+
+struct sweeper {
+	struct bpf_timer timer;
+	__u32 at;       /* next record */
+	__u32 closings; /* of this tick */
+	__u64 now;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sweeper);
+} sweeper SEC(".maps");
+
+struct sweep_pass { /* bpf_loop wants its context on the stack */
+	struct sweeper *sweeper;
+};
+
+static __always_inline bool agent_alive(__u64 now)
+{
+	return control.agent_alive_ns && now - control.agent_alive_ns < AGENT_STALE_NS;
+}
+
+static __always_inline bool record_expired(const struct flow_record *record, __u64 now, __u32 extra_s)
+{
+	const struct flow_half *a = &record->half[0], *b = &record->half[1];
+	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
+
+	return !within(now, record_last(record), longest + extra_s);
+}
+
+/* Final counters that nobody will collect: say so (E26). */
+static __always_inline void declare_lost(__u32 index, const struct flow_record *record)
+{
+	struct ledger *told = bpf_map_lookup_elem(&ledger, &index);
+	__u64 packets;
+
+	for (int i = 0; i < 2; i++) {
+		packets = record->half[i].packets;
+		if (told && told->generation == GS_GENERATION(record->half[0].gs) && told->half[i].packets <= packets)
+			packets -= told->half[i].packets;
+		if (!packets)
+			continue;
+		if (record->half[i].in)
+			tally_skip(IN_PORT(record->half[i].in), false, packets);
+		if (record->half[i].exit)
+			tally_skip(record->half[i].exit, false, packets);
+	}
+}
+
+static long sweep_one(__u32 step, struct sweep_pass *pass)
+{
+	struct sweeper *s = pass->sweeper;
+	__u32 index = s->at, gs;
+	struct flow_record *record;
+	struct limbo *grave;
+	bool alive;
+
+	if (index >= control.flows_fresh || s->closings >= SWEEP_CLOSINGS) {
+		if (index >= control.flows_fresh)
+			s->at = 0;
+		return 1;
+	}
+	s->at = index + 1;
+	record = bpf_map_lookup_elem(&records, &index);
+	grave = bpf_map_lookup_elem(&limbo, &index);
+	if (!record || !grave)
+		return 1;
+	gs = GS_STATE(READ_ONCE(record->half[0].gs));
+	alive = agent_alive(s->now);
+	if (gs == RECORD_LIVE && record_expired(record, s->now, alive ? AGENT_HEAD_START_S : 0)) {
+		s->closings++;
+		flow_close(index << 1, s->now);
+	} else if (gs == RECORD_CLOSING && grave->since_ns &&
+		   s->now > grave->since_ns + LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0)) {
+		s->closings++;
+		declare_lost(index, record);
+		flow_free(index, record);
+	}
+	return 0;
+}
+
+static int sweep_tick(void *map, __u32 *key, struct sweeper *s)
+{
+	struct sweep_pass pass = {.sweeper = s};
+
+	s->now = bpf_ktime_get_coarse_ns();
+	s->closings = 0;
+	bpf_loop(SWEEP_RECORDS, sweep_one, &pass, 0);
+	bpf_timer_start(&s->timer, SWEEP_TICK_NS, 0);
+	return 0;
+}
+
+static __always_inline int sweeper_start(void)
+{
+	struct sweeper *s;
+	__u32 zero = 0;
+
+	s = bpf_map_lookup_elem(&sweeper, &zero);
+	if (!s)
+		return 1;
+	bpf_timer_init(&s->timer, &sweeper, 1); /* CLOCK_MONOTONIC; fails harmlessly if it runs already */
+	bpf_timer_set_callback(&s->timer, sweep_tick);
+	return bpf_timer_start(&s->timer, SWEEP_TICK_NS, 0) ? 1 : 0;
+}
+
+#endif

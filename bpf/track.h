@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Connection tracking: how a packet moves the entries of its record, and how long each lives (CT-09, CT-11).
+ *
+ * Each ENI on the way has its own entry (half.leg, half.ct, half.leg_s). Two CPUs may move one entry at once: both compute
+ * the next state from what they see and store one byte; the worst result is a state that one more packet corrects. */
+#ifndef ENID_TRACK_H
+#define ENID_TRACK_H
+
+#include "flow.h"
+
+static __always_inline bool opens(const struct pkt *p)
+{
+	return p->tuple.proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->kind == KIND_PLAIN &&
+	       p->fragment != FRAGMENT_LATER;
+}
+
+static __always_inline __u8 tcp_first(__u8 flags)
+{
+	if (flags & TCP_SYN)
+		return flags & TCP_ACK ? CT_ANSWERED : CT_NEW;
+	return flags & TCP_FIN ? CT_FIN0 : CT_ESTABLISHED; /* picked up midway (CT-13) */
+}
+
+/* The state of an entry that this packet opens. */
+static __always_inline __u8 ct_first(const struct pkt *p)
+{
+	if (p->tuple.proto == IPPROTO_TCP)
+		return p->fragment == FRAGMENT_LATER ? CT_ESTABLISHED : tcp_first(p->tcp_flags);
+	return p->tuple.proto == IPPROTO_UDP ? CT_NEW : CT_ESTABLISHED;
+}
+
+static __always_inline __u8 tcp_next(__u8 state, bool reply, __u8 flags)
+{
+	if (state == CT_NEW && reply && flags & TCP_SYN)
+		state = CT_ANSWERED;
+	else if (state == CT_ANSWERED && !reply && flags & TCP_ACK)
+		state = CT_ESTABLISHED;
+	if (!(flags & TCP_FIN))
+		return state;
+	if (state == CT_FIN0)
+		return reply ? CT_CLOSED : CT_FIN0;
+	if (state == CT_FIN1)
+		return reply ? CT_FIN1 : CT_CLOSED;
+	return state == CT_CLOSED ? CT_CLOSED : reply ? CT_FIN1 : CT_FIN0;
+}
+
+static __always_inline __u8 udp_next(__u8 state, bool reply)
+{
+	if (state == CT_NEW)
+		return reply ? CT_ANSWERED : CT_NEW;
+	if (state == CT_ANSWERED)
+		return reply ? CT_ANSWERED : CT_AGAIN;
+	return state == CT_AGAIN && reply ? CT_ESTABLISHED : state;
+}
+
+static __always_inline __u8 ct_next(const struct pkt *p, __u8 ct, bool backwards)
+{
+	bool reply = backwards != !!(ct & CT_BACKWARDS);
+	__u8 state = CT_STATE(ct);
+
+	if (p->tuple.proto == IPPROTO_TCP)
+		state = tcp_next(state, reply, p->tcp_flags);
+	else if (p->tuple.proto == IPPROTO_UDP)
+		state = udp_next(state, reply);
+	return state | (ct & CT_BACKWARDS);
+}
+
+static __always_inline __u32 entry_seconds(const struct port_policy *e, __u8 proto, __u8 family, __u8 state)
+{
+	if (proto == IPPROTO_TCP) {
+		switch (state) {
+		case CT_NEW:
+		case CT_ANSWERED:
+			return 60;
+		case CT_FIN0:
+		case CT_FIN1:
+			return 120;
+		case CT_CLOSED:
+			return 10;
+		default:
+			return e->tcp_established_s;
+		}
+	}
+	if (proto == IPPROTO_UDP)
+		return state == CT_ESTABLISHED ? e->udp_stream_s : e->udp_s;
+	if ((family == 4 && proto == IPPROTO_ICMP) || (family == 6 && proto == IPPROTO_ICMPV6))
+		return 30;
+	return 600;
+}
+
+static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_half *half)
+{
+	struct port_policy *e;
+
+	if (half->leg == LEG_UNTRACKED)
+		return IDLE_UNTRACKED_S;
+	if (half->leg == LEG_NONE)
+		return 0;
+	e = policy_of(p, IN_PORT(half->in));
+	return e ? entry_seconds(e, half->tuple.proto, half->tuple.family, CT_STATE(half->ct)) : 0;
+}
+
+/* After any change of an entry: time-outs, and whether later packets may skip this file. Charges of a half-open flow end
+ * when both entries have seen the handshake, once. */
+static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record)
+{
+	struct flow_half *a = &record->half[0], *b = &record->half[1];
+	__u32 idle, owner = b->shared;
+	struct port_stats *stats;
+
+	a->leg_s = leg_seconds(p, a);
+	b->leg_s = leg_seconds(p, b);
+	if (!a->leg_s && !b->leg_s)
+		a->leg_s = b->leg_s = IDLE_UNTRACKED_S;
+	idle = a->leg == LEG_TRACKED ? a->leg_s : IDLE_UNTRACKED_S;
+	if (b->leg == LEG_TRACKED && (a->leg != LEG_TRACKED || b->leg_s < idle))
+		idle = b->leg_s;
+	a->idle_s = idle;
+	b->idle_s = idle;
+	if (CT_STATE(a->ct) == CT_ESTABLISHED && CT_STATE(b->ct) == CT_ESTABLISHED) {
+		a->flags |= HALF_STEADY;
+		b->flags |= HALF_STEADY;
+	} else {
+		a->flags &= ~HALF_STEADY;
+		b->flags &= ~HALF_STEADY;
+	}
+	if (!(a->shared & RECORD_HALF_OPEN) || CT_STATE(a->ct) < CT_ESTABLISHED || CT_STATE(b->ct) < CT_ESTABLISHED)
+		return;
+	if (!(__sync_fetch_and_and(&a->shared, ~RECORD_HALF_OPEN) & RECORD_HALF_OPEN))
+		return;
+	stats = bpf_map_lookup_elem(&port_stats, &owner);
+	if (stats)
+		__sync_fetch_and_add(&stats->half_open, -1);
+}
+
+/* A RST that closes: exactly the next sequence number that the other side has seen to be acknowledged (C5). */
+static __always_inline bool reset_valid(const struct pkt *p, const struct flow_half *sibling)
+{
+	return p->tuple.proto == IPPROTO_TCP && p->tcp_flags & TCP_RST && p->seq == sibling->ack;
+}
+
+/* Move the entries of the record by this packet, which passed. */
+__noinline int flow_track(struct pkt *p, __u32 ref)
+{
+	struct flow_record *record = record_at(ref);
+	struct flow_half *a, *b;
+	__u8 before_a, before_b;
+
+	if (!p || !record || p->kind != KIND_PLAIN || p->fragment == FRAGMENT_LATER)
+		return 0;
+	a = &record->half[0];
+	b = &record->half[1];
+	before_a = a->ct;
+	before_b = b->ct;
+	if (reset_valid(p, sibling_of(record, ref))) {
+		a->ct = CT_CLOSED | (a->ct & CT_BACKWARDS);
+		b->ct = CT_CLOSED | (b->ct & CT_BACKWARDS);
+	} else {
+		a->ct = ct_next(p, a->ct, ref & 1);
+		b->ct = ct_next(p, b->ct, ref & 1);
+	}
+	if (a->ct == before_a && b->ct == before_b)
+		return 0;
+	if (CT_STATE(a->ct) == CT_CLOSED && CT_STATE(before_a) != CT_CLOSED) {
+		a->last_ns = p->now; /* the 10 s count from here (CT-11) */
+		b->last_ns = p->now;
+	}
+	flow_settle(p, record);
+	return 0;
+}
+
+static __always_inline __u8 log_flags(__u8 flags)
+{
+	return (flags & 7) | ((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
+}
+
+/* Count the packet on its half. A closed conversation's clock has stopped. */
+static __always_inline void flow_count(const struct pkt *p, struct flow_half *half)
+{
+	__sync_fetch_and_add(&half->packets, p->segments);
+	__sync_fetch_and_add(&half->bytes, p->bytes);
+	if (likely(CT_STATE(half->ct) != CT_CLOSED))
+		half->last_ns = p->now;
+	if (half->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER) {
+		__u8 flags = log_flags(p->tcp_flags);
+
+		if (flags & ~half->tcp_flags)
+			half->tcp_flags |= flags;
+		if (p->tcp_flags & TCP_ACK && (__s32)(p->ack - half->ack) > 0)
+			half->ack = p->ack;
+		else if (p->tcp_flags & TCP_ACK && !half->ack)
+			half->ack = p->ack;
+	}
+}
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <errno.h>
+#include <jansson.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/scene.h"
+
+static const struct {
+	const char *id, *device, *peer, *subnet, *address;
+	uint8_t mac[6];
+} enis[ENI_MAX] = {
+	{"eni-a", "bench0", "guest0", "subnet-1", "10.0.1.10", {2, 0, 0, 0, 0, 0xa}},
+	{"eni-b", "bench1", "guest1", "subnet-1", "10.0.1.11", {2, 0, 0, 0, 0, 0xb}},
+	{"eni-c", "bench2", "guest2", "subnet-2", "10.0.2.12", {2, 0, 0, 0, 0, 0xc}},
+};
+
+static const uint8_t router_mac[6] = {0x02, 0x65, 0x6e, 0x69, 0x64, 0x01};
+
+int scene_devices(uint32_t ret_ifindex[ENI_MAX])
+{
+	char command[128];
+
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	for (int i = 0; i < ENI_MAX; i++) {
+		snprintf(command, sizeof(command), "ip link add %s up type veth peer name %s", enis[i].device,
+			 enis[i].peer);
+		if (system(command)) /* NOLINT(cert-env33-c): the command is ours */
+			return -EIO;
+		ret_ifindex[i] = if_nametoindex(enis[i].device);
+	}
+	return 0;
+}
+
+/* xorshift: the same rules in every run, on every machine */
+static uint32_t draw(uint32_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return *seed;
+}
+
+static void draw_cidr(uint32_t *seed, char ret[32])
+{
+	unsigned prefixlen = 16 + draw(seed) % 17;
+	uint32_t addr = (10u << 24 | (draw(seed) & 0xffffff)) & (~0u << (32 - prefixlen));
+
+	snprintf(ret, 32, "%u.%u.%u.%u/%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255, prefixlen);
+}
+
+static void draw_ports(uint32_t *seed, int *from, int *to)
+{
+	*from = (int)(draw(seed) % 60000);
+	*to = *from + (int)(draw(seed) % 1000);
+}
+
+static json_t *permission(const char *cidr, int from, int to)
+{
+	return json_pack("{s:s s:i s:i s:[{s:s}]}", "IpProtocol", "tcp", "FromPort", from, "ToPort", to, "IpRanges",
+			 "CidrIp", cidr);
+}
+
+static json_t *permissions(unsigned rules, uint32_t seed)
+{
+	json_t *list = json_array();
+	char cidr[32];
+	int from, to;
+
+	for (unsigned i = 0; i + 1 < rules; i++) {
+		draw_cidr(&seed, cidr);
+		draw_ports(&seed, &from, &to);
+		json_array_append_new(list, permission(cidr, from, to));
+	}
+	json_array_append_new(list, permission("10.0.0.0/16", DRIVE_PORT_FIRST, 65535));
+	return list;
+}
+
+static json_t *nacl_entry(unsigned number, bool egress, const char *cidr, const char *action, int from, int to)
+{
+	return json_pack("{s:i s:s s:s s:b s:s s:{s:i s:i}}", "RuleNumber", (int)number, "Protocol", "6", "RuleAction",
+			 action, "Egress", egress, "CidrBlock", cidr, "PortRange", "From", from, "To", to);
+}
+
+/* Entries that miss our addresses (10.128.0.0/9), then the one that admits all. */
+static json_t *nacl_entries(unsigned rules, uint32_t seed)
+{
+	json_t *list = json_array();
+	char cidr[32];
+	int from, to;
+
+	for (int egress = 0; egress < 2; egress++) {
+		for (unsigned i = 1; i < rules; i++) {
+			uint32_t addr = 10u << 24 | 1u << 23 | (draw(&seed) & 0x7fffff);
+
+			snprintf(cidr, sizeof(cidr), "%u.%u.%u.%u/32", addr >> 24, addr >> 16 & 255, addr >> 8 & 255,
+				 addr & 255);
+			draw_ports(&seed, &from, &to);
+			json_array_append_new(list, nacl_entry(i, egress, cidr, i % 2 ? "deny" : "allow", from, to));
+		}
+		json_array_append_new(list, nacl_entry(rules, egress, "10.0.0.0/16", "allow", 0, 65535));
+	}
+	return list;
+}
+
+static void eni_json(enum scene_eni i, json_t *interfaces, json_t *ports)
+{
+	char mac[18];
+
+	snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", enis[i].mac[5]);
+	json_array_append_new(interfaces,
+			      json_pack("{s:s s:s s:s s:s s:s s:s s:[{s:s}] s:s s:[{s:b s:s}]}", "NetworkInterfaceId",
+					enis[i].id, "VpcId", "vpc-1", "SubnetId", enis[i].subnet, "MacAddress", mac,
+					"Status", "in-use", "InterfaceType", "interface", "Groups", "GroupId", "sg-1",
+					"PrivateIpAddress", enis[i].address, "PrivateIpAddresses", "Primary", 1,
+					"PrivateIpAddress", enis[i].address));
+	json_array_append_new(ports, json_pack("{s:s s:s s:s}", "NetworkInterfaceId", enis[i].id, "Device",
+					       enis[i].device, "Hook", "tc"));
+}
+
+static json_t *scene_json(unsigned rules)
+{
+	json_t *interfaces = json_array(), *ports = json_array();
+
+	for (int i = 0; i < ENI_MAX; i++)
+		eni_json(i, interfaces, ports);
+	return json_pack("{s:[{s:s s:s}] s:[{s:s s:s s:s} {s:s s:s s:s}] s:[{s:s s:s s:s s:o s:o}]"
+			 " s:[{s:s s:s s:[{s:s} {s:s}] s:o}] s:o s:[{s:s s:o}]}",
+			 "Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16", "Subnets", "SubnetId", "subnet-1",
+			 "VpcId", "vpc-1", "CidrBlock", "10.0.1.0/24", "SubnetId", "subnet-2", "VpcId", "vpc-1",
+			 "CidrBlock", "10.0.2.0/24", "SecurityGroups", "GroupId", "sg-1", "GroupName", "bench", "VpcId",
+			 "vpc-1", "IpPermissions", permissions(rules, 1), "IpPermissionsEgress", permissions(rules, 2),
+			 "NetworkAcls", "NetworkAclId", "acl-1", "VpcId", "vpc-1", "Associations", "SubnetId",
+			 "subnet-1", "SubnetId", "subnet-2", "Entries", nacl_entries(rules, 3), "NetworkInterfaces",
+			 interfaces, "Hosts", "HostId", "bench", "Ports", ports);
+}
+
+static int scene_state(unsigned rules, struct state **ret)
+{
+	char path[] = "/tmp/enid-bench-XXXXXX.json";
+	const char *paths[] = {path};
+	struct state_messages messages = {};
+	json_t *json = scene_json(rules);
+	int fd = -1, r = -ENOMEM;
+
+	if (json)
+		fd = mkstemps(path, 5);
+	if (fd >= 0) {
+		r = json_dumpfd(json, fd, JSON_COMPACT) ? -EIO : state_load(paths, 1, ret, &messages);
+		for (size_t i = 0; i < messages.nr_errors; i++)
+			fprintf(stderr, "bench: %s\n", messages.errors[i].text);
+		state_messages_done(&messages);
+		close(fd);
+		unlink(path);
+	}
+	json_decref(json);
+	return r;
+}
+
+static int scene_load(uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struct scene *scene, char **why)
+{
+	struct datapath_options options = {.flows_max = flows_max};
+	struct apply_result applied;
+	int r = compile_image(scene->state, state_host(scene->state, "bench"), &scene->image, why);
+
+	if (!r)
+		r = datapath_open(&options, &scene->datapath, why);
+	if (!r)
+		r = datapath_apply(scene->datapath, scene->image, &applied, why);
+	for (int i = 0; !r && i < ENI_MAX; i++)
+		r = datapath_set_device(scene->datapath, datapath_port_number(scene->datapath, enis[i].id), ifindex[i],
+					DELIVER_REDIRECT);
+	return r;
+}
+
+int scene_open(unsigned rules, uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struct scene *ret)
+{
+	struct scene scene = {.rules = rules, .prog = -1};
+	volatile struct control *control;
+	char *why = NULL;
+	int r = scene_state(rules, &scene.state);
+
+	if (!r)
+		r = scene_load(flows_max, ifindex, &scene, &why);
+	if (r) {
+		fprintf(stderr, "bench: a scene of %u rules: %s\n", rules, why ? why : strerror(-r));
+		free(why);
+		scene_close(&scene);
+		return r;
+	}
+	/* a benchmark opens more flows at once than one ENI may */
+	control = datapath_control(scene.datapath);
+	control->half_open_max = control->flows_guarantee = control->flows_shared = flows_max;
+	scene.prog = datapath_prog_fd(scene.datapath, "tc_rx");
+	*ret = scene;
+	return 0;
+}
+
+void scene_close(struct scene *scene)
+{
+	datapath_close(&scene->datapath);
+	image_free(&scene->image);
+	state_free(&scene->state);
+}
+
+void scene_headers(enum scene_eni from, enum scene_eni to, uint8_t tcp_flags, uint8_t ret_headers[DRIVE_HEADERS])
+{
+	struct ethhdr eth = {.h_proto = htons(ETH_P_IP)};
+	struct iphdr ip = {.version = 4,
+			   .ihl = 5,
+			   .tot_len = htons(sizeof(ip) + sizeof(struct tcphdr)),
+			   .ttl = 64,
+			   .protocol = IPPROTO_TCP};
+	struct tcphdr tcp = {
+		.seq = htonl(1), .ack_seq = htonl(tcp_flags & 0x10 ? 1 : 0), .doff = 5, .window = htons(1024)};
+	uint32_t sum = 0;
+	uint16_t words[sizeof(ip) / 2];
+
+	memcpy(eth.h_source, enis[from].mac, 6);
+	memcpy(eth.h_dest, strcmp(enis[from].subnet, enis[to].subnet) ? router_mac : enis[to].mac, 6);
+	inet_pton(AF_INET, enis[from].address, &ip.saddr);
+	inet_pton(AF_INET, enis[to].address, &ip.daddr);
+	memcpy(words, &ip, sizeof(ip));
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip.check = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+	memcpy(ret_headers, &eth, sizeof(eth));
+	memcpy(ret_headers + sizeof(eth), &ip, sizeof(ip));
+	memcpy(ret_headers + sizeof(eth) + sizeof(ip), &tcp, sizeof(tcp));
+	ret_headers[sizeof(eth) + sizeof(ip) + 13] = tcp_flags;
+}

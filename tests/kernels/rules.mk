@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The kernels that enid must run on, as guests: 6.1 is the floor, 6.12 the next that Debian carries.
+# Guests are 20 to 60 times slower: fewer cases and records, longer limits.
+
+GUEST_LOAD := 'tests/kernels/load $(B)/gen/enid.bpf.o'
+GUEST_GOLDEN := $(if $(wildcard tests/golden/run.py), 'tests/golden/run.py --hook tc $(B)/enid')
+GUEST_FULL := $(GUEST_LOAD) $(GUEST_GOLDEN) $(subst --hook tc,--hook xdp,$(GUEST_GOLDEN)) $(DATAPATH_BIN) \
+	$(wildcard tests/net/smoke)
+
+test-kernels: all test-programs ## data-path tables and a smoke of the network tests under 6.1 and 6.12 (root, qemu)
+	$(Q)for suite in bookworm bookworm-backports; do \
+		tests/kernels/guest -t 3600 $$suite tests/run -t 1800 $(GUEST_FULL) || exit 1; done
+
+test-kernel-6.1-short: all ## every program and the golden tables under Linux 6.1
+	$(Q)tests/kernels/guest -t 400 bookworm tests/run -t 300 $(GUEST_LOAD) $(GUEST_GOLDEN)
+
+.PHONY: test-kernels test-kernel-6.1-short

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "agent/agent.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/lock.h"
+#include "agent/log.h"
+#include "attach/pins.h"
+
+#define LOCK_WAIT_MS    3000   /* for an agent that is just ending */
+#define SETTLE_US       50000  /* files are left alone for so long before they are read */
+#define VERIFY_US       200000 /* a removed hook is back within a second */
+#define VERIFY_SHARE    20     /* ... but looking takes at most a twentieth of the time, while that is possible */
+#define VERIFY_MAX_US   700000
+#define TICK_US         1000000
+#define LOOK_EVERY      2      /* ticks: file systems without inotify, symbolic links */
+#define COLLECTOR_EVERY 10     /* ticks between attempts */
+#define TIMER_SLACK_US  5000
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* ---- the flow log collector: its failure never stops enforcement (E23) */
+
+static void collect(struct agent *agent)
+{
+	int r;
+
+	if (!agent->collector)
+		return;
+	r = collector_tick(agent->collector, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
+	if (!r == !agent->collector_problem)
+		return;
+	free(agent->collector_problem);
+	agent->collector_problem = r ? strdup(strerror(-r)) : NULL;
+	agent->status_stale = true;
+	if (r)
+		log_error("flow logs: %s", strerror(-r));
+}
+
+static int on_records(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	collect(data);
+	return 0;
+}
+
+static void start_collector(struct agent *agent)
+{
+	char *why = NULL;
+	int r, fd;
+
+	r = collector_open(agent->datapath, agent->applied.state, agent->applied.image, agent->options->log_dir,
+	                   &agent->collector, &why);
+	if (r && !agent->collector_problem)
+		log_error("flow logs: %s", why ? why : strerror(-r));
+	free(agent->collector_problem);
+	agent->collector_problem = r ? (why ? why : strdup(strerror(-r))) : NULL;
+	agent->status_stale = true;
+	if (r)
+		return;
+	fd = collector_fd(agent->collector);
+	if (fd >= 0 && sd_event_add_io(agent->loop, NULL, fd, EPOLLIN, on_records, agent) < 0)
+		log_warning("flow logs: rings are read once a second only");
+}
+
+/* ---- events */
+
+static void report_if_stale(struct agent *agent)
+{
+	if (!agent->status_stale && !agent->devices->dirty)
+		return;
+	agent->status_stale = agent->devices->dirty = false;
+	agent_report(agent);
+}
+
+static void reload_if_changed(struct agent *agent, bool anyway)
+{
+	watch_follow(agent->watch, &agent->options->tree);
+	if (anyway || tree_fingerprint(&agent->options->tree) != agent->seen)
+		(void)agent_reload(agent);
+	report_if_stale(agent);
+}
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *data)
+{
+	(void)source;
+	(void)usec;
+	reload_if_changed(data, false);
+	return 0;
+}
+
+static int on_files(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct agent *agent = data;
+	int armed = SD_EVENT_OFF;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	watch_drain(agent->watch);
+	/* Counted from the first change, so that a folder in which something changes all the time is read as well. */
+	(void)sd_event_source_get_enabled(agent->settle, &armed);
+	if (armed == SD_EVENT_OFF && sd_event_source_set_time_relative(agent->settle, SETTLE_US) >= 0)
+		(void)sd_event_source_set_enabled(agent->settle, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int on_links(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct agent *agent = data;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	devices_news(agent->devices);
+	report_if_stale(agent);
+	return 0;
+}
+
+static int on_verify(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+	uint64_t start = clock_ns(CLOCK_MONOTONIC), pause_us;
+
+	(void)usec;
+	devices_verify(agent->devices);
+	report_if_stale(agent);
+	pause_us = (clock_ns(CLOCK_MONOTONIC) - start) / 1000 * VERIFY_SHARE;
+	pause_us = pause_us < VERIFY_US ? VERIFY_US : pause_us > VERIFY_MAX_US ? VERIFY_MAX_US : pause_us;
+	(void)sd_event_source_set_time_relative(source, pause_us);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *data)
+{
+	static uint64_t ticks;
+	struct agent *agent = data;
+
+	(void)usec;
+	ticks++;
+	datapath_control(agent->datapath)->agent_alive_ns = clock_ns(CLOCK_MONOTONIC);
+	if (!agent->collector && ticks % COLLECTOR_EVERY == 0)
+		start_collector(agent);
+	collect(agent);
+	if (ticks % LOOK_EVERY == 0)
+		reload_if_changed(agent, false);
+	report_if_stale(agent);
+	(void)sd_event_source_set_time_relative(source, TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	(void)source;
+	(void)info;
+	(void)sd_notify(0, "RELOADING=1");
+	reload_if_changed(data, true);
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	(void)data;
+	log_info("signal %u: stopping, the kernel goes on enforcing", info->ssi_signo);
+	(void)sd_notify(0, "STOPPING=1");
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int add_sources(struct agent *agent)
+{
+	int r = sd_event_add_signal(agent->loop, NULL, SIGTERM, on_stop, agent);
+
+	if (r >= 0)
+		r = sd_event_add_signal(agent->loop, NULL, SIGINT, on_stop, agent);
+	if (r >= 0)
+		r = sd_event_add_signal(agent->loop, NULL, SIGHUP, on_hangup, agent);
+	if (r >= 0)
+		r = sd_event_add_io(agent->loop, NULL, watch_fd(agent->watch), EPOLLIN, on_files, agent);
+	if (r >= 0)
+		r = sd_event_add_time_relative(agent->loop, &agent->settle, CLOCK_MONOTONIC, SETTLE_US, TIMER_SLACK_US,
+		                               on_settled, agent);
+	if (r >= 0)
+		r = sd_event_add_io(agent->loop, NULL, links_fd(agent->devices->links), EPOLLIN, on_links, agent);
+	if (r >= 0)
+		r = sd_event_add_time_relative(agent->loop, NULL, CLOCK_MONOTONIC, VERIFY_US, TIMER_SLACK_US, on_verify,
+		                               agent);
+	if (r >= 0)
+		r = sd_event_add_time_relative(agent->loop, NULL, CLOCK_MONOTONIC, 0, TIMER_SLACK_US, on_tick, agent);
+	if (r >= 0)
+		r = sd_event_set_watchdog(agent->loop, true);
+	return r < 0 ? r : 0;
+}
+
+/* ---- start and end */
+
+static int fail(const char *what, int error, char *why)
+{
+	log_error("%s: %s", what, why ? why : strerror(-error));
+	free(why);
+	return error;
+}
+
+/* Every port holds two links open. */
+static void allow_many_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int make_folders(const char *path)
+{
+	char part[PATH_MAX];
+
+	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
+		return -ENAMETOOLONG;
+	for (char *c = part + 1; *c; c++) {
+		if (*c != '/')
+			continue;
+		*c = 0;
+		if (mkdir(part, 0755) && errno != EEXIST)
+			return -errno;
+		*c = '/';
+	}
+	return mkdir(part, 0755) && errno != EEXIST ? -errno : 0;
+}
+
+static int lock_one(const char *path, const char *what, int *ret_fd)
+{
+	pid_t holder = 0;
+	int r = lock_take(path, LOCK_WAIT_MS, ret_fd, &holder);
+
+	if (r == -EWOULDBLOCK)
+		log_error("another agent holds the %s (%s): pid %d", what, path, (int)holder);
+	else if (r)
+		log_error("cannot lock the %s (%s): %s", what, path, strerror(-r));
+	return r;
+}
+
+static int take_place(struct agent *agent)
+{
+	const struct agent_options *options = agent->options;
+	char path[PATH_MAX], *why = NULL;
+	int r = make_folders(options->run_dir);
+
+	if (r)
+		return fail(options->run_dir, r, NULL);
+	snprintf(path, sizeof(path), "%s/" LOCK_FILE, options->run_dir);
+	r = lock_one(path, "run folder", &agent->run_lock);
+	if (r)
+		return r;
+	r = pins_prepare(options->pin_dir, &why);
+	if (r)
+		return fail("cannot use the pins", r, why);
+	return lock_one(options->pin_dir, "pin folder", &agent->pin_lock);
+}
+
+static int open_parts(struct agent *agent)
+{
+	const struct datapath_options datapath = {.pin_dir = agent->options->pin_dir,
+	                                          .flows_max = agent->options->flows_max};
+	char *why = NULL;
+	int r = datapath_open(&datapath, &agent->datapath, &why);
+
+	if (r)
+		return fail("cannot load the data path", r, why);
+	r = devices_open(agent->datapath, agent->options->pin_dir, agent->options->no_tcx, &agent->devices, &why);
+	if (r)
+		return fail("cannot serve devices", r, why);
+	r = watch_open(&agent->watch);
+	if (r)
+		return fail("inotify", r, NULL);
+	r = sd_event_new(&agent->loop);
+	if (r < 0)
+		return fail("event loop", r, NULL);
+	return 0;
+}
+
+static int first_state(struct agent *agent)
+{
+	int r;
+
+	watch_follow(agent->watch, &agent->options->tree);
+	r = agent_reload(agent);
+	if (r)
+		r = agent_recover(agent);
+	if (r)
+		log_error("there is no state to enforce");
+	return r;
+}
+
+static void close_parts(struct agent *agent)
+{
+	collector_close(&agent->collector);
+	sd_event_source_unref(agent->settle);
+	sd_event_unref(agent->loop);
+	watch_close(&agent->watch);
+	devices_close(&agent->devices);
+	datapath_close(&agent->datapath);
+	image_free(&agent->applied.image);
+	state_free(&agent->applied.state);
+	free(agent->state_problem);
+	free(agent->collector_problem);
+	if (agent->pin_lock >= 0)
+		close(agent->pin_lock);
+	if (agent->run_lock >= 0)
+		close(agent->run_lock);
+}
+
+static int serve(struct agent *agent)
+{
+	int r = take_place(agent);
+
+	if (!r)
+		r = open_parts(agent);
+	if (!r)
+		r = first_state(agent);
+	if (!r)
+		r = add_sources(agent);
+	if (r)
+		return r;
+	start_collector(agent);
+	devices_news(agent->devices);
+	agent->ready = agent->status_stale = true;
+	report_if_stale(agent);
+	(void)sd_notifyf(0, "READY=1\nSTATUS=revision %s, %zu ports", agent->applied.revision,
+	                 agent->devices->nr_served);
+	r = sd_event_loop(agent->loop);
+	return r < 0 ? fail("event loop", r, NULL) : r;
+}
+
+int agent_run(const struct agent_options *options)
+{
+	struct agent agent = {.options = options, .run_lock = -1, .pin_lock = -1};
+	sigset_t signals;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	allow_many_files();
+	r = serve(&agent);
+	close_parts(&agent);
+	return r ? 1 : 0;
+}

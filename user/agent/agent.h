@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The agent: keeps the kernel equal to the desired state while files and devices change. One process, one event loop.
+ *
+ *  I1  A state is in force whole or not at all; a state that is refused for any reason leaves the last good one.
+ *  I2  What is in force stands in <run-dir>/applied.json, replaced by rename: a restart that finds the files broken goes
+ *      on with it.
+ *  I3  Ending, by whatever signal, changes nothing in the kernel.
+ */
+#ifndef ENID_AGENT_H
+#define ENID_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "agent/devices.h"
+#include "agent/tree.h"
+#include "compile/image.h"
+#include "flowlog/collector.h"
+#include "state/state.h"
+
+#define DEFAULT_STATE   "/etc/enid/state"
+#define DEFAULT_RUN_DIR "/run/enid"
+#define DEFAULT_PIN_DIR "/sys/fs/bpf/enid"
+#define DEFAULT_LOG_DIR "/var/log/enid"
+
+#define APPLIED_FILE "applied.json"
+#define STATUS_FILE  "status.json"
+
+struct agent_options {
+	struct tree tree;  /* the desired state */
+	const char *host;  /* NULL = by host name, or the only one */
+	const char *run_dir, *pin_dir, *log_dir;
+	uint32_t flows_max; /* 0 = default */
+	bool no_tcx;
+};
+
+/* What is in force. */
+struct applied {
+	struct state *state;
+	struct image *image; /* borrows from the state */
+	const struct host *host;
+	char revision[17];   /* hash of the merged documents */
+	uint64_t generation; /* states applied by this process */
+	int64_t at_s;        /* wall clock */
+};
+
+struct agent {
+	const struct agent_options *options;
+	int run_lock, pin_lock;
+	sd_event *loop;
+	sd_event_source *settle; /* runs when changed files have been quiet for a moment */
+	struct watch *watch;
+	uint64_t seen;           /* fingerprint of the files that were judged last */
+	struct datapath *datapath;
+	struct devices *devices;
+	struct collector *collector;
+	struct applied applied;
+	char *state_problem;     /* why the files are not in force; NULL = they are */
+	char *collector_problem;
+	bool ready, status_stale;
+};
+
+/* ret: exit code of the command */
+int agent_run(const struct agent_options *options);
+
+/* reload.c: judge the files, and bring them into force if they are good. ret: 0 | -errno: the last good state stays,
+ * agent->state_problem says why */
+int agent_reload(struct agent *agent);
+/* At the start only: the state that was in force last. */
+int agent_recover(struct agent *agent);
+
+/* report.c: write <run-dir>/status.json */
+void agent_report(struct agent *agent);
+/* Replace a file in one step. */
+int write_json(const char *folder, const char *name, const void *json);
+
+#endif

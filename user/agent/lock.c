@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "agent/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY_MS 50
+
+/* A line of /proc/locks: "3: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". */
+static pid_t find_holder(int fd)
+{
+	unsigned long inode;
+	unsigned maj, min;
+	char line[256];
+	struct stat st;
+	pid_t holder = 0;
+	FILE *file;
+	int pid;
+
+	if (fstat(fd, &st))
+		return 0;
+	file = fopen("/proc/locks", "re");
+	if (!file)
+		return 0;
+	while (!holder && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%lu", &pid, &maj, &min, &inode) == 4 &&
+		    inode == st.st_ino && maj == major(st.st_dev) && min == minor(st.st_dev))
+			holder = pid;
+	(void)fclose(file);
+	return holder;
+}
+
+static int open_lock(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 && errno == EISDIR)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+int lock_take(const char *path, unsigned wait_ms, int *ret_fd, pid_t *ret_holder)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+	int fd = open_lock(path);
+
+	if (fd < 0)
+		return fd;
+	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += RETRY_MS) {
+		if ((errno != EWOULDBLOCK && errno != EINTR) || waited >= wait_ms) {
+			int r = -errno;
+
+			*ret_holder = find_holder(fd);
+			close(fd);
+			return r;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+pid_t lock_holder(const char *run_dir)
+{
+	char path[PATH_MAX];
+	pid_t holder = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/" LOCK_FILE, run_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	/* Shared: several may ask at once. An agent that starts in this moment tries again. */
+	if (flock(fd, LOCK_SH | LOCK_NB)) {
+		holder = find_holder(fd);
+		if (!holder)
+			holder = -1;
+	}
+	close(fd);
+	return holder;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From files to the kernel: load, compile, cover the devices, apply, serve. Every step before datapath_apply is without
+ * consequence, and datapath_apply is all or nothing. */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/log.h"
+
+#define READ_TRIES 5
+
+/* A state on its way into force. */
+struct candidate {
+	struct applied applied;
+	json_t *documents;
+	size_t nr_warnings;
+	char *first_warning;
+};
+
+static void candidate_done(struct candidate *candidate)
+{
+	image_free(&candidate->applied.image);
+	state_free(&candidate->applied.state);
+	json_decref(candidate->documents);
+	free(candidate->first_warning);
+}
+
+static int say_why(char **ret_why, int error, const char *what, const char *text)
+{
+	if (asprintf(ret_why, "%s%s", what, text) < 0)
+		*ret_why = NULL;
+	return error;
+}
+
+static int load(const struct tree *tree, struct candidate *candidate, char **ret_why)
+{
+	struct state_messages messages = {};
+	int r = state_load(tree->paths, tree->nr, &candidate->applied.state, &messages);
+
+	for (size_t i = 0; i < messages.nr_errors; i++)
+		log_error("%s", messages.errors[i].text);
+	if (r && messages.nr_errors > 1) {
+		if (asprintf(ret_why, "%s (and %zu more errors)", messages.errors[0].text, messages.nr_errors - 1) < 0)
+			*ret_why = NULL;
+	} else if (r) {
+		(void)say_why(ret_why, r, "", messages.nr_errors ? messages.errors[0].text : strerror(-r));
+	}
+	candidate->nr_warnings = messages.nr_warnings;
+	if (messages.nr_warnings)
+		candidate->first_warning = strdup(messages.warnings[0].text);
+	state_messages_done(&messages);
+	return r;
+}
+
+static int merge(const struct tree *tree, struct candidate *candidate)
+{
+	uint64_t hash = 14695981039346656037ull;
+	char *text;
+	int r = tree_merge(tree, &candidate->documents);
+
+	if (r)
+		return r;
+	text = json_dumps(candidate->documents, JSON_COMPACT | JSON_SORT_KEYS);
+	if (!text)
+		return -ENOMEM;
+	for (const char *c = text; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 1099511628211ull;
+	free(text);
+	snprintf(candidate->applied.revision, sizeof(candidate->applied.revision), "%016" PRIx64, hash);
+	return 0;
+}
+
+/* The struct and the documents must be of the same files: when these change meanwhile, read again. */
+static int read_files(const struct tree *tree, struct candidate *candidate, uint64_t *ret_seen, char **ret_why)
+{
+	for (int i = 0; i < READ_TRIES; i++) {
+		uint64_t before = tree_fingerprint(tree);
+		int r;
+
+		*ret_seen = before;
+		r = load(tree, candidate, ret_why);
+		if (r)
+			return r;
+		r = merge(tree, candidate);
+		if (!r && tree_fingerprint(tree) == before)
+			return 0;
+		if (r == -ENOMEM)
+			return say_why(ret_why, r, "", strerror(-r));
+		candidate_done(candidate);
+		memset(candidate, 0, sizeof(*candidate));
+	}
+	return say_why(ret_why, -EAGAIN, "", "the files keep changing while they are read");
+}
+
+static int compile(struct agent *agent, struct candidate *candidate, char **ret_why)
+{
+	struct applied *applied = &candidate->applied;
+
+	applied->host = state_host(applied->state, agent->options->host);
+	if (!applied->host)
+		return say_why(ret_why, -ENOENT, "Hosts: no host ",
+		               agent->options->host ? agent->options->host : "of this machine's name, and not just one");
+	int r = devices_acceptable(applied->host, ret_why);
+
+	if (r)
+		return r;
+	return compile_image(applied->state, applied->host, &applied->image, ret_why);
+}
+
+/* ---- what changed, for the log */
+
+static void count_ports(const struct image *from, const struct image *to, size_t *ret_added, size_t *ret_removed)
+{
+	size_t i = 0, j = 0;
+
+	*ret_added = *ret_removed = 0;
+	while (i < (from ? from->nr_ports : 0) || j < to->nr_ports) {
+		int order = !from || i == from->nr_ports ? 1
+		            : j == to->nr_ports          ? -1
+		                                         : strcmp(from->ports[i].id, to->ports[j].id);
+
+		*ret_removed += order < 0;
+		*ret_added += order > 0;
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static void say_applied(const struct agent *agent, const struct candidate *candidate,
+                        const struct apply_result *result, uint64_t took_us)
+{
+	size_t added, removed;
+
+	count_ports(agent->applied.image, candidate->applied.image, &added, &removed);
+	log_info("generation %" PRIu64 ", revision %s: %u objects changed (%zu ENIs and uplinks added, %zu removed), "
+	         "%u kernel entries written, %" PRIu64 ".%03" PRIu64 " ms",
+	         candidate->applied.generation, candidate->applied.revision, result->changed, added, removed,
+	         result->kernel_writes, took_us / 1000, took_us % 1000);
+	if (candidate->nr_warnings)
+		log_warning("%s%s", candidate->first_warning ? candidate->first_warning : "",
+		            candidate->nr_warnings > 1 ? " (and more: enid check lists them)" : "");
+}
+
+/* ---- into force */
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
+}
+
+/* The collector looks at the old state until it is told of the new one. */
+static void swap(struct agent *agent, struct candidate *candidate)
+{
+	struct applied old = agent->applied;
+
+	agent->applied = candidate->applied;
+	candidate->applied = old;
+	if (!agent->collector)
+		return;
+	int r = collector_state_changed(agent->collector, agent->applied.state, agent->applied.image);
+
+	if (r)
+		log_error("flow logs: the new state was not taken: %s", strerror(-r));
+}
+
+static int bring_into_force(struct agent *agent, struct candidate *candidate, char **ret_why)
+{
+	struct apply_result result = {};
+	uint64_t start_us = now_us();
+	int r;
+
+	devices_cover(agent->devices, candidate->applied.host);
+	r = datapath_apply(agent->datapath, candidate->applied.image, &result, ret_why);
+	if (r) {
+		devices_cover(agent->devices, NULL);
+		return r;
+	}
+	candidate->applied.generation = agent->applied.generation + 1;
+	candidate->applied.at_s = time(NULL);
+	say_applied(agent, candidate, &result, now_us() - start_us);
+	swap(agent, candidate);
+	r = devices_serve(agent->devices, agent->applied.host);
+	if (r)
+		log_error("cannot serve the ports: %s", strerror(-r));
+	return 0;
+}
+
+static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_t *ret_seen, char **ret_why)
+{
+	struct candidate candidate = {};
+	int r = read_files(tree, &candidate, ret_seen, ret_why);
+
+	if (!r)
+		r = compile(agent, &candidate, ret_why);
+	if (!r)
+		r = bring_into_force(agent, &candidate, ret_why);
+	if (!r && keep) {
+		int failed = write_json(agent->options->run_dir, APPLIED_FILE, candidate.documents);
+
+		if (failed)
+			log_error("cannot write %s/" APPLIED_FILE ": %s", agent->options->run_dir, strerror(-failed));
+	}
+	candidate_done(&candidate);
+	return r;
+}
+
+int agent_reload(struct agent *agent)
+{
+	char *why = NULL;
+	int r = take(agent, &agent->options->tree, true, &agent->seen, &why);
+
+	free(agent->state_problem);
+	agent->state_problem = NULL;
+	agent->status_stale = true;
+	if (!r)
+		return 0;
+	agent->state_problem = why ? why : strdup(strerror(-r));
+	log_error("the state is refused%s: %s", agent->applied.state ? ", the last good one stays in force" : "",
+	          agent->state_problem ? agent->state_problem : "");
+	return r;
+}
+
+int agent_recover(struct agent *agent)
+{
+	char path[PATH_MAX];
+	const char *const paths[] = {path};
+	const struct tree tree = {paths, 1};
+	char *why = NULL;
+	uint64_t seen;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/" APPLIED_FILE, agent->options->run_dir);
+	r = take(agent, &tree, false, &seen, &why);
+	if (!r)
+		log_warning("going on with the state that was in force last, %s", path);
+	free(why);
+	return r;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the agent alone knows, for `enid status`: which ports it serves, what went wrong. What the kernel knows is asked
+ * there, so that a report which outlives its agent misleads nobody. */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/log.h"
+
+int write_json(const char *folder, const char *name, const void *json)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	int fd, r = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
+	    snprintf(fresh, sizeof(fresh), "%s/.%s.new", folder, name) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0)
+		return -errno;
+	if (json_dumpfd(json, fd, JSON_COMPACT) || fsync(fd))
+		r = errno ? -errno : -EIO;
+	if (close(fd) && !r)
+		r = -errno;
+	if (!r && rename(fresh, path))
+		r = -errno;
+	if (r)
+		(void)unlink(fresh);
+	return r;
+}
+
+static void attend(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void attend(json_t *list, const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) >= 0)
+		(void)json_array_append_new(list, json_string(text));
+	va_end(args);
+	free(text);
+}
+
+static json_t *attention(const struct agent *agent)
+{
+	const struct devices *devices = agent->devices;
+	json_t *list = json_array();
+
+	if (agent->state_problem)
+		attend(list, "the state is refused, the last good one is in force: %s", agent->state_problem);
+	if (devices->guard_problem)
+		attend(list, "forwarding guard: %s", devices->guard_problem);
+	if (agent->collector_problem)
+		attend(list, "flow logs: %s", agent->collector_problem);
+	for (size_t i = 0; i < devices->nr_served; i++)
+		if (*devices->served[i].problem)
+			attend(list, "port %s (%s): %s", devices->served[i].id, devices->served[i].device,
+			       devices->served[i].problem);
+	return list;
+}
+
+static json_t *ports(const struct devices *devices)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < devices->nr_served; i++) {
+		const struct served *served = &devices->served[i];
+
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "eni", served->id, "device",
+		                        served->device, "kind", served->uplink ? "uplink" : "eni", "mode",
+		                        served->guard ? "guard" : "router", "side",
+		                        served->side_instance ? "instance" : "host", "ifindex",
+		                        (int)served->on.ifindex, "unknown", served->port == 0));
+	}
+	return list;
+}
+
+static json_t *held(const struct devices *devices)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < devices->nr_held; i++)
+		(void)json_array_append_new(list, json_string(devices->held[i].name));
+	return list;
+}
+
+void agent_report(struct agent *agent)
+{
+	const struct devices *devices = agent->devices;
+	json_t *report = json_pack(
+		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "pid", (int)getpid(), "ready",
+		agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision",
+		agent->applied.revision, "generation", (json_int_t)agent->applied.generation, "applied_at",
+		(json_int_t)agent->applied.at_s, "ports", ports(devices), "held", held(devices), "attention",
+		attention(agent), "hooks_restored", (json_int_t)devices->hooks_restored, "restored_at_ns",
+		(json_int_t)devices->restored_at_ns, "restored", devices->restored);
+	int r = report ? write_json(agent->options->run_dir, STATUS_FILE, report) : -ENOMEM;
+
+	json_decref(report);
+	if (r)
+		log_error("cannot write %s/" STATUS_FILE ": %s", agent->options->run_dir, strerror(-r));
+}

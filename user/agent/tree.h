@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The files of a desired state: which there are, whether they changed, when to look again, and all of them in one. */
+#ifndef ENID_TREE_H
+#define ENID_TREE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct tree {
+	const char *const *paths; /* files, or folders with *.json below; dot-files are nobody's business */
+	size_t nr;
+};
+
+/* Tell fn of every folder and state file, in the order in which they are loaded. A path that is missing is passed over. */
+typedef void (*tree_fn)(const char *path, const struct stat *st, void *data);
+void tree_walk(const struct tree *tree, tree_fn fn, void *data);
+
+/* A number that changes with every change of any file: names, inodes, sizes and times. */
+uint64_t tree_fingerprint(const struct tree *tree);
+
+/* All documents as one object, list by list (JSON-01): good to be loaded again. For a state that has been found valid.
+ * ret: 0 | -errno | -EINVAL: a file is no JSON object (any more) */
+int tree_merge(const struct tree *tree, json_t **ret);
+
+/* inotify on every folder, and on the folder above every path: so a rename into place, a deletion and a folder that is
+ * made again are all noticed. */
+struct watch;
+int watch_open(struct watch **ret);
+void watch_close(struct watch **watch);
+int watch_fd(const struct watch *watch);
+void watch_drain(struct watch *watch);
+/* Watch what there is now. Cheap when nothing changed. */
+void watch_follow(struct watch *watch, const struct tree *tree);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A hook: one of our programs on one device. Nothing else in the tree attaches programs.
+ *
+ * Where the kernel has TCX (6.6), a TC hook is a pinned bpf_link, put in front of whatever else is there; elsewhere it
+ * is a clsact filter with preference 1 and handle 1. An XDP hook is a pinned bpf_link everywhere.
+ *
+ *  I1  A hook outlives the agent: links by their pin, filters by themselves.
+ *  I2  An interface index is a name for one life of one device only. The pin is called <ifindex>_<program>; whoever
+ *      opens it compares the link's own ifindex, which is 0 when the device is gone (E7).
+ *  I3  At most one hook of ours per device and point: attaching adopts what is there, and puts the new program into it
+ *      in one step (E3, E8).
+ */
+#ifndef ENID_HOOK_H
+#define ENID_HOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/datapath.h"
+
+enum hook_point {
+	HOOK_RX_TC,  /* program tc_rx */
+	HOOK_TX_TC,  /* program tc_tx */
+	HOOK_RX_XDP, /* program xdp_rx */
+	HOOK_POINT_MAX
+};
+
+struct attacher {
+	char folder[256];                /* of the pinned links */
+	int prog_fd[HOOK_POINT_MAX];     /* borrowed from the datapath */
+	uint32_t prog_id[HOOK_POINT_MAX];
+	bool tcx;                        /* the kernel has it */
+};
+
+struct hook {
+	enum hook_point point;
+	uint32_t ifindex; /* 0 = not attached */
+	int link_fd;      /* -1 = a clsact filter */
+	uint32_t link_id;
+	bool generic;     /* XDP in the stack instead of the driver */
+};
+
+#define HOOK_NONE ((struct hook){.link_fd = -1})
+
+/* no_tcx: use filters even where links could be had. */
+int attacher_open(struct attacher *attacher, const struct datapath *datapath, const char *pin_dir, bool no_tcx);
+
+const char *hook_program(enum hook_point point);
+
+/* ret: 0, *ret_hook owns the link's descriptor | -ENODEV | -EBUSY: another program has the XDP hook | -errno */
+int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret_hook);
+
+/* Is it where it was put? Only a look, nothing is changed.
+ * ret: 0 | -ENOENT: removed | -EEXIST: in place, but another program runs before it | -errno */
+int hook_check(const struct attacher *attacher, const struct hook *hook);
+
+/* Is the pin there? False as well once `enid detach DEVICE` took it away. Filters have none: true. */
+bool hook_pinned(const struct attacher *attacher, const struct hook *hook);
+/* Pin again what lost its pin. */
+int hook_pin(const struct attacher *attacher, const struct hook *hook);
+
+/* By the kernel's word, for a reader that attached nothing itself: which of our hooks are on this device?
+ * ret: "tcx", "clsact", "xdp" | NULL = none at this point */
+const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex);
+
+/* Take the program off and remove the pin. Fine if the device or the link is gone already. */
+void hook_detach(const struct attacher *attacher, struct hook *hook);
+/* Let go of the descriptor; the program stays. */
+void hook_close(struct hook *hook);
+
+#endif

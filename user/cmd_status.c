@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* enid status: what the agent reported, checked against the kernel. Works with the agent dead.
+ * Exit 0: an agent runs, every present device is enforced, nothing needs attention. */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/status.h"
+#include "commands.h"
+
+static const char usage[] = "usage: enid status [--json] [--run-dir D] [--pin-dir D] [--log-dir D]\n";
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text && *text ? text : "-";
+}
+
+static long long number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void print_agent(const json_t *status)
+{
+	const json_t *agent = json_object_get(status, "agent"), *flows = json_object_get(status, "flows");
+
+	if (json_is_true(json_object_get(agent, "running")))
+		printf("agent      running, pid %lld\n", number_of(agent, "pid"));
+	else
+		printf("agent      not running\n");
+	printf("host       %s\n", text_of(status, "host"));
+	printf("revision   %s\n", text_of(status, "revision"));
+	if (flows)
+		printf("flows      %lld of %lld\n", number_of(flows, "live"), number_of(flows, "max"));
+	printf("restored   %lld hooks\n", number_of(status, "hooks_restored"));
+}
+
+static void print_ports(const json_t *status)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "ports"), i, port)
+	{
+		const char *how = !json_is_true(json_object_get(port, "present")) ? "no device"
+		                  : json_is_true(json_object_get(port, "enforced")) ? "enforced"
+		                                                                    : "NOT ENFORCED";
+
+		printf("port       %-24s %-16s %-7s %-7s %s\n", text_of(port, "eni"), text_of(port, "device"),
+		       text_of(port, "mode"), text_of(port, "hook"), how);
+	}
+}
+
+static void print_rest(json_t *status)
+{
+	const char *reason;
+	json_t *drops, *text;
+	size_t i;
+
+	json_object_foreach(json_object_get(status, "drops"), reason, drops)
+		printf("dropped    %-24s %lld packets, %lld bytes\n", reason, number_of(drops, "packets"),
+		       number_of(drops, "bytes"));
+	json_array_foreach(json_object_get(status, "held"), i, text)
+		printf("held       %s\n", json_string_value(text));
+	json_array_foreach(json_object_get(status, "attention"), i, text)
+		printf("attention  %s\n", json_string_value(text));
+}
+
+static int print(json_t *status, bool as_json)
+{
+	if (as_json) {
+		json_dumpf(status, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		print_agent(status);
+		print_ports(status);
+		print_rest(status);
+	}
+	return fflush(stdout) || ferror(stdout) ? 1 : 0;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"json", no_argument, NULL, 'j'},          {"run-dir", required_argument, NULL, 'r'},
+		{"pin-dir", required_argument, NULL, 'p'}, {"log-dir", required_argument, NULL, 'l'},
+		{"help", no_argument, NULL, 'H'},          {},
+	};
+	const char *run_dir = DEFAULT_RUN_DIR, *pin_dir = DEFAULT_PIN_DIR;
+	bool as_json = false, well;
+	json_t *status;
+	int option, code;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'j':
+			as_json = true;
+			break;
+		case 'r':
+			run_dir = optarg;
+			break;
+		case 'p':
+			pin_dir = optarg;
+			break;
+		case 'l':
+			break; /* nothing of the status is there */
+		case 'H':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (status_gather(run_dir, pin_dir, &status, &well)) {
+		fprintf(stderr, "enid: out of memory\n");
+		return 1;
+	}
+	code = print(status, as_json);
+	json_decref(status);
+	return code || !well ? 1 : 0;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* compile_image(): the steps in order, then the sorting that makes the result independent of how the state was written.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compile/objects.h"
+#include "compile/work.h"
+
+static const uint8_t router_mac_default[6] = {0x02, 0x65, 0x6e, 0x69, 0x64, 0x01};
+
+int refuse(struct image_work *work, const char *what, size_t most)
+{
+	if (asprintf(&work->why, "%s: more than %zu", what, most) < 0)
+		work->why = NULL;
+	return -E2BIG;
+}
+
+int add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index)
+{
+	struct image *image = work->image;
+
+	if (image->nr_objects == work->objects_room) {
+		size_t room = work->objects_room ? work->objects_room * 2 : 16;
+		struct image_object *objects = reallocarray(image->objects, room, sizeof(*objects));
+
+		if (!objects) {
+			image_object_done(object);
+			return -ENOMEM;
+		}
+		image->objects = objects;
+		work->objects_room = room;
+	}
+	image->objects[image->nr_objects] = *object;
+	*ret_index = (uint32_t)image->nr_objects++;
+	return 0;
+}
+
+static int compare_hashes(const struct content_hash *a, const struct content_hash *b)
+{
+	for (int i = 0; i < 4; i++)
+		if (a->w[i] != b->w[i])
+			return a->w[i] < b->w[i] ? -1 : 1;
+	return 0;
+}
+
+/* Elements that begin with their hash, to be sorted with a memory of where they stood. */
+struct placed {
+	const struct content_hash *hash;
+	size_t from;
+};
+
+static int compare_placed(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+	int order = compare_hashes(x->hash, y->hash);
+
+	return order ? order : (x->from > y->from) - (x->from < y->from);
+}
+
+/* Sort elements by the hash that each begins with, and keep one of each; places[i]: where element i stands now. */
+static int settle(void **base, size_t *nr, size_t size, void (*done)(void *), uint32_t *places)
+{
+	struct placed *order = calloc(*nr + 1, sizeof(*order));
+	char *from = *base, *to = calloc(*nr + 1, size);
+	size_t kept = 0;
+
+	if (!order || !to) {
+		free(order);
+		free(to);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < *nr; i++)
+		order[i] = (struct placed){(const struct content_hash *)(from + i * size), i};
+	qsort(order, *nr, sizeof(*order), compare_placed);
+	for (size_t i = 0; i < *nr; i++) {
+		char *element = from + order[i].from * size;
+
+		if (kept && !compare_hashes((const struct content_hash *)(to + (kept - 1) * size), order[i].hash)) {
+			places[order[i].from] = (uint32_t)(kept - 1);
+			done(element);
+			continue;
+		}
+		places[order[i].from] = (uint32_t)kept;
+		memcpy(to + kept++ * size, element, size);
+	}
+	free(order);
+	free(from);
+	*base = to;
+	*nr = kept;
+	return 0;
+}
+
+static void object_done(void *object)
+{
+	image_object_done(object);
+}
+
+static void table_done(void *table)
+{
+	image_table_done(table);
+}
+
+static void move_to(uint32_t *index, const uint32_t *places)
+{
+	if (*index != IMAGE_NONE)
+		*index = places[*index];
+}
+
+static int settle_objects(struct image *image)
+{
+	uint32_t *places = calloc(image->nr_objects + 1, sizeof(*places));
+	void *objects = image->objects;
+	int r = places ? settle(&objects, &image->nr_objects, sizeof(*image->objects), object_done, places) : -ENOMEM;
+
+	if (!r) {
+		image->objects = objects;
+		for (size_t i = 0; i < image->nr_ports; i++) {
+			move_to(&image->ports[i].sg_in, places);
+			move_to(&image->ports[i].sg_out, places);
+		}
+		for (size_t i = 0; i < image->nr_subnets; i++) {
+			move_to(&image->subnets[i].nacl_in, places);
+			move_to(&image->subnets[i].nacl_out, places);
+		}
+	}
+	free(places);
+	return r;
+}
+
+static int settle_tables(struct image *image)
+{
+	uint32_t *places = calloc(image->nr_tables + 1, sizeof(*places));
+	void *tables = image->tables;
+	int r = places ? settle(&tables, &image->nr_tables, sizeof(*image->tables), table_done, places) : -ENOMEM;
+
+	if (!r) {
+		image->tables = tables;
+		for (size_t i = 0; i < image->nr_subnets; i++)
+			move_to(&image->subnets[i].table, places);
+	}
+	free(places);
+	return r;
+}
+
+static int compile_steps(struct image_work *work)
+{
+	static int (*const steps[])(struct image_work *) = {
+		subnets_compile, ports_compile, tables_compile, addresses_compile, associations_compile, macs_compile,
+	};
+	int r = identities_build(work->state, &work->identities);
+
+	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(*steps); i++)
+		r = steps[i](work);
+	if (!r)
+		r = settle_objects(work->image);
+	if (!r)
+		r = settle_tables(work->image);
+	return r;
+}
+
+static void choose_router_mac(const struct host *host, uint8_t *mac)
+{
+	static const uint8_t none[6];
+
+	memcpy(mac, host && memcmp(host->router_mac, none, 6) != 0 ? host->router_mac : router_mac_default, 6);
+}
+
+int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why)
+{
+	struct image_work work = {.state = state, .host = host, .image = calloc(1, sizeof(struct image))};
+	int r;
+
+	if (!work.image)
+		return -ENOMEM;
+	work.image->host = host;
+	choose_router_mac(host, work.image->router_mac);
+	r = compile_steps(&work);
+	identities_done(&work.identities);
+	free(work.notes);
+	free(work.subnet_places);
+	if (!r)
+		*ret_image = work.image;
+	else
+		image_free(&work.image);
+	if (r == -E2BIG)
+		*ret_why = work.why;
+	return r;
+}
+
+void image_free(struct image **image)
+{
+	struct image *old = *image;
+
+	if (!old)
+		return;
+	for (size_t i = 0; i < old->nr_objects; i++)
+		image_object_done(old->objects + i);
+	for (size_t i = 0; i < old->nr_tables; i++)
+		image_table_done(old->tables + i);
+	free(old->objects);
+	free(old->tables);
+	free(old->subnets);
+	free(old->ports);
+	free(old->addresses);
+	free(old->associations);
+	free(old->macs);
+	free(old);
+	*image = NULL;
+}

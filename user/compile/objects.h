@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What makes policy objects and route tables, for image.c. */
+#ifndef ENID_COMPILE_OBJECTS_H
+#define ENID_COMPILE_OBJECTS_H
+
+#include "compile/identity.h"
+#include "compile/image.h"
+
+/* As compile_sg_object(), with the identities that references compile to. */
+int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
+	       const struct identities *identities, struct image_object *ret);
+
+/* What route.c asks about targets: answered by image.c, which knows the ports. */
+struct route_targets {
+	/* Port of an ENI; IMAGE_NONE when it is nobody to route to. */
+	uint32_t (*eni)(const void *context, const struct eni *eni);
+	/* Port of this host's uplink for a gateway, IMAGE_NONE without one. */
+	uint32_t (*uplink)(const void *context, const struct gateway *gateway);
+	const char *(*port_id)(const void *context, uint32_t port);
+	const void *context;
+};
+
+/* Compile a route table, or with table NULL the local routes of a VPC (VPC-17). vpc may be NULL: no local routes.
+ * ret: 0 | -ENOMEM */
+int route_table_compile(const struct route_table *table, const struct vpc *vpc, const struct route_targets *targets,
+			struct image_table *ret);
+void image_table_done(struct image_table *table);
+
+#endif

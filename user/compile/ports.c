@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* ENIs and uplinks -> ports, with the security-group objects of this host's ENIs.
+ *
+ * An ENI whose VPC or subnet is missing is never live and has no policy: nothing is admitted, rather than judged by
+ * half of what should hold.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compile/objects.h"
+#include "compile/tree.h"
+#include "compile/work.h"
+
+/* Objects of one set of groups; compiled when the first ENI of this host needs them. */
+struct set_objects {
+	uint32_t in, out;
+};
+
+uint32_t zone_of(const struct vpc *vpc)
+{
+	return vpc ? vpc->zone : ZONE_INTERNET;
+}
+
+static int note_hosts(struct image_work *work)
+{
+	const struct state *state = work->state;
+
+	work->notes = calloc(state->nr_enis + 1, sizeof(*work->notes));
+	if (!work->notes)
+		return -ENOMEM;
+	for (size_t h = 0; h < state->nr_hosts; h++) {
+		const struct host *host = state->hosts + h;
+
+		for (size_t i = 0; i < host->nr_ports; i++) {
+			struct eni_note *note = work->notes + (host->ports[i].eni - state->enis);
+
+			if (host == work->host)
+				note->here = host->ports + i;
+			else
+				note->elsewhere = true;
+		}
+	}
+	return 0;
+}
+
+static bool complete(const struct eni *eni)
+{
+	return eni->vpc && eni->subnet && eni->subnet->vpc == eni->vpc;
+}
+
+/* VPC-18; the subnet's mode has the exclusions in it. */
+static uint32_t bpa_flags(const struct eni *eni)
+{
+	switch (eni->subnet ? eni->subnet->bpa : BPA_BIDIRECTIONAL) {
+	case BPA_OFF:
+		return 0;
+	case BPA_INGRESS:
+		return PORT_BPA_IN;
+	default:
+		return PORT_BPA_IN | PORT_BPA_OUT;
+	}
+}
+
+static uint32_t eni_flags(const struct eni *eni, const struct eni_note *note)
+{
+	uint32_t flags = bpa_flags(eni);
+
+	if (eni->live && complete(eni) && (note->here || note->elsewhere))
+		flags |= PORT_LIVE;
+	if (eni->check)
+		flags |= PORT_CHECK;
+	if (eni->routing && complete(eni))
+		flags |= PORT_NO_SG;
+	if (eni->deny_igw)
+		flags |= PORT_DENY_IGW;
+	if (note->here && note->here->side_instance)
+		flags |= PORT_SIDE_INSTANCE;
+	return flags;
+}
+
+static __be32 primary4(const struct eni *eni)
+{
+	for (size_t i = 0; i < eni->nr_addresses; i++)
+		if (eni->addresses[i].primary && eni->addresses[i].family == 4)
+			return eni->addresses[i].addr.ip4;
+	return 0;
+}
+
+static struct image_port eni_port(const struct image_work *work, size_t i)
+{
+	const struct eni *eni = work->state->enis + i;
+	const struct eni_note *note = work->notes + i;
+	uint32_t set = work->identities.of_eni[i];
+	struct image_port port = {
+		.id = eni->id,
+		.device = note->here ? note->here->device : "",
+		.hook = note->here ? note->here->hook : HOOK_AUTO,
+		.kind = note->here ? PORT_ENI : PORT_REMOTE,
+		.mode = note->here && (note->here->guard || note->here->side_instance) ? MODE_GUARD : MODE_ROUTER,
+		.flags = eni_flags(eni, note),
+		.zone = zone_of(eni->vpc),
+		.subnet = eni->subnet ? work->subnet_places[eni->subnet - work->state->subnets] : IMAGE_NONE,
+		.sg_in = IMAGE_NONE,
+		.sg_out = IMAGE_NONE,
+		.identity = set == IDENTITY_NONE ? 0 : work->identities.sets[set].identity,
+		.tcp_established_s = eni->tcp_established_s,
+		.udp_s = (uint16_t)eni->udp_s,
+		.udp_stream_s = (uint16_t)eni->udp_stream_s,
+		.gateway = ROUTE_NONE,
+		.primary4 = primary4(eni),
+		.eni = eni,
+	};
+
+	memcpy(port.mac, eni->mac, sizeof(port.mac));
+	return port;
+}
+
+/* Only an internet gateway that is attached somewhere leads out; the device's MAC is known where the device is. */
+static struct image_port uplink_port(const struct host_uplink *uplink)
+{
+	const struct gateway *gateway = uplink->gateway;
+	bool leads_out = gateway && gateway->kind == TARGET_IGW && gateway->vpc;
+
+	return (struct image_port){
+		.id = uplink->gateway_id,
+		.device = uplink->device,
+		.hook = HOOK_AUTO,
+		.kind = PORT_UPLINK,
+		.mode = MODE_ROUTER,
+		.flags = PORT_LIVE | PORT_NO_SG | (uplink->answer_neighbours ? PORT_ANSWER : 0),
+		.zone = zone_of(gateway ? gateway->vpc : NULL),
+		.subnet = IMAGE_NONE,
+		.sg_in = IMAGE_NONE,
+		.sg_out = IMAGE_NONE,
+		.gateway = leads_out ? ROUTE_IGW : ROUTE_NOT_SERVED,
+	};
+}
+
+static int compare_ports(const void *a, const void *b)
+{
+	return strcmp(((const struct image_port *)a)->id, ((const struct image_port *)b)->id);
+}
+
+static int compile_set(struct image_work *work, const struct group_set *set, bool egress, uint32_t *ret_index)
+{
+	struct image_object object;
+	int r = sg_compile(set->groups, set->nr, egress, set->vpc, &work->identities, &object);
+
+	if (r == -E2BIG)
+		return refuse(work, "lines of one policy object", OBJECT_LINES_MAX);
+	return r < 0 ? r : add_object(work, &object, ret_index);
+}
+
+static int compile_groups(struct image_work *work, struct image_port *port, struct set_objects *known)
+{
+	static const struct group_set empty;
+	uint32_t number = work->identities.of_eni[port->eni - work->state->enis];
+	const struct group_set *set = number == IDENTITY_NONE ? &empty : work->identities.sets + number;
+	int r;
+
+	if (number == IDENTITY_NONE)
+		number = (uint32_t)work->identities.nr_sets;
+	if (known[number].in == IMAGE_NONE) {
+		r = compile_set(work, set, false, &known[number].in);
+		if (!r)
+			r = compile_set(work, set, true, &known[number].out);
+		if (r < 0)
+			return r;
+	}
+	port->sg_in = known[number].in;
+	port->sg_out = known[number].out;
+	return 0;
+}
+
+static int compile_policies(struct image_work *work)
+{
+	struct image *image = work->image;
+	size_t nr = work->identities.nr_sets + 1;
+	struct set_objects *known = calloc(nr, sizeof(*known));
+	int r = known ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !r && i < nr; i++)
+		known[i] = (struct set_objects){IMAGE_NONE, IMAGE_NONE};
+	for (size_t i = 0; !r && i < image->nr_ports; i++) {
+		struct image_port *port = image->ports + i;
+
+		if (port->kind == PORT_ENI && !port->eni->routing && complete(port->eni))
+			r = compile_groups(work, port, known);
+	}
+	free(known);
+	return r;
+}
+
+int ports_compile(struct image_work *work)
+{
+	const struct state *state = work->state;
+	const struct host *host = work->host;
+	struct image *image = work->image;
+	size_t nr = state->nr_enis + (host ? host->nr_uplinks : 0);
+	int r = note_hosts(work);
+
+	if (r < 0)
+		return r;
+	if (nr > PORTS_MAX - 1)
+		return refuse(work, "network interfaces and uplinks", PORTS_MAX - 1);
+	image->ports = calloc(nr + 1, sizeof(*image->ports));
+	if (!image->ports)
+		return -ENOMEM;
+	for (size_t i = 0; i < state->nr_enis; i++)
+		image->ports[image->nr_ports++] = eni_port(work, i);
+	for (size_t i = 0; host && i < host->nr_uplinks; i++)
+		image->ports[image->nr_ports++] = uplink_port(host->uplinks + i);
+	qsort(image->ports, image->nr_ports, sizeof(*image->ports), compare_ports);
+	for (uint32_t i = 0; i < image->nr_ports; i++)
+		if (image->ports[i].eni)
+			work->notes[image->ports[i].eni - state->enis].port = i;
+	return compile_policies(work);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The image under construction: what the steps of compile_image() hand to each other. */
+#ifndef ENID_COMPILE_WORK_H
+#define ENID_COMPILE_WORK_H
+
+#include "compile/identity.h"
+#include "compile/image.h"
+
+/* Where an ENI of the state is served, by place in state.enis. */
+struct eni_note {
+	const struct host_port *here; /* on this host, or NULL */
+	bool elsewhere;               /* on another host */
+	uint32_t port;                /* in image.ports, once they are sorted */
+};
+
+struct image_work {
+	const struct state *state;
+	const struct host *host; /* may be NULL: no ENI is served here */
+	struct image *image;
+	struct identities identities;
+	struct eni_note *notes;
+	uint32_t *subnet_places; /* by place in state.subnets: place in image.subnets */
+	size_t objects_room;
+	char *why; /* which limit is exceeded */
+};
+
+/* Each step fills its part of the image, in this order.  ret: 0 | -ENOMEM | -E2BIG with work->why set */
+int subnets_compile(struct image_work *work); /* all but .table */
+int ports_compile(struct image_work *work);
+int tables_compile(struct image_work *work);
+int addresses_compile(struct image_work *work);
+int associations_compile(struct image_work *work);
+int macs_compile(struct image_work *work);
+
+/* Take over a policy object. Its index is provisional until image.c has sorted the objects. */
+int add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);
+
+/* Say which limit is exceeded. ret: -E2BIG */
+int refuse(struct image_work *work, const char *what, size_t most);
+
+/* Sort what the state may hold twice under one key, and keep the first of each key.
+ * compare: of elements, given the image; same_key: whether two neighbours are one. ret: how many are left */
+size_t sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
+		   bool (*same_key)(const void *, const void *), const struct image *image);
+
+uint32_t zone_of(const struct vpc *vpc); /* ZONE_INTERNET without one: no address may be filed there */
+
+#endif

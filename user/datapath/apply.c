@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Carry out a plan: the only code that writes policy into maps.
+ *
+ * Until the flip nothing that packets use is touched, so a failure is undone by writing the old values back. After the
+ * flip the new state is in force whatever happens; what is left over then is found and removed by the next adoption.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "datapath/internal.h"
+#include "datapath/records.h"
+
+struct work {
+	struct datapath *datapath;
+	const struct plan *plan;
+	const struct image *image;
+	uint32_t in_force; /* slot */
+	uint32_t writes;
+};
+
+static int place_objects(struct work *work)
+{
+	struct policy_line *lines = work->datapath->policy.at;
+
+	for (size_t i = 0; i < work->plan->nr_objects; i++) {
+		const struct plan_object *new = &work->plan->objects[i];
+		const struct image_object *object = &work->image->objects[new->image];
+		struct policy_line *to = lines + new->line;
+
+		memcpy(to, object->lines, object->nr_lines * sizeof(*to));
+		to->w[POLICY_W_LINES] = object->nr_lines;
+		to->w[POLICY_W_RULES] = object->nr_rules;
+		to->w[POLICY_W_RULE_BASE] = new->rule_base;
+		memcpy(&to->w[POLICY_W_HASH], object->hash.w, sizeof(object->hash.w));
+		work->writes++;
+	}
+	return 0;
+}
+
+int route_map(const struct datapath *datapath, const struct cidr *cidr, uint32_t table, struct route_key *ret_key)
+{
+	struct route4_key key4 = {.prefixlen = 32u + cidr->prefixlen, .table = table, .addr = cidr->addr.ip4};
+	struct route6_key key6 = {.prefixlen = 32u + cidr->prefixlen, .table = table};
+
+	if (cidr->family == 4) {
+		memcpy(ret_key->bytes, &key4, sizeof(key4));
+		return datapath_map_fd(datapath, "routes4");
+	}
+	memcpy(key6.addr, cidr->addr.bytes, sizeof(key6.addr));
+	memcpy(ret_key->bytes, &key6, sizeof(key6));
+	return datapath_map_fd(datapath, "routes6");
+}
+
+static int write_routes(struct work *work, const struct plan_table *new, struct batch *batch4, struct batch *batch6)
+{
+	const struct image_table *table = &work->image->tables[new->image];
+	int r = 0;
+
+	for (size_t i = 0; i < table->nr_routes && !r; i++) {
+		struct route route = plan_route(work->plan, table, i, new->rule_base);
+		struct route_key key;
+
+		(void)route_map(work->datapath, &table->routes[i].cidr, new->number, &key);
+		r = batch_add(table->routes[i].cidr.family == 4 ? batch4 : batch6, key.bytes, &route);
+		work->writes++;
+	}
+	if (!r)
+		r = batch_flush(batch4);
+	if (!r)
+		r = batch_flush(batch6);
+	return r;
+}
+
+/* The entry in `tables` comes last: a table that has one is complete. */
+static int write_table(struct work *work, const struct plan_table *new)
+{
+	const struct image_table *table = &work->image->tables[new->image];
+	struct table_version version = {.rule_base = new->rule_base, .nr_rules = table->nr_rules};
+
+	version.nr_routes = (uint32_t)table->nr_routes;
+	memcpy(version.hash, table->hash.w, sizeof(version.hash));
+	work->writes++;
+	return bpf_map_update_elem(datapath_map_fd(work->datapath, "tables"), &new->number, &version, BPF_ANY);
+}
+
+static int place_tables(struct work *work)
+{
+	struct batch batch4 = {}, batch6 = {};
+	int r;
+
+	if (!work->plan->nr_tables)
+		return 0;
+	r = batch_init(&batch4, datapath_map_fd(work->datapath, "routes4"), sizeof(struct route4_key),
+		       sizeof(struct route));
+	if (!r)
+		r = batch_init(&batch6, datapath_map_fd(work->datapath, "routes6"), sizeof(struct route6_key),
+			       sizeof(struct route));
+	for (size_t i = 0; i < work->plan->nr_tables && !r; i++) {
+		r = write_routes(work, &work->plan->tables[i], &batch4, &batch6);
+		if (!r)
+			r = write_table(work, &work->plan->tables[i]);
+	}
+	batch_done(&batch4);
+	batch_done(&batch6);
+	return r;
+}
+
+static int write_name(struct work *work, const char *map, uint32_t number, const char *id)
+{
+	struct port_name name;
+
+	memset(&name, 0, sizeof(name));
+	memcpy(name.id, id, strnlen(id, ID_MAX - 1));
+	work->writes++;
+	return bpf_map_update_elem(datapath_map_fd(work->datapath, map), &number, &name, BPF_ANY);
+}
+
+static int write_names(struct work *work)
+{
+	const struct plan *plan = work->plan;
+	int r = 0;
+
+	for (size_t i = 0; i < plan->nr_ports && !r; i++)
+		if (plan->ports[i].named)
+			r = write_name(work, "port_names", plan->ports[i].number, plan->next.ports[plan->ports[i].number].id);
+	for (size_t i = 0; i < plan->nr_subnets && !r; i++)
+		if (plan->subnets[i].named)
+			r = write_name(work, "subnet_names", plan->subnets[i].number,
+				       plan->next.subnets[plan->subnets[i].number].id);
+	return r;
+}
+
+static void write_slots(struct work *work, uint32_t slot)
+{
+	const struct plan *plan = work->plan;
+	struct port *ports = work->datapath->ports.at;
+	struct subnet *subnets = work->datapath->subnets.at;
+
+	for (size_t i = 0; i < plan->nr_ports; i++) {
+		uint32_t number = plan->ports[i].number;
+
+		ports[number].slot[slot] = plan->next.ports[number].policy;
+	}
+	for (size_t i = 0; i < plan->nr_subnets; i++) {
+		uint32_t number = plan->subnets[i].number;
+
+		subnets[number].slot[slot] = plan->next.subnets[number].policy;
+	}
+	work->writes += (uint32_t)(plan->nr_ports + plan->nr_subnets);
+}
+
+/* Write entries with the value `old` or `new` in either parity; `[parity]` picks: true = new. Entries that would be of
+ * nobody in both are deleted. */
+static int write_entries(struct work *work, int kind, const bool new_in[2])
+{
+	const struct entry_class *class = &entry_classes[kind];
+	int fd = datapath_map_fd(work->datapath, class->map), r;
+	struct batch batch = {};
+
+	if (!work->plan->nr_entries[kind])
+		return 0;
+	r = batch_init(&batch, fd, class->key_size, 2 * class->value_size);
+	for (size_t i = 0; i < work->plan->nr_entries[kind] && !r; i++) {
+		const struct plan_entry *change = &work->plan->entries[kind][i];
+		const uint8_t *key = change->old ? change->old->key : change->new->key;
+		uint8_t value[2 * ENTRY_VALUE_MAX] = {};
+		bool owned = false;
+
+		for (int parity = 0; parity < 2; parity++) {
+			const struct entry *source = new_in[parity] ? change->new : change->old;
+
+			if (source)
+				memcpy(value + (size_t)parity * class->value_size, source->value, class->value_size);
+			owned = owned || source;
+		}
+		if (owned)
+			r = batch_add(&batch, key, value);
+		else if (bpf_map_delete_elem(fd, key) < 0 && errno != ENOENT)
+			r = -errno;
+		work->writes++;
+	}
+	if (!r)
+		r = batch_flush(&batch);
+	batch_done(&batch);
+	return r;
+}
+
+static int write_all_entries(struct work *work, bool new_in_0, bool new_in_1)
+{
+	const bool new_in[2] = {new_in_0, new_in_1};
+	int r = 0;
+
+	for (int kind = 0; kind < ENTRY_KINDS && !r; kind++)
+		r = write_entries(work, kind, new_in);
+	return r;
+}
+
+static int delete_table(struct datapath *datapath, uint32_t number, const struct cidr *cidrs, size_t nr)
+{
+	int r = 0;
+
+	if (bpf_map_delete_elem(datapath_map_fd(datapath, "tables"), &number) < 0 && errno != ENOENT)
+		return -errno;
+	for (size_t i = 0; i < nr; i++) {
+		struct route_key key;
+		int fd = route_map(datapath, &cidrs[i], number, &key);
+
+		if (bpf_map_delete_elem(fd, key.bytes) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	return r;
+}
+
+static int prepare(struct work *work)
+{
+	int r = place_objects(work);
+
+	if (!r)
+		r = place_tables(work);
+	if (!r)
+		r = write_names(work);
+	if (!r) {
+		write_slots(work, !work->in_force);
+		r = write_all_entries(work, work->in_force != 0, work->in_force != 1);
+	}
+	return r;
+}
+
+/* Back to what is in force. Errors are ignored: the next apply reads the maps again and repairs what is left. */
+static void undo(struct work *work)
+{
+	const struct plan *plan = work->plan;
+	struct port *ports = work->datapath->ports.at;
+	struct subnet *subnets = work->datapath->subnets.at;
+
+	for (size_t i = 0; i < plan->nr_ports; i++)
+		ports[plan->ports[i].number].slot[!work->in_force] = ports[plan->ports[i].number].slot[work->in_force];
+	for (size_t i = 0; i < plan->nr_subnets; i++)
+		subnets[plan->subnets[i].number].slot[!work->in_force] =
+			subnets[plan->subnets[i].number].slot[work->in_force];
+	(void)write_all_entries(work, false, false);
+	for (size_t i = 0; i < plan->nr_tables; i++) {
+		const struct placed_table *table =
+			placement_table(&plan->next, &work->image->tables[plan->tables[i].image].hash);
+
+		(void)delete_table(work->datapath, table->number, table->routes->cidrs, table->routes->nr);
+	}
+	work->datapath->stale = true;
+}
+
+static void flip(struct work *work)
+{
+	volatile struct control *control = datapath_control(work->datapath);
+
+	for (size_t i = 0; work->plan->router_mac && i < sizeof(control->router_mac); i++)
+		control->router_mac[i] = work->image->router_mac[i];
+	__atomic_store_n(&control->generation, control->generation + 1, __ATOMIC_RELEASE);
+	work->writes++;
+}
+
+static int settle(struct work *work)
+{
+	const struct plan *plan = work->plan;
+	int r;
+
+	if (!work->datapath->replay)
+		datapath_grace();
+	write_slots(work, work->in_force);
+	r = write_all_entries(work, true, true);
+	for (size_t i = 0; i < plan->nr_old_tables; i++) {
+		const struct placed_table *table = plan->old_tables[i];
+		int deleted = delete_table(work->datapath, table->number, table->routes->cidrs, table->routes->nr);
+
+		work->writes += (uint32_t)table->routes->nr + 1;
+		r = r < 0 ? r : deleted;
+	}
+	return r;
+}
+
+/* CT-20 */
+static int close_fallen(struct work *work)
+{
+	const struct plan *plan = work->plan;
+	_cleanup_free_ bool *fell = calloc(PORTS_MAX, sizeof(*fell));
+	bool any = false;
+
+	if (!fell)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->nr_ports; i++) {
+		fell[plan->ports[i].number] = plan->ports[i].fell;
+		any = any || plan->ports[i].fell;
+	}
+	if (any)
+		(void)records_close_ports(work->datapath, fell, datapath_now_ns(work->datapath));
+	return 0;
+}
+
+static void divide_flows(struct datapath *datapath)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t number = 1; number < datapath->placement.nr_ports; number++)
+		nr += datapath->placement.ports[number].policy.kind == PORT_ENI;
+	flow_limits(datapath_control(datapath), datapath->flows_max, nr);
+}
+
+static int carry_out(struct work *work, struct plan *plan, char **ret_why)
+{
+	struct datapath *datapath = work->datapath;
+	int r = prepare(work);
+
+	if (r < 0) {
+		undo(work);
+		return refuse(ret_why, r, "cannot write the maps: %s; the old state stays in force", strerror(-r));
+	}
+	flip(work);
+	if (settle(work) < 0 || close_fallen(work) < 0)
+		datapath->stale = true; /* the new state is in force; what is left over goes with the next adoption */
+	plan_commit(&datapath->placement, plan);
+	divide_flows(datapath);
+	return decisions_bind(&datapath->decisions, &datapath->placement, work->image);
+}
+
+int datapath_apply(struct datapath *datapath, const struct image *image, struct apply_result *ret, char **ret_why)
+{
+	struct work work = {.datapath = datapath, .image = image};
+	struct plan *plan = NULL;
+	uint32_t changed;
+	int r = 0;
+
+	if (datapath->read_only)
+		return refuse(ret_why, -EROFS, "the datapath was opened to be read only");
+	if (datapath->stale)
+		r = adopt_placement(datapath, true, ret_why);
+	if (!r)
+		r = plan_make(&datapath->placement, image, &plan, ret_why);
+	if (r < 0)
+		return r;
+	work.plan = plan;
+	work.in_force = datapath_control(datapath)->generation & 1;
+	changed = plan->changed;
+	if (plan_is_empty(plan))
+		r = decisions_bind(&datapath->decisions, &datapath->placement, image);
+	else
+		r = carry_out(&work, plan, ret_why);
+	plan_free(&plan);
+	if (!r)
+		*ret = (struct apply_result){.changed = changed, .kernel_writes = work.writes};
+	return r;
+}
+
+uint32_t datapath_port_number(const struct datapath *datapath, const char *id)
+{
+	uint32_t number = placement_port(&datapath->placement, id);
+
+	return datapath->placement.ports[number].policy.kind == PORT_NONE ? 0 : number;
+}
+
+const char *datapath_port_id(const struct datapath *datapath, uint32_t port)
+{
+	return port < datapath->placement.nr_ports ? datapath->placement.ports[port].id : "";
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Load or adopt the programs and maps; what is set once for their life. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "datapath/internal.h"
+#include "enid.skel.h"
+#include "enid/flow_hash.h"
+
+/* libbpf explains itself through one global hook: keep its last words for the message that the user gets. */
+static char libbpf_words[2048];
+
+static int listen_to_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	size_t used = strlen(libbpf_words);
+
+	if (level != LIBBPF_WARN || used + 1 >= sizeof(libbpf_words))
+		return 0;
+	return vsnprintf(libbpf_words + used, sizeof(libbpf_words) - used, format, args);
+}
+
+static int set_sizes(struct enid_bpf *skeleton, const struct datapath_options *options)
+{
+	uint32_t flows = options->flows_max, lines = options->policy_lines;
+	int r;
+
+	if (!flows)
+		flows = options->replay ? FLOWS_REPLAY_DEFAULT : FLOWS_RUN_DEFAULT;
+	r = bpf_map__set_max_entries(skeleton->maps.records, flows);
+	if (!r)
+		r = bpf_map__set_max_entries(skeleton->maps.names, 2 * flows);
+	if (!r)
+		r = bpf_map__set_max_entries(skeleton->maps.ledger, flows);
+	if (!r)
+		r = bpf_map__set_max_entries(skeleton->maps.limbo, flows);
+	if (!r)
+		r = bpf_map__set_max_entries(skeleton->maps.free_records, flows);
+	if (!r)
+		r = bpf_map__set_max_entries(skeleton->maps.policy, lines ? lines : POLICY_LINES_DEFAULT);
+	return r;
+}
+
+static int collect_handles(struct datapath *datapath)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int r = 0;
+
+	bpf_object__for_each_map(map, datapath->skeleton->obj)
+	{
+		const char *name = map_name(bpf_map__name(map));
+
+		if (name && !r)
+			r = handles_add(&datapath->maps, name, bpf_map__fd(map), false);
+	}
+	bpf_object__for_each_program(program, datapath->skeleton->obj)
+	{
+		if (!r)
+			r = handles_add(&datapath->programs, bpf_program__name(program), bpf_program__fd(program), false);
+	}
+	return r;
+}
+
+static int load(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why)
+{
+	int r = set_sizes(datapath->skeleton, options);
+
+	if (r < 0)
+		return refuse(ret_why, r, "cannot size the maps for %u flows: %s", options->flows_max, strerror(-r));
+	datapath->skeleton->rodata->replay = options->replay;
+	if (options->pin_dir) {
+		r = pins_prepare(options->pin_dir, ret_why);
+		if (!r)
+			r = pins_adopt_maps(datapath, options, ret_adopted, ret_why);
+		if (r < 0)
+			return r;
+	}
+	libbpf_words[0] = '\0';
+	r = enid_bpf__load(datapath->skeleton);
+	if (r < 0)
+		return refuse(ret_why, r, "cannot load the programs: %s: %s", strerror(-r), libbpf_words);
+	r = collect_handles(datapath);
+	if (!r && options->pin_dir)
+		r = pins_save(datapath, options->pin_dir, *ret_adopted, ret_why);
+	return r;
+}
+
+void flow_limits(volatile struct control *control, uint32_t flows_max, uint32_t nr_ports)
+{
+	bool small = flows_max < 4096;
+
+	control->flows_max = flows_max;
+	control->flows_guarantee = small ? 0 : flows_max / 4 / (nr_ports ? nr_ports : 1);
+	control->flows_shared = small ? flows_max : flows_max - flows_max / 4;
+	control->half_open_max = small ? flows_max : flows_max / 8;
+}
+
+/* Values that live as long as the maps. Replay's secrets are fixed: the same input gives the same output. */
+static int init_control(struct datapath *datapath)
+{
+	volatile struct control *control = datapath_control(datapath);
+	uint64_t secrets[FLOW_SECRETS] = {0x243f6a8885a308d3ull, 0x13198a2e03707344ull, 0xa4093822299f31d0ull,
+					  0x082efa98ec4e6c89ull, 0x452821e638d01377ull, 0xbe5466cf34e90c6cull,
+					  0xc0ac29b7c97c50ddull};
+
+	if (!datapath->replay && getrandom(secrets, sizeof(secrets), 0) != sizeof(secrets))
+		return -EIO;
+	for (size_t i = 0; i < FLOW_SECRETS; i++)
+		control->secrets[i] = secrets[i];
+	flow_limits(control, datapath->flows_max, 0);
+	return 0;
+}
+
+static int start_sweeper(const struct datapath *datapath, char **ret_why)
+{
+	uint8_t frame[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	int r = bpf_prog_test_run_opts(datapath_prog_fd(datapath, "start_sweeper"), &run);
+
+	if (r < 0)
+		return refuse(ret_why, r, "cannot start the sweeper: %s", strerror(-r));
+	if (run.retval)
+		return refuse(ret_why, -EIO, "cannot start the sweeper: it answered %d", (int)run.retval);
+	return 0;
+}
+
+static int open_for_writing(struct datapath *datapath, const struct datapath_options *options, char **ret_why)
+{
+	bool adopted = false;
+	int r = load(datapath, options, &adopted, ret_why);
+
+	if (!r)
+		r = mappings_open(datapath, ret_why);
+	if (!r && !adopted)
+		r = init_control(datapath);
+	if (!r)
+		r = adopted ? adopt_placement(datapath, true, ret_why) :
+			      placement_init(&datapath->placement, datapath->policy_lines);
+	if (!r && !datapath->replay)
+		r = start_sweeper(datapath, ret_why);
+	return r;
+}
+
+static int open_for_reading(struct datapath *datapath, const struct datapath_options *options, char **ret_why)
+{
+	int r = pins_open_read_only(datapath, options->pin_dir, ret_why);
+
+	if (!r)
+		r = mappings_open(datapath, ret_why);
+	if (!r)
+		r = adopt_placement(datapath, false, ret_why);
+	return r;
+}
+
+int datapath_open(const struct datapath_options *options, struct datapath **ret, char **ret_why)
+{
+	struct datapath *datapath;
+	int r;
+
+	if (options->read_only && !options->pin_dir)
+		return refuse(ret_why, -EINVAL, "a private datapath cannot be opened from outside");
+	if (options->flows_max > INT32_MAX / 2)
+		return refuse(ret_why, -EINVAL, "%u flows: at most %d", options->flows_max, INT32_MAX / 2);
+	datapath = calloc(1, sizeof(*datapath));
+	if (!datapath)
+		return -ENOMEM;
+	datapath->replay = options->replay;
+	datapath->read_only = options->read_only;
+	datapath->pinned = options->pin_dir != NULL;
+	libbpf_set_print(listen_to_libbpf);
+	datapath->skeleton = enid_bpf__open();
+	if (!datapath->skeleton)
+		r = refuse(ret_why, -errno, "cannot read the embedded programs: %s", strerror(errno));
+	else if (options->read_only)
+		r = open_for_reading(datapath, options, ret_why);
+	else
+		r = open_for_writing(datapath, options, ret_why);
+	if (r < 0) {
+		datapath_close(&datapath);
+		return r;
+	}
+	*ret = datapath;
+	return 0;
+}
+
+void datapath_close(struct datapath **datapath)
+{
+	struct datapath *old = *datapath;
+
+	if (!old)
+		return;
+	mappings_done(old);
+	handles_done(&old->maps);
+	handles_done(&old->programs);
+	placement_done(&old->placement);
+	decisions_done(&old->decisions);
+	enid_bpf__destroy(old->skeleton);
+	free(old);
+	*datapath = NULL;
+}
+
+int datapath_map_fd(const struct datapath *datapath, const char *name)
+{
+	return handles_find(&datapath->maps, name);
+}
+
+int datapath_prog_fd(const struct datapath *datapath, const char *name)
+{
+	return handles_find(&datapath->programs, name);
+}
+
+volatile struct control *datapath_control(struct datapath *datapath)
+{
+	return datapath->control.at;
+}
+
+struct flow_record *datapath_records(struct datapath *datapath)
+{
+	return datapath->records.at;
+}
+
+struct ledger *datapath_ledger(struct datapath *datapath)
+{
+	return datapath->ledger.at;
+}
+
+struct limbo *datapath_limbo(struct datapath *datapath)
+{
+	return datapath->limbo.at;
+}
+
+struct port *datapath_ports(struct datapath *datapath)
+{
+	return datapath->ports.at;
+}
+
+struct port_stats *datapath_port_stats(struct datapath *datapath)
+{
+	return datapath->port_stats.at;
+}
+
+const struct report *datapath_report(const struct datapath *datapath)
+{
+	return datapath->report.at;
+}
+
+uint32_t datapath_flows_max(const struct datapath *datapath)
+{
+	return datapath->flows_max;
+}
+
+uint64_t datapath_now_ns(const struct datapath *datapath)
+{
+	struct timespec now;
+
+	if (datapath->replay)
+		return ((const volatile struct control *)datapath->control.at)->now_ns;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* MEMBARRIER_CMD_GLOBAL is the kernel's synchronize_rcu(). Where it is refused (nohz_full), programs, which run with
+ * preemption or at least softirqs off, have ended long before a tenth of a second is over. */
+void datapath_grace(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
+		(void)usleep(100000);
+}

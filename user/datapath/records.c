@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "datapath/records.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+
+#include "datapath/internal.h"
+#include "enid/flow_hash.h"
+
+#define NS_PER_S 1000000000ull
+#define CLOSED_S 10u /* CT-11 */
+
+static uint32_t state_of(const struct flow_record *record)
+{
+	return GS_STATE(__atomic_load_n(&record->half[0].gs, __ATOMIC_ACQUIRE));
+}
+
+bool record_expired(const struct flow_record *record, uint64_t now_ns, uint64_t *ret_at)
+{
+	const struct flow_half *a = &record->half[0], *b = &record->half[1];
+	uint64_t last = a->last_ns > b->last_ns ? a->last_ns : b->last_ns;
+	uint64_t idle_s = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
+
+	if (a->shared == CT_CLOSED && idle_s > CLOSED_S)
+		idle_s = CLOSED_S;
+	*ret_at = last + idle_s * NS_PER_S;
+	return now_ns > *ret_at;
+}
+
+/* A name is ours only if it leads here: a flow whose name collided with another's has none. */
+static void drop_name(struct datapath *datapath, uint32_t index, uint32_t which)
+{
+	const struct flow_half *half = &((struct flow_record *)datapath->records.at)[index].half[which];
+	const struct control *control = datapath->control.at;
+	uint64_t secrets[FLOW_SECRETS], fingerprint;
+	int fd = datapath_map_fd(datapath, "names");
+	uint32_t leads_to;
+
+	memcpy(secrets, control->secrets, sizeof(secrets));
+	fingerprint = flow_fingerprint(secrets, &half->tuple, half->in);
+	if (!bpf_map_lookup_elem(fd, &fingerprint, &leads_to) && leads_to == (index << 1 | which))
+		(void)bpf_map_delete_elem(fd, &fingerprint);
+}
+
+bool record_close(struct datapath *datapath, uint32_t index, uint64_t now_ns)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	struct control *control = datapath->control.at;
+	struct limbo *limbo = datapath->limbo.at;
+	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_ACQUIRE), closing;
+
+	if (GS_STATE(gs) != RECORD_LIVE)
+		return false;
+	closing = GS_MAKE(GS_GENERATION(gs), RECORD_CLOSING);
+	if (!__atomic_compare_exchange_n(&record->half[0].gs, &gs, closing, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return false;
+	__atomic_store_n(&record->half[1].gs, closing, __ATOMIC_RELEASE);
+	drop_name(datapath, index, 0);
+	drop_name(datapath, index, 1);
+	__atomic_store_n(&limbo[index].since_ns, now_ns, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&control->closed, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+static void give_back(struct datapath *datapath, const struct flow_record *record)
+{
+	struct control *control = datapath->control.at;
+	struct port_stats *stats = datapath->port_stats.at;
+	uint32_t port = record->half[1].shared;
+
+	if (port < PORTS_MAX) {
+		__atomic_fetch_sub(&stats[port].flows, 1, __ATOMIC_RELAXED);
+		if (record->half[0].tuple.proto == IPPROTO_TCP && record->half[0].shared < CT_ESTABLISHED)
+			__atomic_fetch_sub(&stats[port].half_open, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_fetch_sub(&control->flows_used, 1, __ATOMIC_RELAXED);
+}
+
+bool record_free(struct datapath *datapath, uint32_t index, uint64_t now_ns, record_final final, void *context)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	const struct limbo *limbo = datapath->limbo.at;
+	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_ACQUIRE);
+	uint32_t generation = GS_GENERATION(gs);
+	uint64_t since = __atomic_load_n(&limbo[index].since_ns, __ATOMIC_ACQUIRE);
+
+	if (GS_STATE(gs) != RECORD_CLOSING)
+		return false;
+	if (!datapath->replay && (!since || now_ns < since + LIMBO_NS))
+		return false;
+	if (!__atomic_compare_exchange_n(&record->half[0].gs, &gs, GS_MAKE(generation, RECORD_BUSY), false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		return false;
+	if (final)
+		final(context, index, record);
+	give_back(datapath, record);
+	__atomic_store_n(&record->half[1].gs, GS_MAKE(generation, RECORD_FREE), __ATOMIC_RELEASE);
+	__atomic_store_n(&record->half[0].gs, GS_MAKE(generation, RECORD_FREE), __ATOMIC_RELEASE);
+	(void)bpf_map_update_elem(datapath_map_fd(datapath, "free_records"), NULL, &index, BPF_ANY);
+	return true;
+}
+
+/* Records that were ever used: the others are all zero. */
+static uint32_t used_records(const struct datapath *datapath)
+{
+	const struct control *control = datapath->control.at;
+	uint32_t fresh = __atomic_load_n(&control->flows_fresh, __ATOMIC_ACQUIRE);
+
+	return fresh < datapath->flows_max ? fresh : datapath->flows_max;
+}
+
+size_t records_close_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns)
+{
+	const struct flow_record *records = datapath->records.at;
+	uint32_t used = used_records(datapath);
+	size_t closed = 0;
+
+	for (uint32_t index = 0; index < used; index++) {
+		const struct flow_half *half = records[index].half;
+		bool theirs = false;
+
+		if (state_of(&records[index]) != RECORD_LIVE)
+			continue;
+		for (int i = 0; i < 2; i++)
+			theirs = theirs || ports[IN_PORT(half[i].in) % PORTS_MAX] || ports[half[i].exit % PORTS_MAX];
+		if (theirs && record_close(datapath, index, now_ns)) {
+			closed++;
+			if (datapath->replay)
+				(void)record_free(datapath, index, now_ns, NULL, NULL);
+		}
+	}
+	return closed;
+}
+
+struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, record_final final, void *context)
+{
+	const struct flow_record *records = datapath->records.at;
+	struct records_sweep sweep = {.next_ns = UINT64_MAX};
+	uint32_t used = used_records(datapath);
+
+	for (uint32_t index = 0; index < used; index++) {
+		uint32_t state = state_of(&records[index]);
+		uint64_t at;
+
+		if (state == RECORD_LIVE) {
+			if (!record_expired(&records[index], now_ns, &at)) {
+				sweep.next_ns = at < sweep.next_ns ? at : sweep.next_ns;
+				continue;
+			}
+			sweep.closed += record_close(datapath, index, now_ns);
+			state = RECORD_CLOSING;
+		}
+		if (state == RECORD_CLOSING)
+			sweep.freed += record_free(datapath, index, now_ns, final, context);
+	}
+	return sweep;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Flow records from user space: who closes and frees them besides the data path (FLOWTABLE protocol, steps 4 and 5).
+ *
+ *   close  cmpxchg half[0].gs LIVE -> CLOSING (one winner), half[1] follows; drop both names; limbo = now;
+ *          control.closed += 1
+ *   free   not before LIMBO_NS: cmpxchg half[0].gs CLOSING -> BUSY (one winner: packet path, kernel sweeper and agent
+ *          must all do so), take the final counters, gs = FREE in both halves (same generation), give the admission
+ *          back, push the index to free_records
+ *
+ * Admission of a record: port_stats[half[1].shared].flows and control.flows_used, from creation to free; and
+ * port_stats[].half_open while it is a TCP record whose conversation is below CT_ESTABLISHED. Whoever moves a TCP
+ * conversation from below CT_ESTABLISHED to it or beyond (CT_CLOSED by a RST included) gives half_open back; a record
+ * that is freed while still below gives it back here.
+ */
+#ifndef ENID_RECORDS_H
+#define ENID_RECORDS_H
+
+#include "datapath/datapath.h"
+
+/* Silence after which the flow is over: the longer time-out of its two ENIs; 10 s once it is closed (CT-11).
+ * *ret_at: when that is, in the clock of the data path. */
+bool record_expired(const struct flow_record *record, uint64_t now_ns, uint64_t *ret_at);
+
+/* ret: true = it was LIVE and is CLOSING now by us */
+bool record_close(struct datapath *datapath, uint32_t index, uint64_t now_ns);
+
+/* Called with the final counters of a record that is about to be FREE. */
+typedef void (*record_final)(void *context, uint32_t index, const struct flow_record *record);
+
+/* Free one CLOSING record whose limbo is over (replay knows no late readers, and no limbo). ret: true = freed by us */
+bool record_free(struct datapath *datapath, uint32_t index, uint64_t now_ns, record_final final, void *context);
+
+/* Close every flow that comes in or leaves by one of these ports (by number). ret: how many */
+size_t records_close_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns);
+
+struct records_sweep {
+	size_t closed, freed;
+	uint64_t next_ns; /* the earliest time at which another live record can expire; UINT64_MAX = none */
+};
+
+/* Close what expired, free what is out of limbo. final may be NULL. */
+struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, record_final final, void *context);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which ports a change concerns.
+ *
+ * A cached decision of a flow holds while the sum of the epochs of its two ports (where it comes in, where it leaves)
+ * stays the same, so it is enough that every change raises one of the two. What a decision was made of, and whose
+ * epoch stands for it:
+ *   policy of a port (groups, flags, MAC, time-outs)      that port
+ *   NACLs, route table, CIDRs of a subnet                 its ports
+ *   who owns a MAC in a subnet                            ports of the subnet
+ *   who owns an address, and which groups the owner has   every port of the zone: routing and group references may ask
+ *                                                         for any address of the zone
+ *   public address of an ENI                              the ENI, and the uplinks of its zone
+ *   the router's MAC                                      all
+ * A policy object or a table that changed is another object: the slot that points at it differs.
+ */
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/base.h"
+
+enum concern { CONCERN_PORTS = 1, CONCERN_UPLINKS = 2 };
+
+struct raise {
+	const struct placement *current;
+	struct plan *plan;
+	uint8_t *ports;   /* by number */
+	uint8_t *subnets; /* by number */
+	uint8_t *zones;   /* enum concern, by zone */
+	uint32_t nr_zones;
+};
+
+static const struct port_policy *old_policy(const struct raise *raise, uint32_t number)
+{
+	static const struct port_policy none;
+
+	return number < raise->current->nr_ports ? &raise->current->ports[number].policy : &none;
+}
+
+static const struct port_policy *new_policy(const struct raise *raise, uint32_t number)
+{
+	return &raise->plan->next.ports[number].policy;
+}
+
+static uint32_t entry_zone(const struct entry *entry)
+{
+	uint32_t zone;
+
+	memcpy(&zone, entry->key, sizeof(zone)); /* the first word of address_key and association_key */
+	return zone;
+}
+
+static void highest_zone(const struct placement *placement, uint32_t *highest)
+{
+	for (uint32_t number = 1; number < placement->nr_ports; number++)
+		if (placement->ports[number].policy.zone > *highest)
+			*highest = placement->ports[number].policy.zone;
+	for (size_t i = 0; i < placement->entries[ENTRY_ADDRESS].nr; i++)
+		if (entry_zone(&placement->entries[ENTRY_ADDRESS].entries[i]) > *highest)
+			*highest = entry_zone(&placement->entries[ENTRY_ADDRESS].entries[i]);
+}
+
+/* What others see of a port: who it is for group references, and whether it can be reached. */
+static bool outside_differs(const struct port_policy *old, const struct port_policy *new)
+{
+	return old->identity != new->identity || old->kind != new->kind || old->zone != new->zone ||
+	       old->subnet != new->subnet || (old->flags & PORT_LIVE) != (new->flags & PORT_LIVE) ||
+	       memcmp(old->mac, new->mac, sizeof(old->mac)) != 0;
+}
+
+static void concern_ports(struct raise *raise)
+{
+	for (uint32_t number = 1; number < raise->plan->next.nr_ports; number++) {
+		const struct port_policy *old = old_policy(raise, number), *new = new_policy(raise, number);
+
+		if (!memcmp(old, new, sizeof(*old))) /* epochs are still the same */
+			continue;
+		raise->ports[number] = 1;
+		if (outside_differs(old, new)) {
+			raise->zones[old->zone] |= CONCERN_PORTS;
+			raise->zones[new->zone] |= CONCERN_PORTS;
+		}
+	}
+}
+
+static void concern_owner(struct raise *raise, const struct entry *entry)
+{
+	uint32_t number = entry ? entry->value[0] : 0;
+
+	if (!number)
+		return;
+	raise->ports[number] = 1;
+	raise->zones[old_policy(raise, number)->zone] |= CONCERN_UPLINKS;
+	raise->zones[new_policy(raise, number)->zone] |= CONCERN_UPLINKS;
+}
+
+static void concern_entries(struct raise *raise)
+{
+	const struct plan *plan = raise->plan;
+
+	for (size_t i = 0; i < plan->nr_entries[ENTRY_ADDRESS]; i++) {
+		const struct plan_entry *change = &plan->entries[ENTRY_ADDRESS][i];
+
+		raise->zones[entry_zone(change->old ? change->old : change->new)] |= CONCERN_PORTS;
+		concern_owner(raise, change->old);
+		concern_owner(raise, change->new);
+	}
+	for (size_t i = 0; i < plan->nr_entries[ENTRY_ASSOCIATION]; i++) {
+		concern_owner(raise, plan->entries[ENTRY_ASSOCIATION][i].old);
+		concern_owner(raise, plan->entries[ENTRY_ASSOCIATION][i].new);
+	}
+	for (size_t i = 0; i < plan->nr_entries[ENTRY_MAC]; i++) {
+		const struct plan_entry *change = &plan->entries[ENTRY_MAC][i];
+		struct mac_key key;
+
+		memcpy(&key, change->old ? change->old->key : change->new->key, sizeof(key));
+		raise->subnets[key.subnet] = 1;
+	}
+}
+
+static bool zone_concerns(const struct raise *raise, const struct port_policy *policy)
+{
+	uint8_t concern = policy->kind == PORT_NONE ? 0 : raise->zones[policy->zone];
+
+	return (concern & CONCERN_PORTS) || ((concern & CONCERN_UPLINKS) && policy->kind == PORT_UPLINK);
+}
+
+static bool concerned(const struct raise *raise, uint32_t number)
+{
+	const struct port_policy *old = old_policy(raise, number), *new = new_policy(raise, number);
+
+	if (old->kind == PORT_NONE && new->kind == PORT_NONE)
+		return false;
+	return raise->plan->router_mac || raise->ports[number] || raise->subnets[old->subnet] ||
+	       raise->subnets[new->subnet] || zone_concerns(raise, old) || zone_concerns(raise, new);
+}
+
+int plan_raise_epochs(const struct placement *current, struct plan *plan)
+{
+	struct placement *next = &plan->next;
+	struct raise raise = {.current = current, .plan = plan};
+	_cleanup_free_ uint8_t *ports = calloc(next->nr_ports, 1);
+	_cleanup_free_ uint8_t *subnets = calloc(next->nr_subnets, 1);
+	_cleanup_free_ uint8_t *zones = NULL;
+
+	highest_zone(current, &raise.nr_zones);
+	highest_zone(next, &raise.nr_zones);
+	zones = calloc((size_t)raise.nr_zones + 1, 1);
+	if (!ports || !subnets || !zones)
+		return -ENOMEM;
+	raise.ports = ports;
+	raise.subnets = subnets;
+	raise.zones = zones;
+	for (size_t i = 0; i < plan->nr_subnets; i++)
+		raise.subnets[plan->subnets[i].number] = 1;
+	raise.subnets[0] = 0;
+	concern_ports(&raise);
+	concern_entries(&raise);
+	for (uint32_t number = 1; number < next->nr_ports; number++)
+		if (concerned(&raise, number))
+			next->ports[number].policy.epoch++;
+	return 0;
+}
