@@ -2,6 +2,7 @@
 #include "datapath/records.h"
 
 #include <bpf/bpf.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "datapath/internal.h"
