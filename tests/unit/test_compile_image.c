@@ -639,6 +639,33 @@ static void too_many_addresses_are_refused(void **state)
 	world_free(account->world);
 }
 
+/* Every /32 repeats the 4000 services of the /8 around it: 40 million steps. The refusal says whose groups these are.
+ */
+static void oversized_groups_are_refused_by_name(void **state)
+{
+	enum { OUTER = 4000, INNER = 5000 };
+	struct account *account = account_make();
+	struct sg_permission *permissions = world_alloc(account->world, OUTER + INNER, sizeof(*permissions));
+	struct sg_peer *peers = world_alloc(account->world, OUTER + INNER, sizeof(*peers));
+
+	(void)state;
+	for (int i = 0; i < OUTER + INNER; i++) {
+		int port = i < OUTER ? i * 8 : i;
+
+		peers[i] = (struct sg_peer){.kind = PEER_CIDR, .peering = "", .rule_id = ""};
+		peers[i].cidr = world_cidr(i < OUTER ? "10.0.0.0/8" : "10.0.0.0/32");
+		if (i >= OUTER) {
+			peers[i].cidr.addr.bytes[14] = (uint8_t)(i >> 8);
+			peers[i].cidr.addr.bytes[15] = (uint8_t)i;
+		}
+		permissions[i] = (struct sg_permission){6, port, port, peers + i, 1, "IpPermissions[0]"};
+	}
+	account->groups[0].in = permissions;
+	account->groups[0].nr_in = OUTER + INNER;
+	assert_refused(&account->state, "security groups of eni-0: too large for one policy object");
+	world_free(account->world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -658,6 +685,7 @@ int main(void)
 		cmocka_unit_test(colliding_sets_get_distinct_identities),
 		cmocka_unit_test(states_beyond_the_limits_are_refused),
 		cmocka_unit_test(too_many_addresses_are_refused),
+		cmocka_unit_test(oversized_groups_are_refused_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

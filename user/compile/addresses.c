@@ -103,7 +103,7 @@ int addresses_compile(struct image_work *work)
 	}
 	image->nr_addresses =
 		sort_unique(image->addresses, nr, sizeof(*image->addresses), compare_addresses, same_address, image);
-	return image->nr_addresses > ADDRESSES_MAX ? refuse(work, "private addresses", ADDRESSES_MAX) : 0;
+	return image->nr_addresses > ADDRESSES_MAX ? refuse(work, "private addresses: more than %u", ADDRESSES_MAX) : 0;
 }
 
 static int compare_associations(const void *a, const void *b, void *image)
@@ -151,7 +151,8 @@ int associations_compile(struct image_work *work)
 	}
 	image->nr_associations = sort_unique(image->associations, nr, sizeof(*image->associations),
 					     compare_associations, same_association, image);
-	return image->nr_associations > ASSOCIATIONS_MAX ? refuse(work, "associations", ASSOCIATIONS_MAX) : 0;
+	return image->nr_associations > ASSOCIATIONS_MAX ? refuse(work, "associations: more than %u", ASSOCIATIONS_MAX)
+							 : 0;
 }
 
 static int compare_macs(const void *a, const void *b, void *image)

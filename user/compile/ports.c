@@ -35,7 +35,7 @@ static int note_hosts(struct image_work *work)
 		for (size_t i = 0; i < host->nr_ports; i++) {
 			struct eni_note *note = work->notes + (host->ports[i].eni - state->enis);
 
-			if (host == work->host)
+			if (work->host && !strcmp(host->id, work->host->id))
 				note->here = host->ports + i;
 			else
 				note->elsewhere = true;
@@ -142,13 +142,15 @@ static int compare_ports(const void *a, const void *b)
 	return strcmp(((const struct image_port *)a)->id, ((const struct image_port *)b)->id);
 }
 
-static int compile_set(struct image_work *work, const struct group_set *set, bool egress, uint32_t *ret_index)
+static int compile_set(struct image_work *work, const struct group_set *set, bool egress, const char *id,
+		       uint32_t *ret_index)
 {
 	struct image_object object;
 	int r = sg_compile(set->groups, set->nr, egress, set->vpc, &work->identities, &object);
 
 	if (r == -E2BIG)
-		return refuse(work, "lines of one policy object", OBJECT_LINES_MAX);
+		return refuse(work, "security groups of %s: too large for one policy object (%u lines)", id,
+			      OBJECT_LINES_MAX);
 	return r < 0 ? r : add_object(work, &object, ret_index);
 }
 
@@ -162,9 +164,9 @@ static int compile_groups(struct image_work *work, struct image_port *port, stru
 	if (number == IDENTITY_NONE)
 		number = (uint32_t)work->identities.nr_sets;
 	if (known[number].in == IMAGE_NONE) {
-		r = compile_set(work, set, false, &known[number].in);
+		r = compile_set(work, set, false, port->id, &known[number].in);
 		if (!r)
-			r = compile_set(work, set, true, &known[number].out);
+			r = compile_set(work, set, true, port->id, &known[number].out);
 		if (r < 0)
 			return r;
 	}
@@ -185,7 +187,7 @@ static int compile_policies(struct image_work *work)
 	for (size_t i = 0; !r && i < image->nr_ports; i++) {
 		struct image_port *port = image->ports + i;
 
-		if (port->kind == PORT_ENI && !port->eni->routing && complete(port->eni))
+		if (port->eni && port->kind == PORT_ENI && !port->eni->routing && complete(port->eni))
 			r = compile_groups(work, port, known);
 	}
 	free(known);
@@ -203,7 +205,7 @@ int ports_compile(struct image_work *work)
 	if (r < 0)
 		return r;
 	if (nr > PORTS_MAX - 1)
-		return refuse(work, "network interfaces and uplinks", PORTS_MAX - 1);
+		return refuse(work, "network interfaces and uplinks: more than %u", PORTS_MAX - 1);
 	image->ports = calloc(nr + 1, sizeof(*image->ports));
 	if (!image->ports)
 		return -ENOMEM;

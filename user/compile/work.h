@@ -21,7 +21,8 @@ struct image_work {
 	struct eni_note *notes;
 	uint32_t *subnet_places; /* by place in state.subnets: place in image.subnets */
 	size_t objects_room;
-	char *why; /* which limit is exceeded */
+	size_t nr_lines; /* of all objects */
+	char *why;       /* which limit is exceeded */
 };
 
 /* Each step fills its part of the image, in this order.  ret: 0 | -ENOMEM | -E2BIG with work->why set */
@@ -36,7 +37,7 @@ int macs_compile(struct image_work *work);
 int add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);
 
 /* Say which limit is exceeded. ret: -E2BIG */
-int refuse(struct image_work *work, const char *what, size_t most);
+int refuse(struct image_work *work, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sort what the state may hold twice under one key, and keep the first of each key.
  * compare: of elements, given the image; same_key: whether two neighbours are one. ret: how many are left */
