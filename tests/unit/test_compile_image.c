@@ -510,6 +510,25 @@ static void equal_policies_share_one_object(void **state)
 	world_free(account->world);
 }
 
+static void each_host_serves_its_own(void **state)
+{
+	struct account *account = account_make();
+	struct image *image = NULL;
+	char *why = NULL;
+
+	(void)state;
+	assert_int_equal(compile_image(&account->state, account->hosts + 1, &image, &why), 0);
+	assert_int_equal(port_by(image, "eni-0")->kind, PORT_REMOTE);
+	assert_int_equal(port_by(image, "eni-0")->flags & PORT_LIVE, PORT_LIVE);
+	assert_string_equal(port_by(image, "eni-0")->device, "");
+	assert_int_equal(port_by(image, "eni-0")->sg_in, IMAGE_NONE);
+	assert_int_equal(port_by(image, "eni-2")->kind, PORT_ENI);
+	assert_string_equal(port_by(image, "eni-2")->device, "tap2");
+	assert_int_equal(image->nr_ports, 4);
+	image_free(&image);
+	world_free(account->world);
+}
+
 static void no_host_means_nothing_is_served(void **state)
 {
 	struct account *account = account_make();
@@ -681,6 +700,7 @@ int main(void)
 		cmocka_unit_test(macs_stand_once_per_subnet),
 		cmocka_unit_test(eni_without_vpc_or_subnet_is_shut),
 		cmocka_unit_test(equal_policies_share_one_object),
+		cmocka_unit_test(each_host_serves_its_own),
 		cmocka_unit_test(no_host_means_nothing_is_served),
 		cmocka_unit_test(colliding_sets_get_distinct_identities),
 		cmocka_unit_test(states_beyond_the_limits_are_refused),
