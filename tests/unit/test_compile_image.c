@@ -198,7 +198,12 @@ static void fill_network(struct account *account)
 	account->subnets[0].nr_cidrs6 = 1;
 	account->subnets[0].bpa = BPA_INGRESS;
 	account->subnets[1] = (struct vpc_subnet){.id = "subnet-a", .vpc = &account->vpcs[0]};
-	account->peer = (struct sg_peer){PEER_GROUP, {}, NULL, &account->groups[1], "", ""};
+	account->peer = (struct sg_peer){
+		.kind = PEER_GROUP,
+		.group = &account->groups[1],
+		.peering = "",
+		.rule_id = "",
+	};
 	account->permission = (struct sg_permission){6, 80, 80, &account->peer, 1, "IpPermissions[0]"};
 	account->groups[0] = (struct security_group){.id = "sg-1", .vpc = &account->vpcs[0]};
 	account->groups[0].in = &account->permission;

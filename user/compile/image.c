@@ -13,7 +13,7 @@
 
 static const uint8_t router_mac_default[6] = {0x02, 0x65, 0x6e, 0x69, 0x64, 0x01};
 
-int refuse(struct image_work *work, const char *format, ...)
+int work_refuse(struct image_work *work, const char *format, ...)
 {
 	va_list arguments;
 
@@ -24,14 +24,14 @@ int refuse(struct image_work *work, const char *format, ...)
 	return -E2BIG;
 }
 
-int add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index)
+int work_add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index)
 {
 	struct image *image = work->image;
 
 	work->nr_lines += object->nr_lines;
 	if (work->nr_lines > OBJECT_LINES_MAX) {
 		image_object_done(object);
-		return refuse(work, "lines of all policy objects: more than %u", OBJECT_LINES_MAX);
+		return work_refuse(work, "lines of all policy objects: more than %u", OBJECT_LINES_MAX);
 	}
 	if (image->nr_objects == work->objects_room) {
 		size_t room = work->objects_room ? work->objects_room * 2 : 16;
