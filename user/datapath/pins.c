@@ -283,9 +283,11 @@ int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char *
 	bpf_object__for_each_map(map, datapath->skeleton->obj)
 	{
 		const char *name = map_name(bpf_map__name(map));
+		/* shared memory, even if only read, wants a descriptor that could write */
+		uint32_t flags = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? 0 : BPF_F_RDONLY;
 
 		if (name && !r)
-			r = open_pin(&datapath->maps, pin_dir, "maps", name, BPF_F_RDONLY, ret_why);
+			r = open_pin(&datapath->maps, pin_dir, "maps", name, flags, ret_why);
 	}
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{
