@@ -54,7 +54,8 @@ static int bpf_call(int command, union bpf_attr *attr)
 
 int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 {
-	union bpf_attr attr = {.map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value, .flags = flags};
+	union bpf_attr attr = {
+		.map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value, .flags = flags};
 
 	return fault_now() ? -errno : bpf_call(BPF_MAP_UPDATE_ELEM, &attr);
 }
@@ -66,10 +67,12 @@ int bpf_map_delete_elem(int fd, const void *key)
 	return fault_now() ? -errno : bpf_call(BPF_MAP_DELETE_ELEM, &attr);
 }
 
-int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count, const struct bpf_map_batch_opts *opts)
+int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
+			 const struct bpf_map_batch_opts *opts)
 {
-	union bpf_attr attr = {.batch = {.map_fd = (uint32_t)fd, .keys = (uintptr_t)keys, .values = (uintptr_t)values,
-					 .count = *count}};
+	union bpf_attr attr = {
+		.batch = {
+			.map_fd = (uint32_t)fd, .keys = (uintptr_t)keys, .values = (uintptr_t)values, .count = *count}};
 	int r;
 
 	(void)opts;
@@ -130,7 +133,8 @@ static void check_object(const struct datapath *datapath, uint32_t line, const s
 			    (object->nr_lines - 1) * sizeof(head));
 }
 
-static void check_decision(const struct datapath *datapath, uint32_t stage, uint32_t number, const struct image_rule *rule)
+static void check_decision(const struct datapath *datapath, uint32_t stage, uint32_t number,
+			   const struct image_rule *rule)
 {
 	struct decision_text text;
 
@@ -174,7 +178,8 @@ static void check_table(const struct datapath *datapath, uint32_t number, const 
 		struct route_key key;
 		struct route route;
 
-		assert_int_equal(bpf_map_lookup_elem(route_map(datapath, &wanted->cidr, number, &key), key.bytes, &route), 0);
+		assert_int_equal(
+			bpf_map_lookup_elem(route_map(datapath, &wanted->cidr, number, &key), key.bytes, &route), 0);
 		assert_int_equal(route.kind, wanted->kind);
 		if (wanted->target != IMAGE_NONE)
 			assert_int_not_equal(route.target, 0);
@@ -211,8 +216,9 @@ static void check_entries(const struct datapath *datapath, const struct image *i
 		uint32_t port = datapath_port_number(datapath, image->ports[image->addresses[i].port].id);
 		struct address address;
 
-		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(datapath, "addresses"), &image->addresses[i].key,
-						     &address), 0);
+		assert_int_equal(
+			bpf_map_lookup_elem(datapath_map_fd(datapath, "addresses"), &image->addresses[i].key, &address),
+			0);
 		assert_int_equal(address.port[0], port);
 		assert_int_equal(address.port[1], port);
 	}
@@ -221,7 +227,8 @@ static void check_entries(const struct datapath *datapath, const struct image *i
 		struct association association;
 
 		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(datapath, "associations"),
-						     &image->associations[i].key, &association), 0);
+						     &image->associations[i].key, &association),
+				 0);
 		for (int slot = 0; slot < 2; slot++) {
 			assert_int_equal(association.slot[slot].port, port);
 			assert_int_equal(association.slot[slot].other, image->associations[i].other);
@@ -304,8 +311,8 @@ static int apply_in_child(struct datapath *datapath, const struct image *image, 
 	return WEXITSTATUS(status);
 }
 
-/* One fault at the n-th write: afterwards exactly the old or exactly the new state holds, and the new one can be applied.
- * ret: false = there is no n-th write */
+/* One fault at the n-th write: afterwards exactly the old or exactly the new state holds, and the new one can be
+ * applied. ret: false = there is no n-th write */
 static bool survive(struct datapath *datapath, const struct subject *old, const struct subject *new, enum fault what,
 		    unsigned int n)
 {
@@ -424,7 +431,8 @@ static void devices_lead_in_and_out(void **state)
 	assert_int_equal(bpf_map_lookup_elem(fd, &near_index, &port), 0);
 	assert_int_equal(port, 0);
 	assert_int_equal(ports[a].ifindex, far_index);
-	assert_int_equal(datapath_set_device(subject_datapath, b, far_index, DELIVER_REDIRECT), 0); /* the device does */
+	assert_int_equal(datapath_set_device(subject_datapath, b, far_index, DELIVER_REDIRECT),
+			 0); /* the device does */
 	assert_int_equal(ports[a].deliver, DELIVER_NOT);
 	assert_int_equal(ports[a].ifindex, 0);
 	assert_int_equal(bpf_map_lookup_elem(far, &far_index, &port), 0);

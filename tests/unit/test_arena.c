@@ -12,7 +12,7 @@
 #include "lib/world.h"
 #include "plan/arena.h"
 
-#define SIZE 200u
+#define SIZE  200u
 #define FIRST 1u
 
 struct model {
@@ -70,7 +70,8 @@ static void step(struct model *model, struct dice *dice)
 
 		for (uint32_t n = start; n < start + length; n++)
 			free = free || n < FIRST || n >= FIRST + SIZE || !model->taken[n];
-		if (free && all(model, start, length, true) == false && (start < FIRST || start + length > FIRST + SIZE))
+		if (free && all(model, start, length, true) == false &&
+		    (start < FIRST || start + length > FIRST + SIZE))
 			return; /* giving what never belonged to the arena is nobody's business */
 		r = arena_give(&model->arena, start, length);
 		assert_int_equal(r, free ? -EINVAL : 0);

@@ -54,15 +54,21 @@ static void add_objects(struct scene *scene)
 {
 	for (uint32_t i = 0; i < 3; i++) {
 		scene->rules[i] = (struct image_rule){"sg-1", "IpPermissions[0]"};
-		scene->objects[i] = (struct image_object){
-			.hash = {{i + 1}}, .nr_lines = 2, .lines = scene->lines[i], .rules = &scene->rules[i], .nr_rules = 1};
+		scene->objects[i] = (struct image_object){.hash = {{i + 1}},
+							  .nr_lines = 2,
+							  .lines = scene->lines[i],
+							  .rules = &scene->rules[i],
+							  .nr_rules = 1};
 	}
 	for (uint32_t i = 0; i < 2; i++) {
-		scene->routes[i] = (struct image_route){.cidr = world_cidr("10.0.0.0/16"), .kind = ROUTE_LOCAL,
-							.target = IMAGE_NONE};
+		scene->routes[i] = (struct image_route){
+			.cidr = world_cidr("10.0.0.0/16"), .kind = ROUTE_LOCAL, .target = IMAGE_NONE};
 		scene->route_rules[i] = (struct image_rule){"rtb-1", "10.0.0.0/16"};
-		scene->tables[i] = (struct image_table){.hash = {{0x100 + i}}, .routes = &scene->routes[i], .nr_routes = 1,
-							.rules = &scene->route_rules[i], .nr_rules = 1};
+		scene->tables[i] = (struct image_table){.hash = {{0x100 + i}},
+							.routes = &scene->routes[i],
+							.nr_routes = 1,
+							.rules = &scene->route_rules[i],
+							.nr_rules = 1};
 	}
 }
 
@@ -71,8 +77,12 @@ static void add_subnets(struct scene *scene)
 	static const char *const ids[] = {"s1", "s2", "s3"};
 
 	for (uint32_t i = 0; i < 3; i++)
-		scene->subnets[i] = (struct image_subnet){.id = ids[i], .nacl_in = 2, .nacl_out = 2, .table = i == 2,
-							  .zone = i == 2 ? 2 : 1, .net4 = inet_addr("10.0.0.0") + i,
+		scene->subnets[i] = (struct image_subnet){.id = ids[i],
+							  .nacl_in = 2,
+							  .nacl_out = 2,
+							  .table = i == 2,
+							  .zone = i == 2 ? 2 : 1,
+							  .net4 = inet_addr("10.0.0.0") + i,
 							  .mask4 = inet_addr("255.255.255.0")};
 }
 
@@ -82,18 +92,27 @@ static void add_ports(struct scene *scene)
 		const char *id;
 		uint32_t kind, zone, subnet;
 	} rows[PORTS] = {
-		[DB] = {"db", PORT_ENI, 1, 0},		[IGW] = {"igw", PORT_UPLINK, 1, IMAGE_NONE},
-		[JGW] = {"jgw", PORT_UPLINK, 2, IMAGE_NONE}, [LB] = {"lb", PORT_ENI, 1, 1},
-		[OTHER] = {"other", PORT_ENI, 2, 2},	[WEB] = {"web", PORT_ENI, 1, 0},
+		[DB] = {"db", PORT_ENI, 1, 0},
+		[IGW] = {"igw", PORT_UPLINK, 1, IMAGE_NONE},
+		[JGW] = {"jgw", PORT_UPLINK, 2, IMAGE_NONE},
+		[LB] = {"lb", PORT_ENI, 1, 1},
+		[OTHER] = {"other", PORT_ENI, 2, 2},
+		[WEB] = {"web", PORT_ENI, 1, 0},
 	};
 
 	for (uint32_t i = 0; i < PORTS; i++) {
 		bool eni = rows[i].kind == PORT_ENI;
 
-		scene->ports[i] = (struct image_port){
-			.id = rows[i].id, .device = "", .kind = rows[i].kind, .flags = PORT_LIVE, .zone = rows[i].zone,
-			.subnet = rows[i].subnet, .sg_in = eni ? 0 : IMAGE_NONE, .sg_out = eni ? 1 : IMAGE_NONE,
-			.identity = eni, .mac = {2, 0, 0, 0, 0, (uint8_t)i}};
+		scene->ports[i] = (struct image_port){.id = rows[i].id,
+						      .device = "",
+						      .kind = rows[i].kind,
+						      .flags = PORT_LIVE,
+						      .zone = rows[i].zone,
+						      .subnet = rows[i].subnet,
+						      .sg_in = eni ? 0 : IMAGE_NONE,
+						      .sg_out = eni ? 1 : IMAGE_NONE,
+						      .identity = eni,
+						      .mac = {2, 0, 0, 0, 0, (uint8_t)i}};
 	}
 }
 
@@ -119,11 +138,21 @@ static int set_up(void **state)
 	add_subnets(scene);
 	add_ports(scene);
 	add_entries(scene);
-	scene->image = (struct image){
-		.router_mac = {2, 0x65, 0x6e, 0x69, 0x64, 1}, .objects = scene->objects, .nr_objects = 3,
-		.tables = scene->tables, .nr_tables = 2, .subnets = scene->subnets, .nr_subnets = 3,
-		.ports = scene->ports, .nr_ports = PORTS, .addresses = scene->addresses, .nr_addresses = 4,
-		.associations = scene->associations, .nr_associations = 2, .macs = scene->macs, .nr_macs = 4};
+	scene->image = (struct image){.router_mac = {2, 0x65, 0x6e, 0x69, 0x64, 1},
+				      .objects = scene->objects,
+				      .nr_objects = 3,
+				      .tables = scene->tables,
+				      .nr_tables = 2,
+				      .subnets = scene->subnets,
+				      .nr_subnets = 3,
+				      .ports = scene->ports,
+				      .nr_ports = PORTS,
+				      .addresses = scene->addresses,
+				      .nr_addresses = 4,
+				      .associations = scene->associations,
+				      .nr_associations = 2,
+				      .macs = scene->macs,
+				      .nr_macs = 4};
 	*state = scene;
 	return placement_init(&scene->placement, LINES);
 }
@@ -170,12 +199,13 @@ static void assert_raised(const struct scene *scene, uint32_t raised)
 		uint32_t expected = scene->epochs[i] + (raised >> i & 1);
 
 		if (policy_of(scene, i)->epoch != expected)
-			fail_msg("port %s has epoch %u, not %u", scene->ports[i].id, policy_of(scene, i)->epoch, expected);
+			fail_msg("port %s has epoch %u, not %u", scene->ports[i].id, policy_of(scene, i)->epoch,
+				 expected);
 	}
 }
 
 #define ONLY(port) (1u << (port))
-#define ZONE1 (ONLY(DB) | ONLY(WEB) | ONLY(LB) | ONLY(IGW))
+#define ZONE1      (ONLY(DB) | ONLY(WEB) | ONLY(LB) | ONLY(IGW))
 
 static void plan_of_what_is_in_force_is_empty(void **state)
 {
@@ -409,7 +439,8 @@ static void check_image(const struct placement *placement, const struct image *i
 		assert_int_equal(policy->kind, port->kind);
 		assert_int_equal(policy->identity, port->identity);
 		if (port->sg_in != IMAGE_NONE)
-			assert_int_equal(policy->sg_in, placement_object(placement, &image->objects[port->sg_in].hash)->line);
+			assert_int_equal(policy->sg_in,
+					 placement_object(placement, &image->objects[port->sg_in].hash)->line);
 		if (port->subnet != IMAGE_NONE)
 			assert_string_equal(placement->subnets[policy->subnet].id, image->subnets[port->subnet].id);
 	}
@@ -481,12 +512,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(route_table_concerns_the_subnet_and_old_routes_go, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(identity_concerns_the_zone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(moved_address_concerns_the_zone, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(moved_public_address_concerns_both_enis_and_the_uplink, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(moved_public_address_concerns_both_enis_and_the_uplink, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(router_mac_concerns_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(removed_eni_keeps_its_number_and_its_epoch_grows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(detached_eni_falls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_policy_map_is_named, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(too_many_routes_are_refused_together_with_the_old_ones, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(too_many_routes_are_refused_together_with_the_old_ones, set_up,
+						tear_down),
 		cmocka_unit_test(random_states_are_reached_from_each_other),
 	};
 
