@@ -22,11 +22,12 @@
 #include "state/state.h"
 
 static char test_folder[] = "/tmp/enid-state-XXXXXX";
+static char source_folder[4096]; /* where the tests were started: the root of the repo */
 
 static inline int enter_folder(void **context)
 {
 	(void)context;
-	return !mkdtemp(test_folder) || chdir(test_folder);
+	return !getcwd(source_folder, sizeof(source_folder)) || !mkdtemp(test_folder) || chdir(test_folder);
 }
 
 static inline int leave_folder(void **context)
