@@ -38,16 +38,18 @@ static void broken_text_is_refused_with_its_place(void **context)
 	EXPECT_REFUSED("{\"Vpcs\":[],}", "s.json: line 1, column 12: string or '}' expected near '}'");
 	EXPECT_REFUSED("{\"a\":1,\"a\":2}", "s.json: line 1, column 10: duplicate object key near '\"a\"'");
 	EXPECT_REFUSED("{\"Vpcs\":[{\"VpcId\":\"v1\",\"VpcId\":\"v1\"}]}",
-	               "s.json: line 1, column 30: duplicate object key near '\"VpcId\"'");
+		       "s.json: line 1, column 30: duplicate object key near '\"VpcId\"'");
 	EXPECT_REFUSED("{\"a\":\"\xff\"}", "s.json: line 1, column 6: unable to decode byte 0xff near '\"'");
 	EXPECT_REFUSED("{\"a\":\"\xc0\xaf\"}", "s.json: line 1, column 6: unable to decode byte 0xc0 near '\"'");
-	EXPECT_REFUSED("{\"a\":\"\\ud800\"}", "s.json: line 1, column 13: invalid Unicode '\\uD800' near '\"\\ud800\"'");
-	EXPECT_REFUSED("{\"a\":\"\\u0000\"}", "s.json: line 1, column 13: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'");
+	EXPECT_REFUSED("{\"a\":\"\\ud800\"}",
+		       "s.json: line 1, column 13: invalid Unicode '\\uD800' near '\"\\ud800\"'");
+	EXPECT_REFUSED("{\"a\":\"\\u0000\"}",
+		       "s.json: line 1, column 13: \\u0000 is not allowed without JSON_ALLOW_NUL near '\"\\u0000\"'");
 	EXPECT_REFUSED("{\"a\":\"x\0y\"}", "s.json: line 1, column 7: control character 0x0 near '\"x'");
 	EXPECT_REFUSED("{\"Vpcs\":[{\"VpcId\":\"v1\",\"Vni\":99999999999999999999999}]}",
-	               "s.json: line 1, column 52: too big integer");
+		       "s.json: line 1, column 52: too big integer");
 	EXPECT_REFUSED("{\"Vpcs\":[{\"VpcId\":\"v1\",\"Vni\":1e400}]}",
-	               "s.json: line 1, column 34: real number overflow near '1e400'");
+		       "s.json: line 1, column 34: real number overflow near '1e400'");
 	EXPECT_REFUSED("{}\0", "s.json: contains a NUL byte");
 	EXPECT_REFUSED("\"text\"", "s.json: line 1, column 6: '[' or '{' expected near '\"text\"'");
 }
@@ -130,8 +132,10 @@ static void a_huge_file_is_refused_at_once(void **context)
 static void many_values_are_refused_before_they_are_built(void **context)
 {
 	(void)context;
-	expect_repeated_refused("{},", 5000000, "s.json: has too many values: it would take more than 1024 MiB of memory");
-	expect_repeated_refused("0,", 12000000, "s.json: has too many values: it would take more than 1024 MiB of memory");
+	expect_repeated_refused("{},", 5000000,
+				"s.json: has too many values: it would take more than 1024 MiB of memory");
+	expect_repeated_refused("0,", 12000000,
+				"s.json: has too many values: it would take more than 1024 MiB of memory");
 }
 
 static void a_long_string_is_refused(void **context)
@@ -182,7 +186,8 @@ static void all_files_are_checked(void **context)
 /* E32: whatever stands in a state, a message is one printable line. */
 static void messages_are_one_printable_line(void **context)
 {
-	struct loaded loaded = load_text("{'Vpcs':[{'VpcId':'a\\n\\u001b[31m\\u009b%s%n\\u007f','CidrBlock':'\\r\\n'}]}");
+	struct loaded loaded =
+		load_text("{'Vpcs':[{'VpcId':'a\\n\\u001b[31m\\u009b%s%n\\u007f','CidrBlock':'\\r\\n'}]}");
 
 	(void)context;
 	assert_int_equal(loaded.messages.nr_errors, 2);
@@ -190,7 +195,7 @@ static void messages_are_one_printable_line(void **context)
 		for (const char *c = loaded.messages.errors[i].text; *c; c++)
 			assert_true((unsigned char)*c >= 0x20 && *c != 0x7f);
 	assert_string_equal(loaded.messages.errors[0].text,
-	                    "s.json: Vpcs[0]: VpcId 'a??[31m??%s%n?' is not an id of 1 to 63 printable characters");
+			    "s.json: Vpcs[0]: VpcId 'a??[31m??%s%n?' is not an id of 1 to 63 printable characters");
 	unload(&loaded);
 }
 
@@ -258,9 +263,10 @@ static void load_damaged(const char *text, size_t length, size_t *nr_valid)
 
 static json_t *random_value(void)
 {
-	static const char *const strings[] = {"",         "x",   "-1",       "10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32", "eni-web",
-	                                      "sg-web",   "tcp", "vpc-a",    "local",      "::/0",      "10.40.1.10",    "igw-1",
-	                                      "rtb-main", "pl-s3", "subnet-b", "blackhole"};
+	static const char *const strings[] = {
+		"",           "x",      "-1",       "10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32",
+		"eni-web",    "sg-web", "tcp",      "vpc-a",      "local",     "::/0",
+		"10.40.1.10", "igw-1",  "rtb-main", "pl-s3",      "subnet-b",  "blackhole"};
 	static const long long numbers[] = {0, -1, 1, 80, 255, 256, 65535, 65536, 32767, -9223372036854775807ll};
 
 	switch (next_random(6)) {
