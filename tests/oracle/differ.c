@@ -148,7 +148,7 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [--without self,hairpin,errors,fragments,odd,mac,linklocal,runts] [-- OPTION...]\n"
+	      "              [--stop N] [--one HEX] [--without self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
 	      stderr);
 	return 2;
@@ -156,7 +156,7 @@ static int usage(void)
 
 static unsigned without_mask(const char *names)
 {
-	static const char *const known[] = { "self", "hairpin", "errors", "fragments", "odd", "mac", "linklocal", "runts" };
+	static const char *const known[] = { "self", "hairpin", "errors", "fragments", "odd", "mac", "linklocal", "runts", "lies" };
 	unsigned mask = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)

@@ -435,7 +435,8 @@ struct traffic {
 
 /* What the traffic leaves out, by name: to look past a difference that is known. */
 enum { WITHOUT_SELF = 1, WITHOUT_HAIRPIN = 2, WITHOUT_ERRORS = 4, WITHOUT_FRAGMENTS = 8, WITHOUT_ODD = 16, WITHOUT_MAC = 32,
-       WITHOUT_LINK_LOCAL = 64, WITHOUT_RUNTS = 128 };
+       WITHOUT_LINK_LOCAL = 64, WITHOUT_RUNTS = 128,
+       WITHOUT_LIES = 256 };
 extern unsigned traffic_without;
 
 void traffic_init(struct traffic *t, struct rnd *r);

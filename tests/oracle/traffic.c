@@ -187,6 +187,11 @@ static bool is_unwanted(const struct world *w, const struct line *l)
 		return true;
 	if (traffic_without & WITHOUT_RUNTS && p.etype == ET_IP6 && p.n < 54)
 		return true;
+	if (traffic_without & WITHOUT_LIES && p.has_inner && !ip_eq(&p.inner.src, &p.dst))
+		return true;
+	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 6 && p.dst.b[0] == 0xfe && !is_neighbour_message(&p) &&
+	    !(e && is_router_address(w, e, 6, &p.dst)))
+		return true;
 	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 4 && p.dst.b[0] == 169 && !(e && is_service(w, e, 4, &p.dst)))
 		return true;
 	if (!e || !p.fam)
