@@ -108,6 +108,12 @@ static double run_driven(struct bench *b, int prog, const struct load *load, uin
 	return run(bpf_program__fd(b->drive->progs.drive), load);
 }
 
+/* Between rounds: a measurement that takes a second meets the machine in its good moments, too. */
+static void rest(void)
+{
+	usleep(30000);
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -214,7 +220,7 @@ static void established_hot(struct bench *b)
 	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, ENI_B, TCP_ACK, false, 1))
 		return failure(b, "established");
 	before = counted(&b->scene[0]);
-	for (int round = 0; round < ROUNDS; round++)
+	for (int round = 0; round < ROUNDS; rest(), round++)
 		for (int i = 0; i < 3; i++)
 			if ((s[i].ns[round] = run(s[i].prog, &load)) < 0)
 				return failure(b, "established");
@@ -239,7 +245,7 @@ static void established_many(struct bench *b, const char *name, enum scene_eni t
 	if (establish(b, &b->scene[0], to, flows) ||
 	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, to, TCP_ACK, false, flows) < 0)
 		return failure(b, name);
-	for (int round = 0; round < ROUNDS; round++)
+	for (int round = 0; round < ROUNDS; rest(), round++)
 		for (int i = 0; i < 3; i++)
 			if ((s[i].ns[round] = run_driven(b, s[i].prog, &load, flows)) < 0)
 				return failure(b, name);
@@ -258,7 +264,7 @@ static void established_by_rules(struct bench *b)
 		if (establish(b, &b->scene[i], ENI_C, 1))
 			return failure(b, "established-rules");
 	}
-	for (int round = 0; round < ROUNDS; round++)
+	for (int round = 0; round < ROUNDS; rest(), round++)
 		for (size_t i = 0; i < SIZES + 1; i++)
 			if ((s[i].ns[round] = run_driven(b, s[i].prog, &load, 1)) < 0)
 				return failure(b, "established-rules");
@@ -298,7 +304,7 @@ static void first_by_rules(struct bench *b, const char *what, bool admitted, dou
 
 	load.verdict = admitted ? TC_ACT_REDIRECT : TC_ACT_SHOT;
 	b->drive->bss->plan.dport_first = admitted ? DRIVE_PORT_FIRST : 0;
-	for (int round = 0; round < ROUNDS; round++)
+	for (int round = 0; round < ROUNDS; rest(), round++)
 		for (size_t i = 0; i < SIZES + 1; i++) {
 			const struct scene *scene = i ? &b->scene[i - 1] : NULL;
 
