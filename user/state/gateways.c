@@ -42,6 +42,23 @@ static struct vpc *attached_vpc(struct load *load, struct item *item, const char
 	return vpc;
 }
 
+/* Ids are unique over the three lists, because routes and uplinks name a gateway by id only. */
+static void check_unique(struct load *load)
+{
+	const struct state *state = load->state;
+
+	for (size_t i = 1; i < state->nr_gateways; i++) {
+		const struct gateway *gateway = &state->gateways[i];
+
+		if (strcmp(gateway->id, gateway[-1].id) != 0)
+			continue;
+		for (size_t j = 0; j < sizeof(sources) / sizeof(*sources); j++)
+			LIST_FOREACH(load, sources[j].list, item)
+				if (!strcmp(item->id, gateway->id))
+					state_error(load, item, "", "is the id of another gateway, too");
+	}
+}
+
 void load_gateways(struct load *load)
 {
 	struct state *state = load->state;
@@ -59,7 +76,5 @@ void load_gateways(struct load *load)
 			gateway->vpc = attached_vpc(load, item, sources[i].attachments);
 		}
 	qsort(state->gateways, nr, sizeof(*state->gateways), compare_gateways);
-	for (size_t i = 1; i < nr; i++)
-		if (!strcmp(state->gateways[i].id, state->gateways[i - 1].id))
-			state_file_error(load, "state", "gateway %s stands in two lists of gateways", state->gateways[i].id);
+	check_unique(load);
 }

@@ -7,6 +7,7 @@
 #include "state/load.h"
 
 #define DEPTH_MAX 32
+#define STRING_MAX (1u << 20)
 #define MEMORY_MAX (1024ull << 20) /* bytes that the parsed text may take */
 /* What a value costs in the library (64-bit, measured with malloc_usable_size): header, table, node. */
 #define COST_OBJECT 240
@@ -33,9 +34,14 @@ const char *state_scan(const char *text, size_t length)
 
 	for (const char *c = text; c < end;) {
 		switch (*c++) {
-		case '"':
+		case '"': {
+			const char *start = c;
+
 			c = skip_string(c, end);
+			if (c - start > STRING_MAX)
+				return "contains a string longer than 1 MiB";
 			break;
+		}
 		case '{':
 		case '[':
 			if (++depth > DEPTH_MAX)

@@ -196,13 +196,14 @@ static json_t *shape_integer(struct shaper *shaper, const struct key *key, const
 static json_t *shape_object(struct shaper *shaper, const struct key *key, json_t *value)
 {
 	size_t length = strlen(shaper->path);
+	bool complete;
 
 	if (!json_is_object(value))
 		return REFUSE(shaper, "%s is %s, not an object", key->name, kind_of(value));
 	snprintf(shaper->path + length, sizeof(shaper->path) - length, "%s%s", length ? "." : "", key->name);
-	reduce_object(shaper, value, key->keys, true);
+	complete = reduce_object(shaper, value, key->keys, true);
 	shaper->path[length] = '\0';
-	return json_incref(value);
+	return complete ? json_incref(value) : NULL;
 }
 
 static json_t *shape_element(struct shaper *shaper, const struct key *key, json_t *element)
@@ -302,7 +303,8 @@ static bool has_required(struct shaper *shaper, const json_t *object, const stru
 }
 
 /* inner: the object is a member of an item; there, an empty list is the same as none (JSON-03). In the item itself the
- * difference is kept until duplicates are compared (JSON-06). ret: whether all required keys are there and valid */
+ * difference is kept until duplicates are compared (JSON-06). ret: whether all required keys are there and no value was
+ * refused (elements of lists aside): what is not complete is taken out, lest one fault be told twice */
 static bool reduce_object(struct shaper *shaper, json_t *object, const struct key *keys, bool inner)
 {
 	bool complete = has_required(shaper, object, keys);
@@ -316,8 +318,7 @@ static bool reduce_object(struct shaper *shaper, json_t *object, const struct ke
 		bool wanted = key && !is_absent(key, value);
 		json_t *shaped = wanted ? shape_value(shaper, key, value) : NULL;
 
-		if (wanted && !shaped && key->required)
-			complete = false;
+		complete &= shaped || !wanted;
 		if (shaped && !(inner && is_empty(shaped))) {
 			json_object_set_new(object, key->name, shaped);
 		} else {
