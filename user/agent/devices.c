@@ -218,6 +218,8 @@ static void serve(struct devices *devices, struct served *served, const struct n
 	bool fresh = !served->enforced;
 	int r;
 
+	if (served->uplink && memcmp(served->link.mac, link->mac, sizeof(link->mac)) != 0)
+		devices->uplink_changed = true;
 	served->link = *link;
 	if (served->uplink && !served->port)
 		return; /* its gateway is unknown: leave the device alone */
@@ -492,6 +494,20 @@ static void hand_over(struct devices *devices, struct served *old)
 	}
 	log_info("port %s: device %s is left alone from now on", old->id, old->device);
 	take_off(devices, &old->on);
+}
+
+static void fill_mac(const struct net_link *link, bool gone, void *data)
+{
+	struct image *image = data;
+
+	for (size_t i = 0; !gone && i < image->nr_ports; i++)
+		if (image->ports[i].kind == PORT_UPLINK && !strcmp(image->ports[i].device, link->name))
+			memcpy(image->ports[i].mac, link->mac, sizeof(link->mac));
+}
+
+int devices_fill(struct devices *devices, struct image *image)
+{
+	return links_dump(devices->links, fill_mac, image);
 }
 
 int devices_serve(struct devices *devices, const struct host *host)
