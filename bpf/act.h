@@ -71,13 +71,6 @@ static __always_inline int set_macs(void *ctx, const int hook, const void *dmac,
 	return 0;
 }
 
-static __always_inline void translate(void *ctx, const int hook, struct pkt *p)
-{
-	if (addr_equal(&p->out.saddr, &p->tuple.saddr) && addr_equal(&p->out.daddr, &p->tuple.daddr))
-		return;
-	rewrite(ctx, hook, p);
-}
-
 static __always_inline int tc_send(struct __sk_buff *ctx, const struct port *port, bool peer)
 {
 	if (peer) {
@@ -104,8 +97,8 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 	if (!port)
 		return TC_ACT_SHOT;
 	e = &port->slot[p->parity & 1];
-	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR || p->action == ACTION_UPLINK)
-		translate(ctx, HOOK_TC, p);
+	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
+		rewrite(ctx, HOOK_TC, p);
 	if (p->action == ACTION_UPLINK) {
 		__u8 nobody[8] = {};
 
@@ -229,8 +222,8 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 	if (!port)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
-	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR || p->action == ACTION_UPLINK)
-		translate(ctx, HOOK_XDP, p);
+	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
+		rewrite(ctx, HOOK_XDP, p);
 	if (p->action == ACTION_UPLINK) {
 		if (!replay)
 			return xdp_uplink(ctx, p);
