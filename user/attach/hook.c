@@ -125,7 +125,8 @@ static bool link_is(const struct bpf_link_info *info, enum hook_point point, uin
 }
 
 /* A link of an earlier run: put today's program into it. A dead or foreign pin is cleared away. */
-static int adopt(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret)
+static int adopt(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		 struct hook *ret)
 {
 	struct bpf_link_info info;
 	char path[320];
@@ -137,7 +138,8 @@ static int adopt(const struct attacher *attacher, enum hook_point point, uint32_
 		return -errno;
 	if (!link_info(fd, &info) && link_is(&info, point, ifindex) &&
 	    (info.prog_id == attacher->prog_id[point] || !bpf_link_update(fd, attacher->prog_fd[point], NULL))) {
-		*ret = (struct hook){.point = point, .ifindex = ifindex, .link_fd = fd, .link_id = info.id};
+		*ret = (struct hook){
+			.point = point, .ifindex = ifindex, .link_fd = fd, .link_id = info.id, .generic = generic};
 		return 0;
 	}
 	close(fd);
@@ -182,23 +184,24 @@ static int create_link(const struct attacher *attacher, enum hook_point point, u
 	return fd < 0 ? -errno : fd;
 }
 
-static int create(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool *ret_generic)
+static int create(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool *generic)
 {
-	int fd = -1;
-
-	*ret_generic = false;
 	if (point != HOOK_RX_XDP)
 		return create_link(attacher, point, ifindex, ATTACH_BEFORE);
-	fd = create_link(attacher, point, ifindex, XDP_FLAGS_DRV_MODE);
-	if (fd != -EOPNOTSUPP && fd != -EINVAL)
-		return fd;
-	*ret_generic = true;
+	if (!*generic) {
+		int fd = create_link(attacher, point, ifindex, XDP_FLAGS_DRV_MODE);
+
+		if (fd != -EOPNOTSUPP && fd != -EINVAL)
+			return fd;
+	}
+	*generic = true;
 	return create_link(attacher, point, ifindex, XDP_FLAGS_SKB_MODE);
 }
 
-static int attach_new(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret)
+static int attach_new(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		      struct hook *ret)
 {
-	struct hook hook = {.point = point, .ifindex = ifindex, .link_fd = -1};
+	struct hook hook = {.point = point, .ifindex = ifindex, .link_fd = -1, .generic = generic};
 	struct bpf_link_info info;
 	int r;
 
@@ -218,7 +221,8 @@ static int attach_new(const struct attacher *attacher, enum hook_point point, ui
 	return 0;
 }
 
-int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret_hook)
+int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		struct hook *ret_hook)
 {
 	int r;
 
@@ -228,9 +232,9 @@ int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t
 			*ret_hook = (struct hook){.point = point, .ifindex = ifindex, .link_fd = -1};
 		return r;
 	}
-	r = adopt(attacher, point, ifindex, ret_hook);
+	r = adopt(attacher, point, ifindex, generic, ret_hook);
 	if (r)
-		r = attach_new(attacher, point, ifindex, ret_hook);
+		r = attach_new(attacher, point, ifindex, generic, ret_hook);
 	if (!r && point != HOOK_RX_XDP)
 		drop_strays(ret_hook);
 	return r;

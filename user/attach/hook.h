@@ -47,8 +47,10 @@ int attacher_open(struct attacher *attacher, const struct datapath *datapath, co
 
 const char *hook_program(enum hook_point point);
 
-/* ret: 0, *ret_hook owns the link's descriptor | -ENODEV | -EBUSY: another program has the XDP hook | -errno */
-int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret_hook);
+/* generic: XDP goes into the stack instead of the driver; else only where the driver has none.
+ * ret: 0, *ret_hook owns the link's descriptor | -ENODEV | -EBUSY: another program has the XDP hook | -errno */
+int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		struct hook *ret_hook);
 
 /* Is it where it was put? Only a look, nothing is changed.
  * ret: 0 | -ENOENT: removed | -EEXIST: in place, but another program runs before it | -errno */
