@@ -24,6 +24,7 @@ int devices_open(struct datapath *datapath, const char *pin_dir, bool no_tcx, st
 	if (!devices)
 		return r;
 	devices->datapath = datapath;
+	devices->pin_dir = pin_dir;
 	what = "programs";
 	r = attacher_open(&devices->attacher, datapath, pin_dir, no_tcx);
 	if (!r) {
@@ -518,10 +519,55 @@ int devices_fill(struct devices *devices, struct image *image)
 	return links_dump(devices->links, fill_mac, image);
 }
 
+/* What an agent before us served and this state does not: as if it were taken out of the state now (I3). */
+static void on_left(const struct net_link *link, bool gone, void *data)
+{
+	struct devices *devices = data;
+	struct device_hooks on = no_hooks();
+	bool xdp;
+
+	if (gone || served_by_name(devices, link->name))
+		return;
+	xdp = hook_found(devices->pin_dir, HOOK_RX_XDP, link->ifindex);
+	if (!xdp && !hook_found(devices->pin_dir, HOOK_RX_TC, link->ifindex))
+		return;
+	on.ifindex = link->ifindex;
+	(void)hook_attach(&devices->attacher, xdp ? HOOK_RX_XDP : HOOK_RX_TC, link->ifindex, *link->kind, &on.rx);
+	/* An uplink has no egress hook; it may be the host's own way out, so it is set free. */
+	if (!hook_found(devices->pin_dir, HOOK_TX_TC, link->ifindex)) {
+		log_info("device %s is left alone from now on", link->name);
+		take_off(devices, &on);
+		return;
+	}
+	(void)hook_attach(&devices->attacher, HOOK_TX_TC, link->ifindex, false, &on.tx);
+	hold(devices, link->name, false, &on);
+}
+
+static void on_dead(uint32_t ifindex, void *data)
+{
+	struct devices *devices = data;
+
+	if (!served_by_index(devices, ifindex))
+		(void)datapath_clear_device(devices->datapath, ifindex);
+}
+
+static void settle(struct devices *devices)
+{
+	if (devices->settled)
+		return;
+	devices->settled = true;
+	hook_sweep(&devices->attacher, on_dead, devices);
+	if (links_dump(devices->links, on_left, devices))
+		log_warning("cannot look for hooks of an earlier agent");
+	if (devices->nr_held)
+		devices_cover(devices, NULL);
+}
+
 int devices_serve(struct devices *devices, const struct host *host)
 {
 	struct served *old = devices->served, *list;
 	size_t nr_old = devices->nr_served;
+	int r;
 
 	list = calloc(host->nr_ports + host->nr_uplinks + 1, sizeof(*list));
 	if (!list)
@@ -533,7 +579,9 @@ int devices_serve(struct devices *devices, const struct host *host)
 	free(old);
 	devices_cover(devices, NULL);
 	devices->dirty = true;
-	return look_around(devices);
+	r = look_around(devices);
+	settle(devices);
+	return r;
 }
 
 /* ---- looking after */

@@ -58,8 +58,10 @@ struct devices {
 	uint64_t hooks_restored;
 	uint64_t restored_at_ns; /* CLOCK_MONOTONIC */
 	char restored[64];       /* which one it was last */
-	bool uplink_changed;     /* a MAC address that devices_fill() wrote into an image is another one now */
-	bool dirty;              /* something that `enid status` shows has changed */
+	const char *pin_dir;
+	bool settled;        /* what an earlier agent left on devices that are no ports any more was looked for */
+	bool uplink_changed; /* a MAC address that devices_fill() wrote into an image is another one now */
+	bool dirty;          /* something that `enid status` shows has changed */
 	uint32_t checks;
 };
 

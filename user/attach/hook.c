@@ -4,10 +4,12 @@
 #include "attach/hook.h"
 
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -323,6 +325,31 @@ const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifin
 	if (linked)
 		return point == HOOK_RX_XDP ? "xdp" : "tcx";
 	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "tc" : NULL;
+}
+
+void hook_sweep(const struct attacher *attacher, hook_dead_fn fn, void *data)
+{
+	DIR *folder = opendir(attacher->folder);
+	const struct dirent *entry;
+	struct bpf_link_info info;
+	char path[600];
+
+	while (folder && (entry = readdir(folder))) {
+		uint32_t ifindex = strtoul(entry->d_name, NULL, 10);
+		int fd = -1;
+
+		snprintf(path, sizeof(path), "%s/%s", attacher->folder, entry->d_name);
+		if (ifindex)
+			fd = bpf_obj_get(path);
+		if (fd >= 0 && !link_info(fd, &info) && info.xdp.ifindex != ifindex) {
+			(void)unlink(path);
+			fn(ifindex, data);
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	if (folder)
+		closedir(folder);
 }
 
 void hook_detach(const struct attacher *attacher, struct hook *hook)

@@ -65,6 +65,10 @@ int hook_pin(const struct attacher *attacher, const struct hook *hook);
  * ret: "tcx", "tc" (a filter), "xdp" | NULL = none at this point */
 const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex);
 
+/* Remove the pins of links whose device is gone, and tell of each index. */
+typedef void (*hook_dead_fn)(uint32_t ifindex, void *data);
+void hook_sweep(const struct attacher *attacher, hook_dead_fn fn, void *data);
+
 /* Take the program off and remove the pin. Fine if the device or the link is gone already. */
 void hook_detach(const struct attacher *attacher, struct hook *hook);
 /* Let go of the descriptor; the program stays. */
