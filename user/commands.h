@@ -5,7 +5,7 @@
 #define ENID_COMMANDS_H
 
 #define ENID_COMMANDS(X) \
-	X(check, "parse and validate desired state") \
+	X(check, "parse and validate a desired state") \
 	X(run, "the agent: keep the kernel equal to the desired state") \
 	X(status, "agent, ports, counters, what needs attention") \
 	X(show, "what the kernel holds, in resource names") \

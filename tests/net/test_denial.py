@@ -110,7 +110,7 @@ def change_bites_at_once(world):
         in_force = time.monotonic()
         time.sleep(0.5)
         late = [moment - in_force for moment in stream.arrivals if moment > in_force + 0.01]
-        check(not late, f"{len(late)} packets passed up to {max(late, default=0) * 1000:.0f} ms after the rule was gone")
+        check(not late, f"{len(late)} packets passed, up to {max(late, default=0) * 1000:.0f} ms after the change")
         world.permissions().append(allow("udp", TOGGLED, *ANYWHERE))
         world.agent.apply()
         seen = len(stream.got)

@@ -42,7 +42,7 @@ def make_state():
 
 
 class World:
-    """The traffic is made once; `expected` has {(eni, source, target, sport, dport, protocol, action): [packets, bytes]}."""
+    """The traffic is made once. expected: (eni, source, target, sport, dport, protocol, action) -> [packets, bytes]."""
 
     def __init__(self, fabric, agent, listeners):
         self.fabric, self.agent = fabric, agent

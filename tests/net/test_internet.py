@@ -131,7 +131,7 @@ def port_unreachable_comes_back(world):
     for target in (WEB_PUBLIC, "203.0.113.30", "2001:db8:1:1::10"):
         equal(traffic.udp(world.internet, target, UDP_CLOSED), "refused", f"UDP to the closed port of {target}")
     for target in (INTERNET4, INTERNET6):
-        equal(traffic.udp(world.web, target, UDP_CLOSED), "refused", f"UDP from the guest to the closed port of {target}")
+        equal(traffic.udp(world.web, target, UDP_CLOSED), "refused", f"UDP from the guest to {target}, closed")
 
 
 @test
@@ -151,6 +151,26 @@ def path_mtu_is_learned(world):
         traffic.udp(world.web, target, UDP_OPEN, False, data=b"u" * size)
         route = world.web.run("ip", "route", "get", target).stdout
         check(f"mtu {FAR_MTU}" in route, f"the guest did not learn the path MTU to {target}: {route!r}")
+
+
+@test
+def gateway_carries_1500_bytes(world):
+    """IGW-09: a guest of MTU 9001 is told by the subnet's router; without DF the gateway fragments."""
+    world.fabric.host.ip("link set veth-web mtu 9001")
+    world.web.ip("link set eth0 mtu 9001")
+    try:
+        for target, router in ((INTERNET4, "10.0.1.1"), (INTERNET6, None)):
+            traffic.udp(world.web, target, UDP_CLOSED, False, data=b"j" * 3000)
+            route = world.web.run("ip", "route", "get", target).stdout
+            check("mtu 1500" in route, f"the guest did not learn the path MTU to {target}: {route!r}")
+            world.web.run("ip", "route", "flush", "cache")
+            done = world.web.run("ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", "3000", target, check=False)
+            check(router is None or f"From {router}" in done.stdout, f"who answered: {done.stdout!r}")
+        done = world.web.run("ping", "-n", "-c", "1", "-W", "2", "-M", "dont", "-s", "3000", INTERNET4, check=False)
+        check(" 1 received" in done.stdout, f"3,000 bytes without DF: {done.stdout!r}")
+    finally:
+        world.web.ip("link set eth0 mtu 1500")
+        world.fabric.host.ip("link set veth-web mtu 1500")
 
 
 @test

@@ -285,7 +285,8 @@ int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char *
 		const char *name = map_name(bpf_map__name(map));
 
 		if (name && !r)
-			r = open_pin(&datapath->maps, pin_dir, "maps", name, BPF_F_RDONLY, ret_why);
+			/* Not BPF_F_RDONLY: Linux cannot map memory of such a descriptor shared (EINVAL). */
+			r = open_pin(&datapath->maps, pin_dir, "maps", name, 0, ret_why);
 	}
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{

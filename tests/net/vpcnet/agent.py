@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """`enid run` in the host's namespace, and the commands that look at it.
 
-The agent of a test has its own state, run, pin and log folders. A state is in force when <run-dir>/applied.json has been
-replaced, which is the last thing an agent does for a new state.
+The agent of a test has its own state, run, pin and log folders. A state is in force when <run-dir>/applied.json has
+been replaced, which is the last thing an agent does for a new state.
 """
 import json
 import os

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import select
+import stat
 import struct
 import threading
 
@@ -21,14 +22,18 @@ INTERNET4, INTERNET6 = "198.51.100.7", "2001:db8:ffff::7"  # a host of the inter
 PUBLIC4 = "203.0.113.0/24"
 ROUTER6 = "fe80:ec2::1"
 
+TUN = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 
 
 def open_tap(namespace, name):
     """Make a tap device; it lives as long as the returned file."""
+    if not os.path.exists(TUN):  # a machine without udev; opening the node loads the module
+        os.makedirs(os.path.dirname(TUN), exist_ok=True)
+        os.mknod(TUN, 0o600 | stat.S_IFCHR, os.makedev(10, 200))
     with namespace.entered():
-        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
     return fd
 

@@ -98,7 +98,7 @@ def transport(frame):
 
 
 def checksum_fault(frame):
-    """What is wrong with the checksums of a frame as it is on the wire; None = nothing. Fragments are not looked into."""
+    """What is wrong with the checksums of a frame on the wire; None = nothing. Fragments are not looked into."""
     ethertype, = struct.unpack_from("!H", frame, 12)
     if ethertype == ETH_IP:
         head = (frame[14] & 15) * 4

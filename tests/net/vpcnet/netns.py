@@ -59,7 +59,7 @@ class Namespace:
         with self.entered():
             done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, input=text_in, check=False)
         if check and done.returncode:
-            raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+            raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
         return done
 
     def popen(self, *argv, **options):
