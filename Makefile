@@ -22,7 +22,7 @@ override LDFLAGS += $(if $(SAN),-fsanitize=address$(comma)undefined) $(if $(COVE
 
 LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null) -lm
 BPF_INCLUDES := -Iinclude -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu
-BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 $(BPF_INCLUDES) \
+BPF_CFLAGS := -target bpf -mcpu=v3 -g -O2 -mllvm -disable-block-placement $(BPF_INCLUDES) \
 	-Wall -Wextra -Wshadow -Wimplicit-fallthrough -Wconditional-uninitialized -Wcomma -Wno-unused-parameter \
 	$(if $(WERROR),-Werror)
 

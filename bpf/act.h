@@ -52,24 +52,23 @@ static __always_inline bool handed_over(struct __sk_buff *ctx)
 	return ours;
 }
 
-/* Source: the router, unless the sender's MAC stays; destination: the ENI. ret: 0, -1 = frame too short to write */
-static __always_inline int set_macs(void *ctx, const int hook, const struct pkt *p, const __u8 *dmac, const __u8 *smac)
+static __always_inline void copy_mac(void *to, const void *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
+}
+
+/* Destination: the ENI's MAC; source: smac, unless the sender's stays. ret: 0, -1 = frame too short to write */
+static __always_inline int set_macs(void *ctx, const int hook, const void *dmac, const void *smac, bool keep)
 {
 	struct eth_header *eth = ctx_data(ctx, hook);
 
 	if ((void *)(eth + 1) > ctx_data_end(ctx, hook))
 		return -1;
-	__builtin_memcpy(eth->dmac, dmac, 6);
-	if (smac)
-		__builtin_memcpy(eth->smac, smac, 6);
+	copy_mac(eth->dmac, dmac);
+	if (!keep)
+		copy_mac(eth->smac, smac);
 	return 0;
-}
-
-static __always_inline void translate(void *ctx, const int hook, struct pkt *p)
-{
-	if (addr_equal(&p->out.saddr, &p->tuple.saddr) && addr_equal(&p->out.daddr, &p->tuple.daddr))
-		return;
-	rewrite(ctx, hook, p);
 }
 
 static __always_inline int tc_send(struct __sk_buff *ctx, const struct port *port, bool peer)
@@ -94,23 +93,21 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct port *port = port_at(p->exit);
 	struct port_policy *e;
-	__u8 router[6];
 
 	if (!port)
 		return TC_ACT_SHOT;
 	e = &port->slot[p->parity & 1];
-	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR || p->action == ACTION_UPLINK)
-		translate(ctx, HOOK_TC, p);
+	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
+		rewrite(ctx, HOOK_TC, p);
 	if (p->action == ACTION_UPLINK) {
-		__u8 nobody[6] = {};
+		__u8 nobody[8] = {};
 
 		if (replay)
-			return set_macs(ctx, HOOK_TC, p, nobody, e->mac) ? TC_ACT_SHOT : TC_ACT_OK;
+			return set_macs(ctx, HOOK_TC, nobody, e->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
 		if (port->deliver == DELIVER_NEIGH)
 			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
 	} else {
-		__builtin_memcpy(router, control.router_mac, 6);
-		if (set_macs(ctx, HOOK_TC, p, e->mac, p->flags & HALF_KEEP_SMAC ? NULL : router))
+		if (set_macs(ctx, HOOK_TC, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
 			return TC_ACT_SHOT;
 	}
 	if (replay)
@@ -190,6 +187,7 @@ static __always_inline int tc_guard_act(struct __sk_buff *ctx, struct pkt *p)
 __noinline int xdp_uplink(struct xdp_md *ctx, struct pkt *p)
 {
 	struct port *port = p ? port_at(p->exit) : NULL;
+	__u8 dmac[8] __attribute__((aligned(8))), smac[8] __attribute__((aligned(8)));
 	struct bpf_fib_lookup fib = {};
 
 	if (!port)
@@ -205,32 +203,33 @@ __noinline int xdp_uplink(struct xdp_md *ctx, struct pkt *p)
 		__builtin_memcpy(fib.ipv6_src, p->out.saddr.w, 16);
 		__builtin_memcpy(fib.ipv6_dst, p->out.daddr.w, 16);
 	}
-	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT) || fib.ifindex != port->ifindex ||
-	    set_macs(ctx, HOOK_XDP, p, fib.dmac, fib.smac)) {
-		drop_undeliverable(p);
-		return XDP_DROP;
+	if (!bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT) && fib.ifindex == port->ifindex) {
+		__builtin_memcpy(dmac, fib.dmac, 6);
+		__builtin_memcpy(smac, fib.smac, 6);
+		if (!set_macs(ctx, HOOK_XDP, dmac, smac, false))
+			return bpf_redirect(port->ifindex, 0);
 	}
-	return bpf_redirect(port->ifindex, 0);
+	drop_undeliverable(p);
+	return XDP_DROP;
 }
 
 static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 {
 	struct port *port = port_at(p->exit);
 	struct port_policy *e;
-	__u8 router[6], nobody[6] = {};
+	__u8 nobody[8] = {};
 
 	if (!port)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
-	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR || p->action == ACTION_UPLINK)
-		translate(ctx, HOOK_XDP, p);
+	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
+		rewrite(ctx, HOOK_XDP, p);
 	if (p->action == ACTION_UPLINK) {
 		if (!replay)
 			return xdp_uplink(ctx, p);
-		return set_macs(ctx, HOOK_XDP, p, nobody, e->mac) ? XDP_DROP : XDP_PASS;
+		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
 	}
-	__builtin_memcpy(router, control.router_mac, 6);
-	if (set_macs(ctx, HOOK_XDP, p, e->mac, p->flags & HALF_KEEP_SMAC ? NULL : router))
+	if (set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
 		return XDP_DROP;
 	if (replay)
 		return XDP_PASS;

@@ -121,13 +121,15 @@ static __always_inline int answer_arp(void *ctx, const int hook, struct pkt *p, 
 	if (ctx_load(ctx, hook, 0, &arp, sizeof(arp)) || arp.hardware != be16(1) || arp.protocol != be16(ETH_P_IP) ||
 	    arp.hardware_len != 6 || arp.protocol_len != 4)
 		return REASON_MALFORMED;
+	if (arp.op != be16(1))
+		return REASON_L2;
 	if (!same_mac(arp.sha, p->smac))
 		return REASON_MAC_SPOOF;
 	sender.ip4 = arp.spa;
 	asked.ip4 = arp.tpa;
 	if (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))
 		return REASON_MAC_SPOOF;
-	if (arp.op != be16(1) || !subnet || !subnet_covers(subnet, &asked, 4) ||
+	if (!subnet || !subnet_covers(subnet, &asked, 4) ||
 	    !neighbour_mac(p, e, subnet, &asked, 4, mac))
 		return REASON_L2;
 	return arp_write(ctx, hook, p, &arp, mac);

@@ -48,7 +48,8 @@ static __always_inline __u32 tree_small(const struct policy_line *line, __u32 n,
 		at += le32(line->w[i], key);
 	if (at >= n) /* unused keys are all ones, and so may the key be */
 		at = n - 1;
-	return at < TREE_SMALL_MAX ? line->w[8 + at] : 0;
+	asm volatile("" : "+r"(at)); /* keep the mask, the verifier of 6.1 needs it */
+	return line->w[8 + (at & 7)];
 }
 
 static __always_inline __u32 tree_value(__u32 values, __u64 at)

@@ -28,12 +28,11 @@ static __always_inline __u32 epoch_of(const struct pkt *p, __u32 port)
 static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, bool alone)
 {
 	__u16 steady = half->flags & HALF_STEADY;
-	bool translated = !addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr);
 
 	WRITE_ONCE(half->epoch, 0); /* nobody uses it while it changes */
 	barrier();
 	half->exit = p->exit;
-	half->flags = steady | p->flags | (translated ? HALF_REWRITE : 0) | (alone ? HALF_ALONE : 0);
+	half->flags = steady | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
 	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
 	for (int i = 0; i < HALF_TRACE_MAX; i++)

@@ -199,36 +199,45 @@ static __always_inline bool error_type(__u8 family, __u8 type)
 	return family == 6 ? type >= 1 && type <= 4 : type == 3 || type == 11 || type == 12;
 }
 
-/* IPv4 options: well-formed, and no source routing (A6). */
+struct option_walk {
+	__u8 options[64]; /* 40 used; 64 so that a mask can bound the index */
+	__u32 at;
+	__u32 len;
+	__u32 reason;
+};
+
+static long option_step(__u32 step, struct option_walk *walk)
+{
+	__u32 at = walk->at, kind, size;
+
+	if (at >= walk->len)
+		return 1;
+	kind = walk->options[at & 63];
+	if (kind == IPOPT_END)
+		return 1;
+	if (kind == IPOPT_NOP) {
+		walk->at = at + 1;
+		return 0;
+	}
+	size = walk->options[(at + 1) & 63];
+	if (kind == IPOPT_LSRR || kind == IPOPT_SSRR)
+		walk->reason = REASON_IP_OPTIONS;
+	else if (at + 1 >= walk->len || size < 2 || at + size > walk->len)
+		walk->reason = REASON_MALFORMED;
+	walk->at = at + size;
+	return walk->reason ? 1 : 0;
+}
+
+/* IPv4 options: well-formed, and no source routing (A6). A bpf_loop, which a verifier walks once. */
 static __always_inline int parse_options(void *ctx, const int hook, __u32 len)
 {
-	__u8 options[64] = {};
-	__u32 at = 0, size = ((len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
+	__u32 size = ((len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
+	struct option_walk walk = {.len = len};
 
-	if (ctx_load(ctx, hook, ETH_HLEN + 20, options, size))
+	if (ctx_load(ctx, hook, ETH_HLEN + 20, walk.options, size))
 		return REASON_MALFORMED;
-	for (int i = 0; i < 40 && at < len; i++) {
-		__u32 kind;
-
-		if (at > 39)
-			return REASON_MALFORMED;
-		kind = options[at];
-		if (kind == IPOPT_END)
-			break;
-		if (kind == IPOPT_NOP) {
-			at++;
-			continue;
-		}
-		if (kind == IPOPT_LSRR || kind == IPOPT_SSRR)
-			return REASON_IP_OPTIONS;
-		if (at + 1 >= len || at + 1 > 39)
-			return REASON_MALFORMED;
-		size = options[at + 1];
-		if (size < 2 || at + size > len)
-			return REASON_MALFORMED;
-		at += size;
-	}
-	return REASON_ACCEPTED;
+	bpf_loop(40, option_step, &walk, 0);
+	return walk.reason;
 }
 
 static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)

@@ -251,7 +251,11 @@ __noinline int judge_and_keep(struct pkt *p)
 		p->ref = REF_NONE;
 	}
 	reason = judge(p);
-	return reason ? reason : flow_keep(p);
+	if (reason)
+		return reason;
+	if (!addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr))
+		p->flags |= HALF_REWRITE;
+	return flow_keep(p);
 }
 
 /* The slow path. ret: 0, or the reason; p->action is set either way */

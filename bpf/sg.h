@@ -25,6 +25,16 @@ static __always_inline void entry_tuple_target(const struct pkt *p, struct tuple
 		tuple_reverse(t, &p->out);
 }
 
+/* An untracked flow is remembered while the policy that admitted it stands: while the decision that was kept for its
+ * opener's direction would still be used. */
+static __always_inline bool policy_stands(const struct pkt *p, const struct flow_record *record, const struct flow_half *half)
+{
+	const struct flow_half *opener = half->ct & CT_BACKWARDS ? &record->half[1] : &record->half[0];
+	struct port_policy *a = policy_of(p, IN_PORT(opener->in)), *b = opener->exit ? policy_of(p, opener->exit) : NULL;
+
+	return opener->epoch && a && opener->epoch == a->epoch + (b ? b->epoch : 0);
+}
+
 /* ret: true = an entry lets the packet pass, no rule is asked */
 static __always_inline bool entry_admits(struct pkt *p, struct spot *spot)
 {
@@ -38,13 +48,13 @@ static __always_inline bool entry_admits(struct pkt *p, struct spot *spot)
 	if (!record)
 		return false;
 	half = half_of(record, spot->ref);
-	if (half->leg != LEG_TRACKED || opens(p))
-		return false;
 	last = record_last(record);
-	if (!within(p->now, last, half->leg_s))
+	if (opens(p) || !within(p->now, last, half->leg_s))
 		return false;
-	spot->leg = LEG_TRACKED;
-	return true;
+	if (half->leg == LEG_UNTRACKED && (p->kind != KIND_PLAIN || !policy_stands(p, record, half)))
+		return false;
+	spot->leg = half->leg;
+	return half->leg != LEG_NONE;
 }
 
 /* A SYN on an entry that lives and is not closing changes nothing but must be admitted by the rules (C2, C8). */

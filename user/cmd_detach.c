@@ -21,9 +21,10 @@
 #define STOP_WAIT_MS 10000
 #define STOP_STEP_MS 50
 
-static const char usage[] = "usage: enid detach [--run-dir D] [--pin-dir D] (--all | DEVICE)\n\n"
-			    "  --all           remove every program, link, pin and rule of enid; an agent that runs is stopped\n"
-			    "  DEVICE          remove enid's programs from one device\n";
+static const char usage[] =
+	"usage: enid detach [--run-dir D] [--pin-dir D] (--all | DEVICE)\n\n"
+	"  --all           remove every program, link, pin and rule of enid; an agent that runs is stopped\n"
+	"  DEVICE          remove enid's programs from one device\n";
 
 struct detach {
 	const char *run_dir, *pin_dir, *device;
@@ -34,7 +35,7 @@ struct detach {
 static pid_t find_agent(const struct detach *detach)
 {
 	pid_t holder = lock_holder(detach->run_dir);
-	int fd, r;
+	int fd = -1, r;
 
 	if (holder || access(detach->pin_dir, F_OK))
 		return holder;
@@ -80,7 +81,7 @@ static int detach_all(const struct detach *detach)
 
 	if (r)
 		return 1;
-	r = pins_remove(detach->pin_dir);
+	r = pin_folder_remove(detach->pin_dir);
 	if (r)
 		fprintf(stderr, "enid: %s: %s\n", detach->pin_dir, strerror(-r));
 	/* Last: until here nothing was forwarded past the hooks. */
@@ -103,8 +104,7 @@ static bool is_served(const struct detach *detach)
 
 	snprintf(path, sizeof(path), "%s/" STATUS_FILE, detach->run_dir);
 	report = json_load_file(path, 0, NULL);
-	json_array_foreach(json_object_get(report, "ports"), i, port)
-	{
+	json_array_foreach (json_object_get(report, "ports"), i, port) {
 		const char *device = json_string_value(json_object_get(port, "device"));
 
 		served = served || (device && !strcmp(device, detach->device));
@@ -124,11 +124,11 @@ static int detach_device(const struct detach *detach)
 	}
 	if (agent && is_served(detach)) {
 		fprintf(stderr,
-		        "enid: the agent, pid %d, would attach to '%s' again: take its port out of the state first\n",
-		        (int)agent, detach->device);
+			"enid: the agent, pid %d, would attach to '%s' again: take its port out of the state first\n",
+			(int)agent, detach->device);
 		return 1;
 	}
-	if (pins_remove_device(detach->pin_dir, ifindex)) {
+	if (pin_folder_remove_device(detach->pin_dir, ifindex)) {
 		fprintf(stderr, "enid: nothing of enid is on '%s'\n", detach->device);
 		return 1;
 	}

@@ -69,17 +69,21 @@ static int set_option(int option, struct agent_options *options, const char **pa
 int cmd_run(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{"state", required_argument, NULL, 's'},     {"host", required_argument, NULL, 'h'},
-		{"run-dir", required_argument, NULL, 'r'},   {"pin-dir", required_argument, NULL, 'p'},
-		{"log-dir", required_argument, NULL, 'l'},   {"max-flows", required_argument, NULL, 'm'},
-		{"no-tcx", no_argument, NULL, OPTION_NO_TCX}, {"help", no_argument, NULL, 'H'},
+		{"state", required_argument, NULL, 's'},
+		{"host", required_argument, NULL, 'h'},
+		{"run-dir", required_argument, NULL, 'r'},
+		{"pin-dir", required_argument, NULL, 'p'},
+		{"log-dir", required_argument, NULL, 'l'},
+		{"max-flows", required_argument, NULL, 'm'},
+		{"no-tcx", no_argument, NULL, OPTION_NO_TCX},
+		{"help", no_argument, NULL, 'H'},
 		{},
 	};
 	const char **paths = calloc(argc + 1, sizeof(*paths));
 	struct agent_options options = {.tree.paths = paths,
-	                                .run_dir = DEFAULT_RUN_DIR,
-	                                .pin_dir = DEFAULT_PIN_DIR,
-	                                .log_dir = DEFAULT_LOG_DIR};
+					.run_dir = DEFAULT_RUN_DIR,
+					.pin_dir = DEFAULT_PIN_DIR,
+					.log_dir = DEFAULT_LOG_DIR};
 	int option, code = 0;
 
 	if (!paths)

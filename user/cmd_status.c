@@ -44,11 +44,10 @@ static void print_ports(const json_t *status)
 	const json_t *port;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "ports"), i, port)
-	{
-		const char *how = !json_is_true(json_object_get(port, "present")) ? "no device"
-		                  : json_is_true(json_object_get(port, "enforced")) ? "enforced"
-		                                                                    : "NOT ENFORCED";
+	json_array_foreach (json_object_get(status, "ports"), i, port) {
+		const char *how = !json_is_true(json_object_get(port, "present"))   ? "no device"
+				  : json_is_true(json_object_get(port, "enforced")) ? "enforced"
+										    : "NOT ENFORCED";
 
 		printf("port       %-24s %-16s %-7s %-7s %s\n", text_of(port, "eni"), text_of(port, "device"),
 		       text_of(port, "mode"), text_of(port, "hook"), how);
@@ -61,12 +60,12 @@ static void print_rest(json_t *status)
 	json_t *drops, *text;
 	size_t i;
 
-	json_object_foreach(json_object_get(status, "drops"), reason, drops)
+	json_object_foreach (json_object_get(status, "drops"), reason, drops)
 		printf("dropped    %-24s %lld packets, %lld bytes\n", reason, number_of(drops, "packets"),
 		       number_of(drops, "bytes"));
-	json_array_foreach(json_object_get(status, "held"), i, text)
+	json_array_foreach (json_object_get(status, "held"), i, text)
 		printf("held       %s\n", json_string_value(text));
-	json_array_foreach(json_object_get(status, "attention"), i, text)
+	json_array_foreach (json_object_get(status, "attention"), i, text)
 		printf("attention  %s\n", json_string_value(text));
 }
 

@@ -5,8 +5,12 @@
 #define ENID_COMMANDS_H
 
 #define ENID_COMMANDS(X) \
+	X(check, "parse and validate a desired state") \
 	X(run, "the agent: keep the kernel equal to the desired state") \
 	X(status, "agent, ports, counters, what needs attention") \
+	X(show, "what the kernel holds, in resource names") \
+	X(logs, "flow log records") \
+	X(replay, "run packets through the data path and print what becomes of them") \
 	X(detach, "remove programs, pins and rules")
 
 #define X(name, summary) int cmd_##name(int argc, char **argv);

@@ -49,7 +49,7 @@ struct port_policy {
 	__u32 flags;     /* PORT_* */
 	__u32 gateway;   /* uplink: enum route_kind that leads here */
 	__be32 primary4; /* primary private IPv4 address: flow logs (FL-10) */
-	__u32 zero[2];
+	__u32 zero[3];
 };
 
 enum deliver_how {

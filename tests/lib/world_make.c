@@ -237,7 +237,9 @@ static struct vpc_route random_route(struct world *world, const struct places *p
 	if (route.target == TARGET_IGW || route.target == TARGET_EIGW || route.target == TARGET_VGW)
 		route.gateway = world->state.gateways + places->gateway[gateway];
 	route.target_id = world_text(world, "target-%u-%u-%u", route.target, eni, gateway);
-	if (route.origin != ORIGIN_PROPAGATED && dice_hit(dice, 25)) {
+	if (route.target == TARGET_LOCAL)
+		route.origin = ORIGIN_LOCAL;
+	if (route.origin == ORIGIN_STATIC && dice_hit(dice, 25)) {
 		route.prefix_list = world->state.prefix_lists + places->list[list];
 		route.destination = world_text(world, "pl-%02u", list);
 	} else {
@@ -251,8 +253,10 @@ static struct vpc_route random_route(struct world *world, const struct places *p
 static bool repeats(const struct vpc_route *routes, size_t nr, const struct vpc_route *route)
 {
 	for (size_t i = 0; i < nr; i++)
-		if (routes[i].prefix_list == route->prefix_list && routes[i].origin == route->origin &&
-		    !memcmp(&routes[i].cidr, &route->cidr, sizeof(route->cidr)))
+		if (routes[i].prefix_list == route->prefix_list && routes[i].cidr.prefixlen == route->cidr.prefixlen &&
+		    (routes[i].origin == ORIGIN_PROPAGATED) == (route->origin == ORIGIN_PROPAGATED) &&
+		    !memcmp(&routes[i].cidr.addr, &route->cidr.addr, sizeof(route->cidr.addr)) &&
+		    routes[i].cidr.family == route->cidr.family)
 			return true;
 	return false;
 }

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -593,9 +594,10 @@ static void lines_lost_to_the_disk_are_declared_when_it_works_again(void **state
 	collector_wait(w->collector);
 	collector_report(w->collector, &report);
 	assert_non_null(strstr(report.attention, "cannot be written"));
+	assert_int_equal(collector_tick(w->collector, mono(T0 + 61), (T0 + 61) * NS), -ENOTDIR);
 	unlink(w->dir);
 	assert_int_equal(rename(aside, w->dir), 0);
-	tick(w, T0 + 120);
+	collector_tick(w->collector, mono(T0 + 120), (T0 + 120) * NS);
 	assert_int_equal(count_of(text(w), "eni-db - - - - - - - 1760000100 1760000159 - SKIPDATA\n"), 1);
 	assert_int_equal(count_of(text(w), "REJECT"), 0);
 	assert_int_equal(collector_skipped(w->collector, DB), 1);

@@ -26,8 +26,8 @@
 #define VERIFY_SHARE    20     /* ... but looking takes at most a twentieth of the time, while that is possible */
 #define VERIFY_MAX_US   700000
 #define TICK_US         1000000
-#define LOOK_EVERY      2      /* ticks: file systems without inotify, symbolic links */
-#define COLLECTOR_EVERY 10     /* ticks between attempts */
+#define LOOK_EVERY      2  /* ticks: file systems without inotify, symbolic links */
+#define COLLECTOR_EVERY 10 /* ticks between attempts */
 #define TIMER_SLACK_US  5000
 
 static uint64_t clock_ns(clockid_t clock)
@@ -40,6 +40,17 @@ static uint64_t clock_ns(clockid_t clock)
 
 /* ---- the flow log collector: its failure never stops enforcement (E23) */
 
+static void watch_losses(struct agent *agent)
+{
+	struct collector_report now = {};
+
+	collector_report(agent->collector, &now);
+	if (now.skipped != agent->logged.skipped || now.lost_events != agent->logged.lost_events ||
+	    strcmp(now.attention, agent->logged.attention) != 0)
+		agent->status_stale = true;
+	agent->logged = now;
+}
+
 static void collect(struct agent *agent)
 {
 	int r;
@@ -47,6 +58,7 @@ static void collect(struct agent *agent)
 	if (!agent->collector)
 		return;
 	r = collector_tick(agent->collector, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
+	watch_losses(agent);
 	if (!r == !agent->collector_problem)
 		return;
 	free(agent->collector_problem);
@@ -68,10 +80,10 @@ static int on_records(sd_event_source *source, int fd, uint32_t events, void *da
 static void start_collector(struct agent *agent)
 {
 	char *why = NULL;
-	int r, fd;
+	int fd = -1, r;
 
 	r = collector_open(agent->datapath, agent->applied.state, agent->applied.image, agent->options->log_dir,
-	                   &agent->collector, &why);
+			   &agent->collector, &why);
 	if (r && !agent->collector_problem)
 		log_error("flow logs: %s", why ? why : strerror(-r));
 	free(agent->collector_problem);
@@ -200,12 +212,12 @@ static int add_sources(struct agent *agent)
 		r = sd_event_add_io(agent->loop, NULL, watch_fd(agent->watch), EPOLLIN, on_files, agent);
 	if (r >= 0)
 		r = sd_event_add_time_relative(agent->loop, &agent->settle, CLOCK_MONOTONIC, SETTLE_US, TIMER_SLACK_US,
-		                               on_settled, agent);
+					       on_settled, agent);
 	if (r >= 0)
 		r = sd_event_add_io(agent->loop, NULL, links_fd(agent->devices->links), EPOLLIN, on_links, agent);
 	if (r >= 0)
 		r = sd_event_add_time_relative(agent->loop, NULL, CLOCK_MONOTONIC, VERIFY_US, TIMER_SLACK_US, on_verify,
-		                               agent);
+					       agent);
 	if (r >= 0)
 		r = sd_event_add_time_relative(agent->loop, NULL, CLOCK_MONOTONIC, 0, TIMER_SLACK_US, on_tick, agent);
 	if (r >= 0)
@@ -274,7 +286,7 @@ static int take_place(struct agent *agent)
 	r = lock_one(path, "run folder", &agent->run_lock);
 	if (r)
 		return r;
-	r = pins_prepare(options->pin_dir, &why);
+	r = pin_folder_prepare(options->pin_dir, &why);
 	if (r)
 		return fail("cannot use the pins", r, why);
 	return lock_one(options->pin_dir, "pin folder", &agent->pin_lock);
@@ -283,7 +295,7 @@ static int take_place(struct agent *agent)
 static int open_parts(struct agent *agent)
 {
 	const struct datapath_options datapath = {.pin_dir = agent->options->pin_dir,
-	                                          .flows_max = agent->options->flows_max};
+						  .flows_max = agent->options->flows_max};
 	char *why = NULL;
 	int r = datapath_open(&datapath, &agent->datapath, &why);
 
@@ -349,7 +361,7 @@ static int serve(struct agent *agent)
 	agent->ready = agent->status_stale = true;
 	report_if_stale(agent);
 	(void)sd_notifyf(0, "READY=1\nSTATUS=revision %s, %zu ports", agent->applied.revision,
-	                 agent->devices->nr_served);
+			 agent->devices->nr_served);
 	r = sd_event_loop(agent->loop);
 	return r < 0 ? fail("event loop", r, NULL) : r;
 }

@@ -2,9 +2,8 @@
 /* The agent: keeps the kernel equal to the desired state while files and devices change. One process, one event loop.
  *
  *  I1  A state is in force whole or not at all; a state that is refused for any reason leaves the last good one.
- *  I2  What is in force stands in <run-dir>/applied.json, replaced by rename: a restart that finds the files broken goes
- *      on with it.
- *  I3  Ending, by whatever signal, changes nothing in the kernel.
+ *  I2  What is in force stands in <run-dir>/applied.json, replaced by rename: a restart that finds the files broken
+ * goes on with it. I3  Ending, by whatever signal, changes nothing in the kernel.
  */
 #ifndef ENID_AGENT_H
 #define ENID_AGENT_H
@@ -29,8 +28,8 @@
 #define STATUS_FILE  "status.json"
 
 struct agent_options {
-	struct tree tree;  /* the desired state */
-	const char *host;  /* NULL = by host name, or the only one */
+	struct tree tree; /* the desired state */
+	const char *host; /* NULL = by host name, or the only one */
 	const char *run_dir, *pin_dir, *log_dir;
 	uint32_t flows_max; /* 0 = default */
 	bool no_tcx;
@@ -52,13 +51,14 @@ struct agent {
 	sd_event *loop;
 	sd_event_source *settle; /* runs when changed files have been quiet for a moment */
 	struct watch *watch;
-	uint64_t seen;           /* fingerprint of the files that were judged last */
+	uint64_t seen; /* fingerprint of the files that were judged last */
 	struct datapath *datapath;
 	struct devices *devices;
 	struct collector *collector;
 	struct applied applied;
-	char *state_problem;     /* why the files are not in force; NULL = they are */
+	char *state_problem; /* why the files are not in force; NULL = they are */
 	char *collector_problem;
+	struct collector_report logged; /* as last reported */
 	bool ready, status_stale;
 };
 

@@ -11,9 +11,9 @@
 #include "agent/log.h"
 #include "net/guard.h"
 
-#define PIN_CHECK_EVERY 8  /* verifications */
-#define LOOK_EVERY      25 /* verifications: the kernel does not tell when a veth's other end moves */
-#define HOW_UNTOLD      -1 /* the datapath does not know the device yet */
+#define PIN_CHECK_EVERY 8    /* verifications */
+#define LOOK_EVERY      25   /* verifications: the kernel does not tell when a veth's other end moves */
+#define HOW_UNTOLD      (-1) /* the datapath does not know the device yet */
 
 int devices_open(struct datapath *datapath, const char *pin_dir, bool no_tcx, struct devices **ret, char **ret_why)
 {
@@ -82,7 +82,7 @@ int devices_acceptable(const struct host *host, char **ret_why)
 		if (!*port->device || port->guard || guard_name_ok(port->device))
 			continue;
 		if (asprintf(ret_why, "%s: Hosts: %s: the forwarding guard cannot name the device '%s'", host->id,
-		             port->eni->id, port->device) < 0)
+			     port->eni->id, port->device) < 0)
 			*ret_why = NULL;
 		return -EINVAL;
 	}
@@ -166,8 +166,8 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 	hook_detach(&devices->attacher, &old);
 	if (point == HOOK_RX_XDP && (fresh.generic || !strcmp(served->link.kind, "veth")))
 		log_warning("port %s (%s): XDP %s", served->id, served->device,
-		            fresh.generic ? "only in the stack's generic form here: GSO packets are lost in redirects"
-		                          : "on a veth costs TCP its segmentation offload (Hook tc does not)");
+			    fresh.generic ? "only in the stack's generic form here: GSO packets are lost in redirects"
+					  : "on a veth costs TCP its segmentation offload (Hook tc does not)");
 	return 0;
 }
 
@@ -196,8 +196,8 @@ static enum deliver_how deliver_how(const struct served *served)
 	return DELIVER_REDIRECT;
 }
 
-/* Tell the datapath which device carries the port, if that is news. An ENI that the datapath does not know has no number:
- * everything on its device is dropped. */
+/* Tell the datapath which device carries the port, if that is news. An ENI that the datapath does not know has no
+ * number: everything on its device is dropped. */
 static int set_device(struct devices *devices, struct served *served)
 {
 	int how = deliver_how(served), r;
@@ -232,9 +232,9 @@ static void serve(struct devices *devices, struct served *served, const struct n
 	if (!fresh)
 		return;
 	log_info("port %s: enforced on %s (index %u, %s)", served->id, served->device, link->ifindex,
-	         served->on.rx.point == HOOK_RX_XDP ? "XDP"
-	         : served->on.rx.link_fd >= 0       ? "TCX"
-	                                            : "clsact");
+		 served->on.rx.point == HOOK_RX_XDP ? "XDP"
+		 : served->on.rx.link_fd >= 0       ? "TCX"
+						    : "clsact");
 	devices->dirty = true;
 }
 
@@ -262,7 +262,7 @@ static void hold(struct devices *devices, const char *name, bool guard, struct d
 	/* With no port behind it everything is dropped; even without memory to remember it, the hooks stay. */
 	(void)datapath_clear_device(devices->datapath, on->ifindex);
 	log_notice("device %s is no port any more: everything on it is dropped until it is gone or `enid detach %s`",
-	           name, name);
+		   name, name);
 	if (more) {
 		devices->held = more;
 		more = &more[devices->nr_held++];
@@ -300,7 +300,7 @@ static int by_device(const void *a, const void *b)
 
 static struct served *served_by_name(struct devices *devices, const char *name)
 {
-	struct served key;
+	struct served key = {};
 
 	snprintf(key.device, sizeof(key.device), "%s", name);
 	return devices->nr_served ? bsearch(&key, devices->served, devices->nr_served, sizeof(key), by_device) : NULL;
@@ -336,6 +336,19 @@ static void device_renamed(struct devices *devices, struct served *served, const
 	devices_cover(devices, NULL);
 }
 
+/* A held device may be renamed once more. */
+static void follow_held(struct devices *devices, const struct net_link *link)
+{
+	for (size_t i = 0; i < devices->nr_held; i++) {
+		struct held *held = &devices->held[i];
+
+		if (held->on.ifindex != link->ifindex || strcmp(held->name, link->name) == 0)
+			continue;
+		snprintf(held->name, sizeof(held->name), "%s", link->name);
+		devices_cover(devices, NULL);
+	}
+}
+
 static void on_link(const struct net_link *link, bool gone, void *data)
 {
 	struct devices *devices = data;
@@ -346,15 +359,11 @@ static void on_link(const struct net_link *link, bool gone, void *data)
 		return;
 	}
 	served = served_by_index(devices, link->ifindex);
-	if (served && strcmp(served->device, link->name))
+	if (served && strcmp(served->device, link->name) != 0)
 		device_renamed(devices, served, link->name);
 	served = served_by_name(devices, link->name);
 	if (!served) {
-		for (size_t i = 0; i < devices->nr_held; i++)
-			if (devices->held[i].on.ifindex == link->ifindex && strcmp(devices->held[i].name, link->name)) {
-				snprintf(devices->held[i].name, IFNAMSIZ, "%s", link->name);
-				devices_cover(devices, NULL);
-			}
+		follow_held(devices, link);
 		return;
 	}
 	if (served->on.ifindex && served->on.ifindex != link->ifindex)
@@ -551,7 +560,7 @@ static void repin(struct devices *devices, const char *device, const struct hook
 	int r = hook_pin(&devices->attacher, hook);
 
 	log_warning("the pin of %s on %s was gone%s%s", hook_program(hook->point), device,
-	            r ? " and cannot be made: " : "", r ? strerror(-r) : "");
+		    r ? " and cannot be made: " : "", r ? strerror(-r) : "");
 }
 
 static void verify_served(struct devices *devices, struct served *served)
@@ -569,14 +578,14 @@ static void verify_served(struct devices *devices, struct served *served)
 	if (set_device(devices, served) || put_hooks(devices, served))
 		return;
 	say_problem(devices, served,
-	            rx == -EEXIST || tx == -EEXIST ? "another program runs before enid's on this device" : "");
+		    rx == -EEXIST || tx == -EEXIST ? "another program runs before enid's on this device" : "");
 }
 
 /* ret: true = still held */
 static bool verify_held(struct devices *devices, struct held *held)
 {
 	bool freed = hook_check(&devices->attacher, &held->on.rx) == -ENOENT &&
-	             (held->on.rx.link_fd < 0 || !hook_pinned(&devices->attacher, &held->on.rx));
+		     (held->on.rx.link_fd < 0 || !hook_pinned(&devices->attacher, &held->on.rx));
 
 	if (freed) {
 		log_notice("device %s is free: enid was detached from it", held->name);

@@ -2,10 +2,10 @@
 /* Which device carries which port: brings the host's list of ports and the kernel's devices together.
  *
  *  I1  A port is found by its device's name; an interface index stands for one life of a device (E7).
- *  I2  Guard first, then the datapath's number for the device, then the hooks; away in the opposite order. So a device's
- *      first packet is judged or dropped, never forwarded (E1).
- *  I3  A device that stops being a router-mode port while it exists (renamed, or taken out of the state) is held: its
- *      hooks stay and, having no port, drop everything, until it is gone, or `enid detach DEVICE` sets it free (E13).
+ *  I2  Guard first, then the datapath's number for the device, then the hooks; away in the opposite order. So a
+ * device's first packet is judged or dropped, never forwarded (E1). I3  A device that stops being a router-mode port
+ * while it exists (renamed, or taken out of the state) is held: its hooks stay and, having no port, drop everything,
+ * until it is gone, or `enid detach DEVICE` sets it free (E13).
  */
 #ifndef ENID_DEVICES_H
 #define ENID_DEVICES_H
@@ -31,11 +31,11 @@ struct served {
 	uint32_t port;
 	enum hook_kind hook;
 	bool guard, side_instance, uplink;
-	struct net_link link;    /* as last seen; ifindex 0 = not present */
+	struct net_link link; /* as last seen; ifindex 0 = not present */
 	struct device_hooks on;
 	int how; /* enum deliver_how as the datapath was told; -1 = not yet */
 	bool enforced;
-	char problem[160];       /* "" = none */
+	char problem[160]; /* "" = none */
 };
 
 /* A device that carries our hooks and no port. */
@@ -54,11 +54,11 @@ struct devices {
 	size_t nr_served;
 	struct held *held;
 	size_t nr_held;
-	char *guard_problem;   /* NULL = none */
+	char *guard_problem; /* NULL = none */
 	uint64_t hooks_restored;
 	uint64_t restored_at_ns; /* CLOCK_MONOTONIC */
-	char restored[64];     /* which one it was last */
-	bool dirty;            /* something that `enid status` shows has changed */
+	char restored[64];       /* which one it was last */
+	bool dirty;              /* something that `enid status` shows has changed */
 	uint32_t checks;
 };
 

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -16,23 +18,20 @@
 /* A line of /proc/locks: "3: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". */
 static pid_t find_holder(int fd)
 {
-	unsigned long inode;
-	unsigned maj, min;
-	char line[256];
+	char line[256], place[64], *word;
 	struct stat st;
 	pid_t holder = 0;
 	FILE *file;
-	int pid;
 
 	if (fstat(fd, &st))
 		return 0;
+	snprintf(place, sizeof(place), " %02x:%02x:%lu ", major(st.st_dev), minor(st.st_dev), (unsigned long)st.st_ino);
 	file = fopen("/proc/locks", "re");
 	if (!file)
 		return 0;
 	while (!holder && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%lu", &pid, &maj, &min, &inode) == 4 &&
-		    inode == st.st_ino && maj == major(st.st_dev) && min == minor(st.st_dev))
-			holder = pid;
+		if (strstr(line, ": FLOCK ") && strstr(line, place) && (word = strstr(line, " WRITE ")))
+			holder = (pid_t)strtol(word + strlen(" WRITE "), NULL, 10);
 	(void)fclose(file);
 	return holder;
 }
@@ -71,7 +70,7 @@ pid_t lock_holder(const char *run_dir)
 {
 	char path[PATH_MAX];
 	pid_t holder = 0;
-	int fd;
+	int fd = -1;
 
 	snprintf(path, sizeof(path), "%s/" LOCK_FILE, run_dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

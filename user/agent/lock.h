@@ -10,7 +10,8 @@
  * ret: 0, *ret_fd holds it | -EWOULDBLOCK, *ret_holder = its pid, 0 = not visible from here | -errno */
 int lock_take(const char *path, unsigned wait_ms, int *ret_fd, pid_t *ret_holder);
 
-/* ret: pid of the agent that holds the lock of this run folder | 0 = none runs | -1 = one runs whose pid is not visible */
+/* ret: pid of the agent that holds the lock of this run folder | 0 = none runs | -1 = one runs whose pid is not visible
+ */
 pid_t lock_holder(const char *run_dir);
 
 #define LOCK_FILE "lock"

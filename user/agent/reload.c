@@ -105,7 +105,8 @@ static int compile(struct agent *agent, struct candidate *candidate, char **ret_
 	applied->host = state_host(applied->state, agent->options->host);
 	if (!applied->host)
 		return say_why(ret_why, -ENOENT, "Hosts: no host ",
-		               agent->options->host ? agent->options->host : "of this machine's name, and not just one");
+			       agent->options->host ? agent->options->host
+						    : "of this machine's name, and not just one");
 	int r = devices_acceptable(applied->host, ret_why);
 
 	if (r)
@@ -122,8 +123,8 @@ static void count_ports(const struct image *from, const struct image *to, size_t
 	*ret_added = *ret_removed = 0;
 	while (i < (from ? from->nr_ports : 0) || j < to->nr_ports) {
 		int order = !from || i == from->nr_ports ? 1
-		            : j == to->nr_ports          ? -1
-		                                         : strcmp(from->ports[i].id, to->ports[j].id);
+			    : j == to->nr_ports          ? -1
+							 : strcmp(from->ports[i].id, to->ports[j].id);
 
 		*ret_removed += order < 0;
 		*ret_added += order > 0;
@@ -132,19 +133,19 @@ static void count_ports(const struct image *from, const struct image *to, size_t
 	}
 }
 
-static void say_applied(const struct agent *agent, const struct candidate *candidate,
-                        const struct apply_result *result, uint64_t took_us)
+static void say_applied(const struct agent *agent, const struct candidate *candidate, const struct apply_result *result,
+			uint64_t took_us)
 {
 	size_t added, removed;
 
 	count_ports(agent->applied.image, candidate->applied.image, &added, &removed);
 	log_info("generation %" PRIu64 ", revision %s: %u objects changed (%zu ENIs and uplinks added, %zu removed), "
-	         "%u kernel entries written, %" PRIu64 ".%03" PRIu64 " ms",
-	         candidate->applied.generation, candidate->applied.revision, result->changed, added, removed,
-	         result->kernel_writes, took_us / 1000, took_us % 1000);
+		 "%u kernel entries written, %" PRIu64 ".%03" PRIu64 " ms",
+		 candidate->applied.generation, candidate->applied.revision, result->changed, added, removed,
+		 result->kernel_writes, took_us / 1000, took_us % 1000);
 	if (candidate->nr_warnings)
 		log_warning("%s%s", candidate->first_warning ? candidate->first_warning : "",
-		            candidate->nr_warnings > 1 ? " (and more: enid check lists them)" : "");
+			    candidate->nr_warnings > 1 ? " (and more: enid check lists them)" : "");
 }
 
 /* ---- into force */
@@ -225,7 +226,7 @@ int agent_reload(struct agent *agent)
 		return 0;
 	agent->state_problem = why ? why : strdup(strerror(-r));
 	log_error("the state is refused%s: %s", agent->applied.state ? ", the last good one stays in force" : "",
-	          agent->state_problem ? agent->state_problem : "");
+		  agent->state_problem ? agent->state_problem : "");
 	return r;
 }
 

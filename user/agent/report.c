@@ -18,7 +18,7 @@
 int write_json(const char *folder, const char *name, const void *json)
 {
 	char path[PATH_MAX], fresh[PATH_MAX];
-	int fd, r = 0;
+	int fd = -1, r = 0;
 
 	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
 	    snprintf(fresh, sizeof(fresh), "%s/.%s.new", folder, name) >= (int)sizeof(fresh))
@@ -61,6 +61,8 @@ static json_t *attention(const struct agent *agent)
 		attend(list, "forwarding guard: %s", devices->guard_problem);
 	if (agent->collector_problem)
 		attend(list, "flow logs: %s", agent->collector_problem);
+	if (*agent->logged.attention)
+		attend(list, "flow logs: %s", agent->logged.attention);
 	for (size_t i = 0; i < devices->nr_served; i++)
 		if (*devices->served[i].problem)
 			attend(list, "port %s (%s): %s", devices->served[i].id, devices->served[i].device,
@@ -75,12 +77,12 @@ static json_t *ports(const struct devices *devices)
 	for (size_t i = 0; i < devices->nr_served; i++) {
 		const struct served *served = &devices->served[i];
 
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "eni", served->id, "device",
-		                        served->device, "kind", served->uplink ? "uplink" : "eni", "mode",
-		                        served->guard ? "guard" : "router", "side",
-		                        served->side_instance ? "instance" : "host", "ifindex",
-		                        (int)served->on.ifindex, "unknown", served->port == 0));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "eni", served->id,
+							    "device", served->device, "kind",
+							    served->uplink ? "uplink" : "eni", "mode",
+							    served->guard ? "guard" : "router", "side",
+							    served->side_instance ? "instance" : "host", "ifindex",
+							    (int)served->on.ifindex, "unknown", served->port == 0));
 	}
 	return list;
 }
@@ -98,12 +100,13 @@ void agent_report(struct agent *agent)
 {
 	const struct devices *devices = agent->devices;
 	json_t *report = json_pack(
-		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s}", "pid", (int)getpid(), "ready",
-		agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision",
+		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s, s:{s:I, s:I}}", "pid", (int)getpid(),
+		"ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision",
 		agent->applied.revision, "generation", (json_int_t)agent->applied.generation, "applied_at",
 		(json_int_t)agent->applied.at_s, "ports", ports(devices), "held", held(devices), "attention",
 		attention(agent), "hooks_restored", (json_int_t)devices->hooks_restored, "restored_at_ns",
-		(json_int_t)devices->restored_at_ns, "restored", devices->restored);
+		(json_int_t)devices->restored_at_ns, "restored", devices->restored, "flow_logs", "skipped",
+		(json_int_t)agent->logged.skipped, "lost_events", (json_int_t)agent->logged.lost_events);
 	int r = report ? write_json(agent->options->run_dir, STATUS_FILE, report) : -ENOMEM;
 
 	json_decref(report);

@@ -16,8 +16,8 @@
 #include "agent/lock.h"
 #include "attach/hook.h"
 
-#define RESTORED_NEWS_NS 10000000000ll /* a hook that was put back needs attention for so long */
-#define FLOWS_FULL       9 / 10
+#define RESTORED_NEWS_NS 10000000000LL /* a hook that was put back needs attention for so long */
+#define FLOWS_FULL_PCT   90
 
 static const char *const reason_names[] = {
 #define X(symbol, name, meaning) name,
@@ -28,7 +28,7 @@ static const char *const reason_names[] = {
 /* What goes into one status. */
 struct gathering {
 	const char *pin_dir;
-	json_t *report;    /* of the agent, or an empty object */
+	json_t *report; /* of the agent, or an empty object */
 	json_t *attention;
 	struct datapath *datapath; /* NULL = nothing pinned that can be read */
 };
@@ -74,7 +74,7 @@ static json_t *agent_part(struct gathering *g, const char *run_dir)
 	} else {
 		if (!json_is_true(json_object_get(g->report, "ready")))
 			attend(g, "the agent is starting");
-		json_array_foreach(said, i, text)
+		json_array_foreach (said, i, text)
 			(void)json_array_append(g->attention, text);
 	}
 	if (pid < 0)
@@ -88,7 +88,7 @@ static void look_at_restored(struct gathering *g)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (at && now.tv_sec * 1000000000ll + now.tv_nsec - at < RESTORED_NEWS_NS)
+	if (at && now.tv_sec * 1000000000LL + now.tv_nsec - at < RESTORED_NEWS_NS)
 		attend(g, "somebody removed %s: it was put back",
 		       json_string_value(json_object_get(g->report, "restored")));
 }
@@ -110,8 +110,8 @@ static json_t *drops(const struct gathering *g)
 		}
 		if (sum.packets)
 			(void)json_object_set_new(all, reason_names[reason],
-			                          json_pack("{s:I, s:I}", "packets", (json_int_t)sum.packets, "bytes",
-			                                    (json_int_t)sum.bytes));
+						  json_pack("{s:I, s:I}", "packets", (json_int_t)sum.packets, "bytes",
+							    (json_int_t)sum.bytes));
 	}
 	free(counters);
 	return all;
@@ -121,7 +121,7 @@ static json_t *flows(struct gathering *g)
 {
 	uint32_t max = datapath_flows_max(g->datapath), live = datapath_control(g->datapath)->flows_used;
 
-	if (live > (uint64_t)max * FLOWS_FULL)
+	if ((uint64_t)live * 100 > (uint64_t)max * FLOWS_FULL_PCT)
 		attend(g, "%u of %u flow records are in use", live, max);
 	return json_pack("{s:I, s:I}", "max", (json_int_t)max, "live", (json_int_t)live);
 }
@@ -170,8 +170,7 @@ static json_t *ports(struct gathering *g, uint64_t skipped[2])
 	json_t *list = json_deep_copy(json_object_get(g->report, "ports")), *port;
 	size_t i;
 
-	json_array_foreach(list, i, port)
-	{
+	json_array_foreach (list, i, port) {
 		check_port(g, port);
 		if (g->datapath)
 			add_counters(g, port, skipped);
@@ -222,12 +221,13 @@ int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *
 	copy(status, g.report, "hooks_restored");
 	(void)json_object_set_new(status, "ports", ports(&g, skipped));
 	copy(status, g.report, "held");
+	copy(status, g.report, "flow_logs");
+	(void)json_object_set_new(status, "drops", g.datapath ? drops(&g) : json_object());
 	if (g.datapath) {
 		(void)json_object_set_new(status, "flows", flows(&g));
-		(void)json_object_set_new(status, "drops", drops(&g));
-		(void)json_object_set_new(status, "skipped",
-		                          json_pack("{s:I, s:I}", "accepts", (json_int_t)skipped[0], "rejects",
-		                                    (json_int_t)skipped[1]));
+		(void)json_object_set_new(
+			status, "skipped",
+			json_pack("{s:I, s:I}", "accepts", (json_int_t)skipped[0], "rejects", (json_int_t)skipped[1]));
 	}
 	*ret_well = json_array_size(g.attention) == 0;
 	(void)json_object_set_new(status, "attention", g.attention);

@@ -6,8 +6,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* {agent{running, pid}, host, revision, generation, applied_at, flows{max, live}, drops{reason{packets, bytes}}, ports[],
- * held[], hooks_restored, skipped{accepts, rejects}, attention[]}. *ret_well: nothing needs attention. ret: 0 | -ENOMEM */
+/* {agent{running, pid}, host, revision, generation, applied_at, flows{max, live}, drops{reason{packets, bytes}},
+ * ports[], held[], hooks_restored, skipped{accepts, rejects}, attention[]}. *ret_well: nothing needs attention. ret: 0
+ * | -ENOMEM */
 int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *ret_well);
 
 #endif

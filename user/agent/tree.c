@@ -30,9 +30,9 @@ static int not_hidden(const struct dirent *entry)
 static void walk_folder(const char *path, unsigned depth, tree_fn fn, void *data)
 {
 	struct dirent **entries;
-	char child[PATH_MAX];
+	char child[PATH_MAX] = "";
 	int nr = scandir(path, &entries, not_hidden, alphasort);
-	struct stat st;
+	struct stat st = {};
 
 	if (nr < 0)
 		return;
@@ -55,7 +55,7 @@ static void walk_folder(const char *path, unsigned depth, tree_fn fn, void *data
 
 void tree_walk(const struct tree *tree, tree_fn fn, void *data)
 {
-	struct stat st;
+	struct stat st = {};
 
 	for (size_t i = 0; i < tree->nr; i++) {
 		if (stat(tree->paths[i], &st))
@@ -76,8 +76,8 @@ static void mix(uint64_t *hash, const void *bytes, size_t nr)
 
 static void mix_file(const char *path, const struct stat *st, void *data)
 {
-	uint64_t facts[] = {st->st_dev,          st->st_ino,           st->st_size,         st->st_mtim.tv_sec,
-	                    st->st_mtim.tv_nsec, st->st_ctim.tv_nsec, st->st_ctim.tv_sec};
+	const uint64_t facts[] = {st->st_dev,          st->st_ino,          st->st_size,       st->st_mtim.tv_sec,
+				  st->st_mtim.tv_nsec, st->st_ctim.tv_nsec, st->st_ctim.tv_sec};
 
 	/* What a folder holds is told by its files; its own times also change with dot-files. */
 	if (S_ISDIR(st->st_mode))
@@ -117,7 +117,7 @@ static int append(json_t *whole, const char *key, json_t *list)
 {
 	json_t *own = json_object_get(whole, key);
 
-	if (own && json_is_array(own))
+	if (json_is_array(own))
 		return json_array_extend(own, list) ? -ENOMEM : 0;
 	own = json_array();
 	if (!own || json_array_extend(own, list)) {
@@ -144,7 +144,7 @@ static json_t *wrap_bare(const char *path, json_t *document)
 		if (part && strlen(bare->folder) == (size_t)(name - folder) &&
 		    !strncmp(folder, bare->folder, name - folder))
 			return json_pack("{s:[{s:s%, s:O}]}", bare->list, bare->id_key, name + 1, strlen(name + 1) - 5,
-			                 bare->key, part);
+					 bare->key, part);
 	}
 	return NULL;
 }
@@ -159,8 +159,7 @@ static int merge_document(json_t *whole, const char *path, json_t *document)
 		document = body;
 	else
 		bare = wrap_bare(path, document);
-	json_object_foreach(bare ? bare : document, key, value)
-	{
+	json_object_foreach (bare ? bare : document, key, value) {
 		if (json_is_array(value))
 			r = append(whole, key, value);
 		else if (json_is_object(value))
@@ -204,7 +203,7 @@ int tree_merge(const struct tree *tree, json_t **ret)
 #define CHANGES (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF)
 
 struct watch {
-	int fd;
+	int inotify;
 };
 
 int watch_open(struct watch **ret)
@@ -213,8 +212,8 @@ int watch_open(struct watch **ret)
 
 	if (!watch)
 		return -ENOMEM;
-	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (watch->fd < 0) {
+	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch->inotify < 0) {
 		free(watch);
 		return -errno;
 	}
@@ -226,21 +225,21 @@ void watch_close(struct watch **watch)
 {
 	if (!*watch)
 		return;
-	close((*watch)->fd);
+	close((*watch)->inotify);
 	free(*watch);
 	*watch = NULL;
 }
 
 int watch_fd(const struct watch *watch)
 {
-	return watch->fd;
+	return watch->inotify;
 }
 
 void watch_drain(struct watch *watch)
 {
 	char buffer[8192];
 
-	while (read(watch->fd, buffer, sizeof(buffer)) > 0)
+	while (read(watch->inotify, buffer, sizeof(buffer)) > 0)
 		;
 }
 
@@ -250,7 +249,7 @@ static void watch_one(const char *path, const struct stat *st, void *data)
 
 	/* The same inode twice is one watch. What cannot be watched is found by looking now and then. */
 	if (S_ISDIR(st->st_mode))
-		(void)inotify_add_watch(watch->fd, path, CHANGES | IN_ONLYDIR);
+		(void)inotify_add_watch(watch->inotify, path, CHANGES | IN_ONLYDIR);
 }
 
 static void watch_above(const struct watch *watch, const char *path)
@@ -266,7 +265,7 @@ static void watch_above(const struct watch *watch, const char *path)
 		snprintf(above, sizeof(above), "%.*s", (int)end, path);
 	else
 		snprintf(above, sizeof(above), ".");
-	(void)inotify_add_watch(watch->fd, above, CHANGES | IN_ONLYDIR);
+	(void)inotify_add_watch(watch->inotify, above, CHANGES | IN_ONLYDIR);
 }
 
 void watch_follow(struct watch *watch, const struct tree *tree)

@@ -13,7 +13,8 @@ struct tree {
 	size_t nr;
 };
 
-/* Tell fn of every folder and state file, in the order in which they are loaded. A path that is missing is passed over. */
+/* Tell fn of every folder and state file, in the order in which they are loaded. A path that is missing is passed over.
+ */
 typedef void (*tree_fn)(const char *path, const struct stat *st, void *data);
 void tree_walk(const struct tree *tree, tree_fn fn, void *data);
 

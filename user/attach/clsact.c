@@ -32,7 +32,7 @@ int clsact_attach(uint32_t ifindex, bool egress, int prog_fd)
 	LIBBPF_OPTS(bpf_tc_hook, both, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point_of(egress));
 	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = HANDLE, .priority = PREFERENCE, .prog_fd = prog_fd,
-	            .flags = BPF_TC_F_REPLACE);
+		    .flags = BPF_TC_F_REPLACE);
 	int r = bpf_tc_hook_create(&both);
 
 	if (!r || r == -EEXIST)
@@ -98,8 +98,8 @@ static bool qdisc_unused(uint32_t ifindex)
 	if (!socket)
 		return false;
 	unused = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0 &&
-	         !dump_filters(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), &in) &&
-	         !dump_filters(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), &out) && !in && !out;
+		 !dump_filters(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), &in) &&
+		 !dump_filters(socket, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), &out) && !in && !out;
 	mnl_socket_close(socket);
 	return unused;
 }

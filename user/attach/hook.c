@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Attaching, looking after and detaching. Debian 12's libbpf and headers know no TCX: its numbers and the longer form of
- * BPF_PROG_QUERY stand here, as in Linux 6.6 include/uapi/linux/bpf.h. */
+/* Attaching, looking after and detaching. Debian 12's libbpf and headers know no TCX: its numbers and the longer form
+ * of BPF_PROG_QUERY stand here, as in Linux 6.6 include/uapi/linux/bpf.h. */
 #include "attach/hook.h"
 
 #include <bpf/bpf.h>
@@ -21,6 +21,7 @@
 #define ATTACH_BEFORE      (1u << 3)
 #define LOOPBACK_IFINDEX   1
 #define CHAIN_MAX          64 /* as BPF_MPROG_MAX */
+#define LINKS_FOLDER       "%s/" DATAPATH_LAYOUT "/links"
 
 static const struct {
 	const char *program;
@@ -83,7 +84,7 @@ static int program_id(int fd, uint32_t *ret)
 int attacher_open(struct attacher *attacher, const struct datapath *datapath, const char *pin_dir, bool no_tcx)
 {
 	struct attacher a = {.tcx = !no_tcx && kernel_has_tcx()};
-	int n = snprintf(a.folder, sizeof(a.folder), "%s/links", pin_dir);
+	int n = snprintf(a.folder, sizeof(a.folder), LINKS_FOLDER, pin_dir);
 
 	if (n < 0 || (size_t)n >= sizeof(a.folder))
 		return -ENAMETOOLONG;
@@ -128,15 +129,14 @@ static int adopt(const struct attacher *attacher, enum hook_point point, uint32_
 {
 	struct bpf_link_info info;
 	char path[320];
-	int fd;
+	int fd = -1;
 
 	pin_path(attacher, point, ifindex, path);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -errno;
 	if (!link_info(fd, &info) && link_is(&info, point, ifindex) &&
-	    (info.prog_id == attacher->prog_id[point] ||
-	     !bpf_link_update(fd, attacher->prog_fd[point], NULL))) {
+	    (info.prog_id == attacher->prog_id[point] || !bpf_link_update(fd, attacher->prog_fd[point], NULL))) {
 		*ret = (struct hook){.point = point, .ifindex = ifindex, .link_fd = fd, .link_id = info.id};
 		return 0;
 	}
@@ -184,7 +184,7 @@ static int create_link(const struct attacher *attacher, enum hook_point point, u
 
 static int create(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool *ret_generic)
 {
-	int fd;
+	int fd = -1;
 
 	*ret_generic = false;
 	if (point != HOOK_RX_XDP)
@@ -290,7 +290,7 @@ static bool filter_found(enum hook_point point, uint32_t ifindex)
 	uint32_t id = clsact_program(ifindex, points[point].egress), bytes;
 	struct bpf_prog_info info = {};
 	bool ours;
-	int fd;
+	int fd = -1;
 
 	fd = id ? bpf_prog_get_fd_by_id(id) : -1;
 	if (fd < 0)
@@ -307,9 +307,9 @@ const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifin
 	struct attacher attacher;
 	bool linked = false;
 	char path[320];
-	int fd;
+	int fd = -1;
 
-	snprintf(attacher.folder, sizeof(attacher.folder), "%s/links", pin_dir);
+	snprintf(attacher.folder, sizeof(attacher.folder), LINKS_FOLDER, pin_dir);
 	pin_path(&attacher, point, ifindex, path);
 	fd = bpf_obj_get(path);
 	if (fd >= 0) {
@@ -318,7 +318,7 @@ const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifin
 	}
 	if (linked)
 		return point == HOOK_RX_XDP ? "xdp" : "tcx";
-	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "clsact" : NULL;
+	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "tc" : NULL;
 }
 
 void hook_detach(const struct attacher *attacher, struct hook *hook)

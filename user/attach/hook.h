@@ -26,10 +26,10 @@ enum hook_point {
 };
 
 struct attacher {
-	char folder[256];                /* of the pinned links */
-	int prog_fd[HOOK_POINT_MAX];     /* borrowed from the datapath */
+	char folder[256];            /* of the pinned links */
+	int prog_fd[HOOK_POINT_MAX]; /* borrowed from the datapath */
 	uint32_t prog_id[HOOK_POINT_MAX];
-	bool tcx;                        /* the kernel has it */
+	bool tcx; /* the kernel has it */
 };
 
 struct hook {
@@ -37,7 +37,7 @@ struct hook {
 	uint32_t ifindex; /* 0 = not attached */
 	int link_fd;      /* -1 = a clsact filter */
 	uint32_t link_id;
-	bool generic;     /* XDP in the stack instead of the driver */
+	bool generic; /* XDP in the stack instead of the driver */
 };
 
 #define HOOK_NONE ((struct hook){.link_fd = -1})
@@ -60,7 +60,7 @@ bool hook_pinned(const struct attacher *attacher, const struct hook *hook);
 int hook_pin(const struct attacher *attacher, const struct hook *hook);
 
 /* By the kernel's word, for a reader that attached nothing itself: which of our hooks are on this device?
- * ret: "tcx", "clsact", "xdp" | NULL = none at this point */
+ * ret: "tcx", "tc" (a filter), "xdp" | NULL = none at this point */
 const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex);
 
 /* Take the program off and remove the pin. Fine if the device or the link is gone already. */

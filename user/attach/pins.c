@@ -20,10 +20,11 @@
 #include <unistd.h>
 
 #include "attach/clsact.h"
+#include "datapath/datapath.h"
 
-#define MAPS_MAX    256
-#define PATH_BYTES  512
-#define WALK_DEPTH  16
+#define MAPS_MAX   256
+#define PATH_BYTES 512
+#define WALK_DEPTH 16
 
 static int refuse(int error, char **ret_why, const char *pin_dir, const char *what)
 {
@@ -52,14 +53,14 @@ static int make_folder(const char *pin_dir, char **ret_why)
 	*slash = 0;
 	if (!on_bpffs(parent))
 		return refuse(-ENOENT, ret_why, pin_dir,
-		              "does not exist, and the folder above it is not on a BPF file system "
-		              "(mount -t bpf bpf /sys/fs/bpf; beware that `ip netns exec` hides that mount)");
+			      "does not exist, and the folder above it is not on a BPF file system "
+			      "(mount -t bpf bpf /sys/fs/bpf; beware that `ip netns exec` hides that mount)");
 	if (mkdir(pin_dir, 0700) && errno != EEXIST)
 		return refuse(-errno, ret_why, pin_dir, strerror(errno));
 	return 0;
 }
 
-int pins_prepare(const char *pin_dir, char **ret_why)
+int pin_folder_prepare(const char *pin_dir, char **ret_why)
 {
 	struct stat st;
 	int r;
@@ -108,7 +109,7 @@ static int note_map(const char *path, const struct stat *st, int flag, struct FT
 {
 	struct bpf_map_info info = {};
 	uint32_t bytes = sizeof(info);
-	int fd;
+	int fd = -1;
 
 	(void)st;
 	(void)at;
@@ -126,7 +127,7 @@ static int note_map(const char *path, const struct stat *st, int flag, struct FT
 /* Links are taken off before the pins of their maps go. */
 static int drop_pin(const char *path, const struct stat *st, int flag, struct FTW *at)
 {
-	int fd;
+	int fd = -1;
 
 	(void)st;
 	(void)at;
@@ -146,7 +147,7 @@ static int drop_pin(const char *path, const struct stat *st, int flag, struct FT
 
 static bool uses_a_map(uint32_t prog_id, const struct found *found)
 {
-	uint32_t used[MAPS_MAX], bytes;
+	uint32_t used[MAPS_MAX] = {}, bytes;
 	struct bpf_prog_info info = {.map_ids = (uintptr_t)used, .nr_map_ids = MAPS_MAX};
 	int fd = bpf_prog_get_fd_by_id(prog_id);
 	bool ours = false;
@@ -194,7 +195,7 @@ static void find_maps(const char *pin_dir, struct found *ret)
 	walk_found = NULL;
 }
 
-int pins_remove(const char *pin_dir)
+int pin_folder_remove(const char *pin_dir)
 {
 	struct found found = {};
 
@@ -207,18 +208,18 @@ int pins_remove(const char *pin_dir)
 	return found.r;
 }
 
-int pins_remove_device(const char *pin_dir, unsigned ifindex)
+int pin_folder_remove_device(const char *pin_dir, unsigned ifindex)
 {
 	static const char *const programs[] = {"tc_rx", "tc_tx", "xdp_rx"};
 	struct found found = {};
 	char path[PATH_BYTES];
 	bool any;
-	int fd;
+	int fd = -1;
 
 	find_maps(pin_dir, &found);
 	any = drop_filters(ifindex, &found);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		snprintf(path, sizeof(path), "%s/links/%u_%s", pin_dir, ifindex, programs[i]);
+		snprintf(path, sizeof(path), "%s/" DATAPATH_LAYOUT "/links/%u_%s", pin_dir, ifindex, programs[i]);
 		fd = bpf_obj_get(path);
 		if (fd < 0)
 			continue;

@@ -353,9 +353,7 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 
 uint32_t datapath_port_number(const struct datapath *datapath, const char *id)
 {
-	uint32_t number = placement_port(&datapath->placement, id);
-
-	return datapath->placement.ports[number].policy.kind == PORT_NONE ? 0 : number;
+	return placement_port(&datapath->placement, id);
 }
 
 const char *datapath_port_id(const struct datapath *datapath, uint32_t port)

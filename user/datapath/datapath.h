@@ -21,12 +21,13 @@ struct datapath_options {
 	uint32_t flows_max;     /* records; 0 = as pinned, else the default of the command */
 	uint32_t policy_lines;  /* 0 = as pinned, else POLICY_LINES_DEFAULT */
 	bool replay;            /* virtual time, input and report through maps */
+	const char *without;    /* a program that is not needed, and not loaded: verifying one takes 0.3 s. NULL = all */
 	bool read_only;         /* open the pinned maps to look at them; no agent needed, nothing is written */
 };
 
 struct datapath;
 
-/* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME, .../progs/NAME; links of the attach code go to .../links/. The name changes
+/* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME and .../progs/NAME. The name of the layout changes
  * with every change of a pinned map's layout: pins of another layout are refused, never re-interpreted (E5). */
 #define DATAPATH_LAYOUT "v1"
 
@@ -45,7 +46,7 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 /* Give decisions of an adopted datapath their names, from the image that is in force; writes nothing to the kernel. */
 int datapath_bind(struct datapath *datapath, const struct image *image);
 
-/* Port numbers. 0 = unknown. */
+/* Port numbers. 0 = never heard of; a port that is gone keeps its number. */
 uint32_t datapath_port_number(const struct datapath *datapath, const char *id);
 const char *datapath_port_id(const struct datapath *datapath, uint32_t port); /* "" = none */
 

@@ -63,10 +63,18 @@ static int collect_handles(struct datapath *datapath)
 	}
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{
-		if (!r)
+		if (!r && bpf_program__autoload(program))
 			r = handles_add(&datapath->programs, bpf_program__name(program), bpf_program__fd(program), false);
 	}
 	return r;
+}
+
+static void leave_out(struct enid_bpf *skeleton, const char *name)
+{
+	struct bpf_program *program = name ? bpf_object__find_program_by_name(skeleton->obj, name) : NULL;
+
+	if (program)
+		(void)bpf_program__set_autoload(program, false);
 }
 
 static int load(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why)
@@ -75,11 +83,12 @@ static int load(struct datapath *datapath, const struct datapath_options *option
 
 	if (r < 0)
 		return refuse(ret_why, r, "cannot size the maps for %u flows: %s", options->flows_max, strerror(-r));
+	leave_out(datapath->skeleton, options->without);
 	datapath->skeleton->rodata->replay = options->replay;
 	if (options->pin_dir) {
-		r = pins_prepare(options->pin_dir, ret_why);
+		r = pinned_prepare(options->pin_dir, ret_why);
 		if (!r)
-			r = pins_adopt_maps(datapath, options, ret_adopted, ret_why);
+			r = pinned_adopt_maps(datapath, options, ret_adopted, ret_why);
 		if (r < 0)
 			return r;
 	}
@@ -89,7 +98,7 @@ static int load(struct datapath *datapath, const struct datapath_options *option
 		return refuse(ret_why, r, "cannot load the programs: %s: %s", strerror(-r), libbpf_words);
 	r = collect_handles(datapath);
 	if (!r && options->pin_dir)
-		r = pins_save(datapath, options->pin_dir, *ret_adopted, ret_why);
+		r = pinned_save(datapath, options->pin_dir, *ret_adopted, ret_why);
 	return r;
 }
 
@@ -151,7 +160,7 @@ static int open_for_writing(struct datapath *datapath, const struct datapath_opt
 
 static int open_for_reading(struct datapath *datapath, const struct datapath_options *options, char **ret_why)
 {
-	int r = pins_open_read_only(datapath, options->pin_dir, ret_why);
+	int r = pinned_open_read_only(datapath, options->pin_dir, ret_why);
 
 	if (!r)
 		r = mappings_open(datapath, ret_why);

@@ -69,9 +69,9 @@ static int check_layouts(const char *pin_dir, char **ret_why)
 	return r;
 }
 
-int pins_prepare(const char *pin_dir, char **ret_why)
+int pinned_prepare(const char *pin_dir, char **ret_why)
 {
-	static const char *const folders[] = {"", "maps", "progs", "links"};
+	static const char *const folders[] = {"", "maps", "progs"};
 	char path[PATH_MAX];
 	struct statfs fs;
 	int r = make_folder(pin_dir, ret_why);
@@ -156,7 +156,7 @@ static int adopt_map(struct bpf_map *map, const char *name, const struct datapat
 	return r;
 }
 
-int pins_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why)
+int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why)
 {
 	struct bpf_map *map;
 	char path[PATH_MAX];
@@ -242,7 +242,7 @@ static int pin_program(struct datapath *datapath, const char *pin_dir, struct ha
 	return 0;
 }
 
-int pins_save(struct datapath *datapath, const char *pin_dir, bool adopted, char **ret_why)
+int pinned_save(struct datapath *datapath, const char *pin_dir, bool adopted, char **ret_why)
 {
 	int r = 0;
 
@@ -274,7 +274,7 @@ static int open_pin(struct handles *handles, const char *pin_dir, const char *fo
 	return r;
 }
 
-int pins_open_read_only(struct datapath *datapath, const char *pin_dir, char **ret_why)
+int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char **ret_why)
 {
 	struct bpf_program *program;
 	struct bpf_map *map;
@@ -285,7 +285,8 @@ int pins_open_read_only(struct datapath *datapath, const char *pin_dir, char **r
 		const char *name = map_name(bpf_map__name(map));
 
 		if (name && !r)
-			r = open_pin(&datapath->maps, pin_dir, "maps", name, BPF_F_RDONLY, ret_why);
+			/* Not BPF_F_RDONLY: Linux cannot map memory of such a descriptor shared (EINVAL). */
+			r = open_pin(&datapath->maps, pin_dir, "maps", name, 0, ret_why);
 	}
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{

@@ -2,13 +2,13 @@
 #include "datapath/records.h"
 
 #include <bpf/bpf.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "datapath/internal.h"
 #include "enid/flow_hash.h"
 
 #define NS_PER_S 1000000000ull
-#define CLOSED_S 10u /* CT-11 */
 
 static uint32_t state_of(const struct flow_record *record)
 {
@@ -21,8 +21,6 @@ bool record_expired(const struct flow_record *record, uint64_t now_ns, uint64_t 
 	uint64_t last = a->last_ns > b->last_ns ? a->last_ns : b->last_ns;
 	uint64_t idle_s = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
 
-	if (a->shared == CT_CLOSED && idle_s > CLOSED_S)
-		idle_s = CLOSED_S;
 	*ret_at = last + idle_s * NS_PER_S;
 	return now_ns > *ret_at;
 }
@@ -32,10 +30,12 @@ static void drop_name(struct datapath *datapath, uint32_t index, uint32_t which)
 {
 	const struct flow_half *half = &((struct flow_record *)datapath->records.at)[index].half[which];
 	const struct control *control = datapath->control.at;
-	uint64_t secrets[FLOW_SECRETS], fingerprint;
+	__u64 secrets[FLOW_SECRETS], fingerprint;
 	int fd = datapath_map_fd(datapath, "names");
 	uint32_t leads_to;
 
+	if (!half->in)
+		return; /* a half without a name */
 	memcpy(secrets, control->secrets, sizeof(secrets));
 	fingerprint = flow_fingerprint(secrets, &half->tuple, half->in);
 	if (!bpf_map_lookup_elem(fd, &fingerprint, &leads_to) && leads_to == (index << 1 | which))
@@ -70,7 +70,7 @@ static void give_back(struct datapath *datapath, const struct flow_record *recor
 
 	if (port < PORTS_MAX) {
 		__atomic_fetch_sub(&stats[port].flows, 1, __ATOMIC_RELAXED);
-		if (record->half[0].tuple.proto == IPPROTO_TCP && record->half[0].shared < CT_ESTABLISHED)
+		if (record->half[0].shared & RECORD_HALF_OPEN)
 			__atomic_fetch_sub(&stats[port].half_open, 1, __ATOMIC_RELAXED);
 	}
 	__atomic_fetch_sub(&control->flows_used, 1, __ATOMIC_RELAXED);

@@ -289,6 +289,7 @@ static int next_minute(struct collector *collector, uint64_t now_mono_ns, uint64
 
 int collector_tick(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns)
 {
+	char attention[256];
 	int r = 0, handed;
 
 	set_clock(collector, now_mono_ns, now_wall_ns);
@@ -298,7 +299,9 @@ int collector_tick(struct collector *collector, uint64_t now_mono_ns, uint64_t n
 	else if (now_mono_ns - collector->housekeeping_ns >= HOUSEKEEPING_NS)
 		r = housekeep(collector, now_mono_ns);
 	handed = hand_over(collector, false);
-	return r ? r : handed;
+	if (!r)
+		r = handed;
+	return r ? r : writer_attention(collector->writer, attention, sizeof(attention));
 }
 
 void collector_wait(struct collector *collector)
@@ -339,7 +342,7 @@ void collector_report(struct collector *collector, struct collector_report *ret)
 	for (uint32_t port = 0; port < collector->enis->nr; port++)
 		report.skipped += collector_skipped(collector, port);
 	report.lost_events = collector->source.lost_events(collector->source.self);
-	writer_attention(collector->writer, report.attention, sizeof(report.attention));
+	(void)writer_attention(collector->writer, report.attention, sizeof(report.attention));
 	*ret = report;
 }
 

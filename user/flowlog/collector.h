@@ -21,7 +21,8 @@ int collector_open(struct datapath *datapath, const struct state *state, const s
                    const char *log_dir, struct collector **ret, char **ret_why);
 /* After datapath_apply() of a new state. ret: 0 | -ENOMEM (the former state's ENIs go on being logged) */
 int collector_state_changed(struct collector *collector, const struct state *state, const struct image *image);
-/* Once a second, and when the fd is readable. ret: 0 | -errno: some step failed and is tried again next time */
+/* Once a second, and when the fd is readable. ret: 0 | -errno: some step failed and is tried again next time, or the
+ * last flush lost lines (collector_report says which file) */
 int collector_tick(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns);
 int collector_fd(struct collector *collector); /* -1 = none */
 /* Harvests once more and writes everything, unfinished windows too. */

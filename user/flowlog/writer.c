@@ -22,12 +22,14 @@ struct writer {
 	struct window *window;  /* the job; NULL = idle */
 	struct log_enis *enis;
 	bool stop;
+	int problem;            /* of the last flush; 0 = all lines are in the file */
 	char attention[256];
 };
 
 static void set_attention(struct writer *writer, int flush_r, int rotate_r)
 {
 	pthread_mutex_lock(&writer->lock);
+	writer->problem = flush_r;
 	if (flush_r)
 		snprintf(writer->attention, sizeof(writer->attention),
 		         "flow log %s/" LOG_FILE " cannot be written: %s: lost lines will be declared by SKIPDATA",
@@ -148,11 +150,15 @@ void writer_wait(struct writer *writer)
 	pthread_mutex_unlock(&writer->lock);
 }
 
-void writer_attention(struct writer *writer, char *ret, size_t size)
+int writer_attention(struct writer *writer, char *ret, size_t size)
 {
+	int problem;
+
 	pthread_mutex_lock(&writer->lock);
 	snprintf(ret, size, "%s", writer->attention);
+	problem = writer->problem;
 	pthread_mutex_unlock(&writer->lock);
+	return problem;
 }
 
 void writer_set_rotation(struct writer *writer, uint64_t max_bytes)

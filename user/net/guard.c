@@ -31,7 +31,7 @@ static void table_name(const char *pin_dir, char name[32])
 	uint32_t hash = 2166136261u;
 
 	if (!strcmp(pin_dir, USUAL_PIN_DIR)) {
-		strcpy(name, "enid");
+		snprintf(name, 32, "enid");
 		return;
 	}
 	for (const char *c = pin_dir; *c; c++)
@@ -171,9 +171,9 @@ static int on_generation(const struct nlmsghdr *message, void *data)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each (attr, message, sizeof(struct nfgenmsg))
-		if (mnl_attr_get_type(attr) == NFTA_GEN_ID && !mnl_attr_validate(attr, MNL_TYPE_U32))
-			*(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
+	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) == NFTA_GEN_ID &&
+								      !mnl_attr_validate(attr, MNL_TYPE_U32)) *
+		(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
 	return MNL_CB_OK;
 }
 
@@ -234,8 +234,8 @@ static int stop_forwarding(struct guard *guard, const struct guard_port *ports, 
 		write_zero("/proc/sys/net/ipv6/conf/%s/forwarding", ports[i].device);
 	}
 	if (asprintf(ret_why,
-	             "nftables does not work here (%.200s): while a hook is missing, the host may forward to a port",
-	             nft_ctx_get_error_buffer(guard->nft)) < 0)
+		     "nftables does not work here (%.200s): while a hook is missing, the host may forward to a port",
+		     nft_ctx_get_error_buffer(guard->nft)) < 0)
 		*ret_why = NULL;
 	return -EOPNOTSUPP;
 }
@@ -353,7 +353,7 @@ void guard_release(const char *pin_dir, const char *device)
 	table_name(pin_dir, table);
 	for (size_t i = 0; i < 4; i++) {
 		snprintf(command, sizeof(command), "delete element %s %s %s { \"%s\" }\n", families[i / 2], table,
-		         sets[i % 2], device);
+			 sets[i % 2], device);
 		(void)nft_run_cmd_from_buffer(nft, command); /* fine if it is not in there */
 	}
 	nft_ctx_free(nft);

@@ -14,11 +14,11 @@
 struct net_link {
 	uint32_t ifindex;
 	char name[IFNAMSIZ];
-	char kind[16];        /* "veth", "tun", "bridge"; "" = hardware */
-	uint16_t type;        /* ARPHRD_* */
-	bool up;              /* set up by the operator (IFF_UP) */
-	bool peer_elsewhere;  /* its other end is in another network namespace */
-	uint32_t master;      /* bridge, bond or VRF that it is part of; 0 = none */
+	char kind[16];       /* "veth", "tun", "bridge"; "" = hardware */
+	uint16_t type;       /* ARPHRD_* */
+	bool up;             /* set up by the operator (IFF_UP) */
+	bool peer_elsewhere; /* its other end is in another network namespace */
+	uint32_t master;     /* bridge, bond or VRF that it is part of; 0 = none */
 };
 
 typedef void (*link_fn)(const struct net_link *link, bool gone, void *data);

@@ -71,6 +71,7 @@ struct sg_peer {
 	struct cidr cidr;
 	struct prefix_list *prefix_list; /* NULL = missing: matches nothing */
 	struct security_group *group;    /* NULL = missing or stale (SG-19): matches nothing */
+	const char *id;                  /* PrefixListId or GroupId as written; "" for a CIDR */
 	const char *peering;             /* VpcPeeringConnectionId, or "" */
 	const char *rule_id;             /* SecurityGroupRuleId, or "" */
 };

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Make a case, write it out, run it, hold each answer against the model. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "case.h"
+
+static struct world *world_of(json_t *state)
+{
+	struct world *w = NULL;
+
+	(void)world_read(state, HOST, &w);
+	return w;
+}
+
+static bool add_edit(struct test_case *c, struct rnd *r, json_t **current, struct line *l, int64_t at)
+{
+	const char *what;
+	bool broken;
+	json_t *next = gen_edit(r, *current, &what, &broken);
+	int k = c->nr_state;
+
+	if (!strcmp(what, "nothing") || k == MAX_STATES) {
+		json_decref(next);
+		return false;
+	}
+	memset(l, 0, offsetof(struct line, frame));
+	l->n = 0;
+	snprintf(l->state, sizeof(l->state), "state%d.json", k);
+	l->broken = broken;
+	l->at = at;
+	c->state[k] = next;
+	c->what[k] = what;
+	c->nr_state++;
+	if (!broken)
+		*current = next;
+	return true;
+}
+
+int case_make(uint64_t seed, int packets, struct test_case *ret_case)
+{
+	struct test_case *c = ret_case;
+	struct rnd r = { seed * 0x9e3779b97f4a7c15ULL | 1 };
+	struct traffic *t = malloc(sizeof(*t));
+	struct world *w;
+	json_t *current;
+
+	for (int i = 0; i < 8; i++)
+		(void)rnd_next(&r);
+	memset(c, 0, sizeof(*c));
+	c->seed = seed;
+	c->line = calloc((size_t)packets + MAX_STATES, sizeof(*c->line));
+	current = c->state[c->nr_state++] = gen_state(&r);
+	w = world_of(current);
+	if (!t || !c->line || !w)
+		return -ENOMEM;
+	traffic_init(t, &r);
+	int edits_percent_of_100 = rnd_between(&r, 0, 30);
+
+	for (int i = 0; i < packets; i++) {
+		struct line *l = &c->line[c->nr_line++];
+
+		if (rnd_below(&r, 10000) < edits_percent_of_100 && !t->nr_pending &&
+		    add_edit(c, &r, &current, l, t->now)) {
+			if (l->broken)
+				continue;
+			world_free(w);
+			w = world_of(current);
+			continue;
+		}
+		traffic_line(t, w, l);
+	}
+	world_free(w);
+	free(t);
+	return 0;
+}
+
+void case_free(struct test_case *c)
+{
+	for (int i = 0; i < c->nr_state; i++)
+		json_decref(c->state[i]);
+	free(c->line);
+}
+
+/* ---- writing */
+
+static void write_line(FILE *f, const struct line *l, const char *folder)
+{
+	static char hex[2 * FRAME_MAX + 1];
+
+	if (*l->state) {
+		fprintf(f, "{\"state\": \"%s%s%s\", \"at\": %.6f}\n", folder, *folder ? "/" : "", l->state,
+			(double)l->at / 1e9);
+		return;
+	}
+	hex_write(l->frame, l->n, hex);
+	fprintf(f, "{\"port\": \"%s\", %s\"packet\": \"%s\", \"at\": %.6f}\n", l->port, l->tx ? "\"dir\": \"tx\", " : "",
+		hex, (double)l->at / 1e9);
+}
+
+/* state.json, state1.json ... and scenario.jsonl of the picked lines, state files named as seen from `prefix`. */
+static int write_lines(const struct test_case *c, const int *pick, int nr_pick, const char *folder, const char *prefix)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/scenario.jsonl", folder);
+	f = fopen(path, "w");
+	if (!f)
+		return -errno;
+	for (int i = 0; i < nr_pick; i++)
+		write_line(f, &c->line[pick[i]], prefix);
+	return fclose(f) ? -errno : 0;
+}
+
+static int write_states(const struct test_case *c, const int *pick, int nr_pick, const char *folder)
+{
+	char path[512];
+
+	for (int k = 0; k < c->nr_state; k++) {
+		bool used = k == 0;
+
+		snprintf(path, sizeof(path), "state%d.json", k);
+		for (int i = 0; i < nr_pick; i++)
+			used |= !strcmp(c->line[pick[i]].state, path);
+		if (k)
+			snprintf(path, sizeof(path), "%s/state%d.json", folder, k);
+		else
+			snprintf(path, sizeof(path), "%s/state.json", folder);
+		if (used && json_dump_file(c->state[k], path, JSON_INDENT(1)))
+			return -EIO;
+	}
+	return 0;
+}
+
+int case_write(const struct test_case *c, const int *pick, int nr_pick, const char *folder)
+{
+	int r = write_states(c, pick, nr_pick, folder);
+
+	return r ? r : write_lines(c, pick, nr_pick, folder, folder);
+}
+
+/* ---- running */
+
+static int spawn_replay(const struct runner *run, const char *out)
+{
+	char state[512], lines[512];
+	const char *argv[24] = { run->enid, "replay", "--state", state, "--host", HOST };
+	int n = 6, status;
+
+	snprintf(state, sizeof(state), "%s/state.json", run->folder);
+	snprintf(lines, sizeof(lines), "%s/scenario.jsonl", run->folder);
+	if (run->hook) {
+		argv[n++] = "--hook";
+		argv[n++] = run->hook;
+	}
+	for (int i = 0; i < run->nr_options; i++)
+		argv[n++] = run->options[i];
+	argv[n++] = lines;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+		if (fd < 0 || dup2(fd, 1) < 0)
+			_exit(126);
+		execv(run->enid, (char **)argv);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void count(struct tally *t, const struct line *l, const struct pkt *p, const struct verdict *v,
+		  const struct answer_line *a)
+{
+	if (*l->state) {
+		t->edits++;
+		return;
+	}
+	t->packets++;
+	t->action[a->act == ACT_MAX ? ACT_DROP : a->act]++;
+	for (int i = 0; a->act == ACT_DROP && i < WHY_MAX; i++)
+		t->reason[i] += !strcmp(a->reason, why_name[i]);
+	for (int i = 0; i < 2; i++) {
+		t->opened += v->change[i].kind == CHANGE_OPEN;
+		t->touched += v->change[i].kind == CHANGE_TOUCH;
+	}
+	t->fragments += p->more || p->foff;
+}
+
+/* Judge one line, compare, and let the model follow what really happened. */
+static const char *step(struct model *m, const struct test_case *c, const struct line *l, const struct answer_line *a,
+			struct tally *tally, struct verdict *ret_verdict)
+{
+	struct verdict *v = ret_verdict;
+	const char *what;
+	struct pkt p = { 0 };
+
+	m->now = l->at;
+	memset(v, 0, sizeof(*v));
+	if (*l->state) {
+		what = compare(m, l, NULL, v, a);
+		if (!l->broken)
+			model_apply(m, world_of(c->state[atoi(l->state + 5)]));
+	} else {
+		pkt_parse(l->frame, l->n, &p);
+		model_judge(m, l->port, l->tx, &p, v);
+		what = compare(m, l, &p, v, a);
+		model_commit(m, l->port, l->tx, &p, v, a->act == ACT_DROP);
+	}
+	if (tally)
+		count(tally, l, &p, v, a);
+	return what;
+}
+
+static int judge_output(const struct test_case *c, const int *pick, int nr_pick, FILE *out, struct tally *tally,
+			struct difference *d)
+{
+	struct model m = { .host = HOST, .world = world_of(c->state[0]) };
+	char *text = NULL;
+	size_t room = 0;
+
+	d->line = -1;
+	for (int i = 0; i < nr_pick && d->line < 0; i++) {
+		if (getline(&text, &room, out) <= 0) {
+			d->line = pick[i];
+			d->what = "no answer: enid replay ended early";
+			memset(&d->got, 0, offsetof(struct answer_line, frame));
+			memset(&d->want, 0, sizeof(d->want));
+			break;
+		}
+		answer_read(text, &d->got);
+		d->what = step(&m, c, &c->line[pick[i]], &d->got, tally, &d->want);
+		if (d->what)
+			d->line = pick[i];
+	}
+	free(text);
+	model_done(&m);
+	return 0;
+}
+
+int case_run(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, struct tally *tally,
+	     struct difference *ret_difference)
+{
+	char path[512];
+	FILE *out;
+	int r;
+
+	r = case_write(c, pick, nr_pick, run->folder);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s/out.jsonl", run->folder);
+	r = spawn_replay(run, path);
+	if (r < 0 || r == 126 || r == 127)
+		return r < 0 ? r : -ENOEXEC;
+	out = fopen(path, "r");
+	if (!out)
+		return -errno;
+	judge_output(c, pick, nr_pick, out, tally, ret_difference);
+	fclose(out);
+	return 0;
+}

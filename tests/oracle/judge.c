@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One packet's way through the VPC, in the order of SEMANTICS' notation block (PATH-15): header faults, security groups
+ * out, route, network ACL out, gateway, network ACL in, destination check, security groups in.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "oracle.h"
+
+const char *const act_name[ACT_MAX] = { "drop", "deliver", "uplink", "pass", "reply", "tunnel" };
+const char *const why_name[WHY_MAX] = { [WHY_ACCEPTED] = "accepted",
+					[WHY_MALFORMED] = "malformed",
+					[WHY_ETHERTYPE] = "ethertype",
+					[WHY_VLAN] = "vlan",
+					[WHY_FRAGMENT] = "fragment",
+					[WHY_IP_OPTIONS] = "ip-options",
+					[WHY_MARTIAN] = "martian",
+					[WHY_MULTICAST] = "multicast",
+					[WHY_L2] = "l2",
+					[WHY_MAC_SPOOF] = "mac-spoof",
+					[WHY_UNKNOWN_MAC] = "unknown-mac",
+					[WHY_SOURCE_CHECK] = "source-check",
+					[WHY_DEST_CHECK] = "dest-check",
+					[WHY_SG_EGRESS] = "sg-egress",
+					[WHY_SG_INGRESS] = "sg-ingress",
+					[WHY_NACL_EGRESS] = "nacl-egress",
+					[WHY_NACL_INGRESS] = "nacl-ingress",
+					[WHY_NO_ROUTE] = "no-route",
+					[WHY_BLACKHOLE] = "blackhole",
+					[WHY_NO_OWNER] = "no-owner",
+					[WHY_NOT_SERVED] = "not-served",
+					[WHY_IGW_NO_PUBLIC] = "igw-no-public-address",
+					[WHY_IGW_NO_OWNER] = "igw-no-owner",
+					[WHY_DENY_IGW] = "deny-igw",
+					[WHY_NO_POLICY] = "no-policy",
+					[WHY_RATE_LIMIT] = "rate-limit" };
+
+/* The packet as the other side of a gateway sees it, quoted header included (IGW-05). */
+static struct pkt translated(const struct pkt *p, const struct ip *src, const struct ip *dst)
+{
+	struct pkt q = *p;
+
+	if (q.has_inner && ip_eq(&q.inner.src, &p->dst))
+		q.inner.src = *dst;
+	if (q.has_inner && ip_eq(&q.inner.dst, &p->src))
+		q.inner.dst = *src;
+	q.src = *src;
+	q.dst = *dst;
+	return q;
+}
+
+/* ---- header faults: those that hold of any IP packet, wherever it came from */
+
+static uint64_t ip_faults(const struct pkt *p)
+{
+	uint64_t faults = 0;
+
+	if (p->srcroute)
+		faults |= BIT(WHY_IP_OPTIONS);
+	if (p->foff && p->foff <= 16 && p->proto == P_TCP)
+		faults |= BIT(WHY_FRAGMENT); /* A2 */
+	if (is_martian(p->fam, &p->src))
+		faults |= BIT(WHY_MARTIAN);
+	if (is_multicast(p->fam, &p->dst))
+		faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2) | BIT(WHY_MARTIAN);
+	if (is_martian(p->fam, &p->dst))
+		faults |= BIT(WHY_MARTIAN);
+	return faults;
+}
+
+static int peer_by_mac(const struct world *w, const struct eni *e, const uint8_t *mac)
+{
+	for (int i = 0; i < w->nr_eni; i++)
+		if (&w->eni[i] != e && w->eni[i].subnet == e->subnet && w->eni[i].live &&
+		    !memcmp(w->eni[i].mac, mac, 6))
+			return i;
+	return -1;
+}
+
+/* Faults of what a guest sends. */
+static uint64_t guest_faults(const struct world *w, const struct eni *e, const struct pkt *p)
+{
+	uint64_t faults = p->err ? BIT(p->err) : 0;
+
+	if (p->n >= 14 && memcmp(p->raw + 6, e->mac, 6))
+		faults |= BIT(WHY_MAC_SPOOF);
+	if (!e->guard && p->n >= 14 && memcmp(p->raw, w->router_mac, 6)) {
+		if (p->raw[0] & 1)
+			faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2);
+		else if (peer_by_mac(w, e, p->raw) < 0)
+			faults |= BIT(WHY_UNKNOWN_MAC) | BIT(WHY_L2);
+	}
+	if (!p->fam)
+		return faults;
+	if (e->check && !eni_owns(e, p->fam, &p->src))
+		faults |= BIT(WHY_SOURCE_CHECK);
+	return faults | ip_faults(p);
+}
+
+/* ---- fragments (CT-18) */
+
+static bool same_datagram(const struct datagram *d, int where, bool tx, const struct pkt *p)
+{
+	return d->where == where && d->tx == tx && d->fam == p->fam && d->proto == p->proto && d->id == p->fid &&
+	       ip_eq(&d->src, &p->src) && ip_eq(&d->dst, &p->dst);
+}
+
+static struct datagram *datagram_find(struct model *m, int where, bool tx, const struct pkt *p)
+{
+	struct datagram **at = &m->datagrams;
+
+	while (*at) {
+		struct datagram *d = *at;
+
+		if (d->expires <= m->now) {
+			*at = d->next;
+			free(d->verdict);
+			free(d);
+			continue;
+		}
+		if (same_datagram(d, where, tx, p))
+			return d;
+		at = &d->next;
+	}
+	return NULL;
+}
+
+static void judge_later_fragment(struct model *m, int where, bool tx, const struct pkt *p, struct verdict *v)
+{
+	const struct datagram *d = datagram_find(m, where, tx, p);
+
+	if (!d) {
+		verdict_drop(v, BIT(WHY_FRAGMENT));
+	} else if (d->verdict->act == ACT_DROP) {
+		verdict_drop(v, BIT(WHY_FRAGMENT) | d->verdict->reasons);
+	} else {
+		*v = *d->verdict;
+		memset(v->change, 0, sizeof(v->change));
+		if (d->revision != m->revision) {
+			v->others = 1u << ACT_DROP;
+			v->reasons = WHY_ANY;
+		}
+	}
+	v->later_fragment = true;
+	v->first_fragment = false;
+}
+
+/* What the first fragment's fate leaves behind; a denied one never touches what is remembered. */
+static void datagram_note(struct model *m, int where, bool tx, const struct pkt *p, const struct verdict *v,
+			  bool dropped)
+{
+	struct datagram *d = datagram_find(m, where, tx, p);
+
+	if (!d) {
+		d = calloc(1, sizeof(*d));
+		d->verdict = malloc(sizeof(*v));
+		*d = (struct datagram){ .next = m->datagrams, .where = where, .tx = tx, .fam = p->fam,
+					.proto = p->proto, .src = p->src, .dst = p->dst, .id = p->fid,
+					.verdict = d->verdict };
+		m->datagrams = d;
+	} else if (dropped) {
+		return;
+	}
+	*d->verdict = *v;
+	if (dropped) {
+		d->verdict->act = ACT_DROP;
+		d->verdict->reasons |= v->act == ACT_DROP ? 0 : WHY_ANY;
+	}
+	d->revision = m->revision;
+	d->expires = m->now + 30 * NS;
+}
+
+/* ---- the way in */
+
+struct leg {
+	bool crosses; /* the packet comes from outside the subnet: NACL */
+	bool refs;    /* group references may match */
+};
+
+static void judge_ingress(struct model *m, const struct eni *e, const struct pkt *p, const struct leg *leg,
+			  struct verdict *v)
+{
+	const struct world *w = m->world;
+
+	if (leg->crosses && !nacl_allows(w, &w->subnet[e->subnet], false, p))
+		return verdict_drop(v, BIT(WHY_NACL_INGRESS));
+	if (e->check && !eni_owns(e, p->fam, &p->dst))
+		return verdict_drop(v, BIT(WHY_DEST_CHECK));
+	if (!track_judge(m, e, false, leg->refs, p, &v->change[1]))
+		return verdict_drop(v, BIT(WHY_SG_INGRESS));
+	if (!e->port || e->guard)
+		return verdict_drop(v, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
+	v->act = ACT_DELIVER;
+	v->src = p->src;
+	v->dst = p->dst;
+	snprintf(v->to, sizeof(v->to), "%s", e->id);
+	memcpy(v->dmac, e->mac, 6);
+}
+
+/* ---- the internet gateway */
+
+static void judge_igw_out(struct model *m, const struct eni *e, int igw, const struct pkt *p, struct verdict *v)
+{
+	const struct world *w = m->world;
+	const struct igw *g = &w->igw[igw];
+	struct ip src = p->src, dst = p->dst;
+	int hairpin = -1;
+
+	if (p->fam == 6 && e->deny_igw)
+		return verdict_drop(v, BIT(WHY_DENY_IGW));
+	if (p->fam == 4) {
+		if (!public_of(w, g->vpc, &p->src, &src))
+			return verdict_drop(v, BIT(WHY_IGW_NO_PUBLIC));
+		hairpin = public_owner(w, g->vpc, &p->dst, &dst);
+	}
+	struct pkt q = translated(p, &src, &dst);
+
+	if (hairpin >= 0)
+		return judge_ingress(m, &w->eni[hairpin], &q, &(struct leg){ true, false }, v); /* IGW-11 */
+	v->act = ACT_UPLINK;
+	v->smac = MAC_ANY;
+	v->src = src;
+	v->dst = dst;
+	snprintf(v->to, sizeof(v->to), "%s", g->id);
+}
+
+static void judge_uplink(struct model *m, const struct igw *g, const struct pkt *p, struct verdict *v)
+{
+	const struct world *w = m->world;
+	uint64_t faults = (p->err ? BIT(p->err) : 0) | (p->fam ? ip_faults(p) : 0);
+	struct ip dst = p->dst;
+	int target;
+
+	if (neigh_uplink(m, g, p, v))
+		return;
+	if (p->n >= 14 && memcmp(p->raw, w->router_mac, 6) && memcmp(p->raw, "\xff\xff\xff\xff\xff\xff", 6))
+		faults |= BIT(WHY_UNKNOWN_MAC) | BIT(WHY_L2) | (p->raw[0] & 1 ? BIT(WHY_MULTICAST) : 0);
+	if (faults)
+		return verdict_drop(v, faults);
+	if (p->foff)
+		return judge_later_fragment(m, -1 - (int)(g - w->igw), false, p, v);
+	if (g->vpc < 0)
+		return verdict_drop(v, WHY_ANY);
+	target = p->fam == 4 ? public_owner(w, g->vpc, &p->dst, &dst) : owner_of(w, g->vpc, 6, &p->dst);
+	if (target < 0)
+		return verdict_drop(v, BIT(WHY_IGW_NO_OWNER) |
+					       (p->fam == 6 ? BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE) : 0));
+	if (p->fam == 6 && w->eni[target].deny_igw)
+		return verdict_drop(v, BIT(WHY_DENY_IGW));
+	struct pkt q = translated(p, &p->src, &dst);
+
+	v->smac = MAC_ROUTER;
+	judge_ingress(m, &w->eni[target], &q, &(struct leg){ true, false }, v);
+	struct ip ignored;
+
+	if (v->act != ACT_DROP && (owner_of(w, g->vpc, p->fam, &p->src) >= 0 ||
+				   (p->fam == 4 && public_owner(w, g->vpc, &p->src, &ignored) >= 0))) {
+		v->others |= 1u << ACT_DROP; /* an inside address from outside: dropping it as martian is as good */
+		v->reasons = BIT(WHY_MARTIAN);
+	} else if (v->act == ACT_DROP) {
+		v->reasons |= owner_of(w, g->vpc, p->fam, &p->src) >= 0 ? BIT(WHY_MARTIAN) : 0;
+	}
+}
+
+/* ---- the way out of a guest, router mode */
+
+struct way {
+	uint64_t fail;
+	bool routed, crosses_out;
+	int eni, igw; /* -1: not that way */
+	struct leg in;
+};
+
+static void find_way(const struct world *w, const struct eni *e, const struct pkt *p, struct way *ret_way)
+{
+	const struct subnet *s = &w->subnet[e->subnet];
+	bool own_source = eni_owns(e, p->fam, &p->src);
+	struct way y = { .eni = -1, .igw = -1, .in = { .refs = own_source } };
+
+	*ret_way = y;
+	if (memcmp(p->raw, w->router_mac, 6)) {
+		ret_way->eni = peer_by_mac(w, e, p->raw); /* L2-04 */
+		return;
+	}
+	if (subnet_has(s, p->fam, &p->dst)) {
+		ret_way->eni = owner_of(w, e->vpc, p->fam, &p->dst); /* RT-07 */
+		ret_way->fail = ret_way->eni < 0 ? BIT(WHY_NO_OWNER) : 0;
+		return;
+	}
+	struct route_choice c;
+
+	route_choose(w, s, p, &c);
+	y.routed = y.crosses_out = y.in.crosses = true;
+	y.eni = c.eni;
+	y.igw = c.igw;
+	if (c.fail)
+		y.fail = BIT(c.fail);
+	else if (c.kind == TO_LOCAL && (y.eni = owner_of(w, e->vpc, p->fam, &p->dst)) < 0)
+		y.fail = BIT(WHY_NO_OWNER);
+	if (c.kind == TO_ENI)
+		y.in.refs = false; /* SG-18 */
+	if (c.kind == TO_ENI && y.eni >= 0 && w->eni[y.eni].subnet == e->subnet)
+		y.crosses_out = y.in.crosses = false; /* NACL-09 */
+	*ret_way = y;
+}
+
+static void judge_guest(struct model *m, const struct eni *e, const struct pkt *p, struct verdict *v)
+{
+	const struct world *w = m->world;
+	struct way y;
+	bool nacl;
+
+	if (neigh_port(m, e, p, v))
+		return;
+	uint64_t faults = guest_faults(w, e, p);
+
+	if (faults)
+		return verdict_drop(v, faults);
+	if (p->foff)
+		return judge_later_fragment(m, e->number, false, p, v);
+	find_way(w, e, p, &y);
+	bool egress_refs = y.in.refs || !y.routed || y.eni < 0 || !eni_owns(e, p->fam, &p->src);
+
+	if (!track_judge(m, e, true, egress_refs, p, &v->change[0])) {
+		verdict_drop(v, BIT(WHY_SG_EGRESS) | (eni_owns(e, p->fam, &p->dst) ? BIT(WHY_L2) : 0));
+		return;
+	}
+	if (eni_owns(e, p->fam, &p->dst))
+		return verdict_drop(v, BIT(WHY_L2));
+	nacl = !y.crosses_out || nacl_allows(w, &w->subnet[e->subnet], true, p);
+	if (y.fail)
+		return verdict_drop(v, y.fail | (!nacl && y.fail & (BIT(WHY_NO_OWNER) | BIT(WHY_NOT_SERVED))
+							 ? BIT(WHY_NACL_EGRESS) : 0));
+	if (!nacl)
+		return verdict_drop(v, BIT(WHY_NACL_EGRESS));
+	v->smac = y.routed ? MAC_ROUTER : memcmp(p->raw, w->router_mac, 6) ? MAC_SENDER : MAC_ANY;
+	if (y.igw >= 0) {
+		v->smac = MAC_ROUTER;
+		return judge_igw_out(m, e, y.igw, p, v);
+	}
+	judge_ingress(m, &w->eni[y.eni], p, &y.in, v);
+}
+
+/* ---- guard mode, and what the host itself sends toward a guest */
+
+static void judge_guard(struct model *m, const struct eni *e, bool egress, const struct pkt *p, struct verdict *v)
+{
+	const struct world *w = m->world;
+	const struct subnet *s = &w->subnet[e->subnet];
+
+	if (p->fam && neigh_guard(m, e, egress, p, v))
+		return;
+	if (!p->fam && p->etype == ET_ARP && neigh_guard(m, e, egress, p, v))
+		return;
+	uint64_t faults = egress ? guest_faults(w, e, p) : (p->err ? BIT(p->err) : 0) | (p->fam ? ip_faults(p) : 0);
+
+	if (faults)
+		return verdict_drop(v, faults);
+	if (p->foff)
+		return judge_later_fragment(m, e->number, !egress, p, v);
+	bool crosses = !subnet_has(s, p->fam, egress ? &p->dst : &p->src);
+
+	if (!egress && crosses && !nacl_allows(w, s, false, p))
+		return verdict_drop(v, BIT(WHY_NACL_INGRESS));
+	if (!egress && e->check && !eni_owns(e, p->fam, &p->dst))
+		return verdict_drop(v, BIT(WHY_DEST_CHECK));
+	if (!track_judge(m, e, egress, true, p, &v->change[egress ? 0 : 1]))
+		return verdict_drop(v, BIT(egress ? WHY_SG_EGRESS : WHY_SG_INGRESS));
+	if (egress && crosses && !nacl_allows(w, s, true, p))
+		return verdict_drop(v, BIT(WHY_NACL_EGRESS));
+	v->act = ACT_PASS;
+}
+
+/* ---- entry points */
+
+static const struct eni *port_named(const struct world *w, const char *port)
+{
+	for (int i = 0; i < w->nr_eni; i++)
+		if (w->eni[i].port && !strcmp(w->eni[i].id, port))
+			return &w->eni[i];
+	return NULL;
+}
+
+static const struct igw *uplink_named(const struct world *w, const char *port)
+{
+	for (int i = 0; i < w->nr_igw; i++)
+		if (w->igw[i].uplink && !strcmp(w->igw[i].id, port))
+			return &w->igw[i];
+	return NULL;
+}
+
+void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p, struct verdict *ret_verdict)
+{
+	const struct eni *e = port_named(m->world, port);
+	const struct igw *g = uplink_named(m->world, port);
+	struct verdict *v = ret_verdict;
+
+	memset(v, 0, sizeof(*v));
+	v->src = p->src;
+	v->dst = p->dst;
+	v->first_fragment = p->fam && p->more && !p->foff;
+	if (e && e->live && e->guard)
+		judge_guard(m, e, e->instance ? tx : !tx, p, v);
+	else if (e && e->live && tx)
+		judge_guard(m, e, false, p, v);
+	else if (e && e->live)
+		judge_guest(m, e, p, v);
+	else if (g)
+		judge_uplink(m, g, p, v);
+	else
+		verdict_drop(v, WHY_ANY);
+	if (p->routing_header && v->act != ACT_DROP) {
+		v->others |= 1u << ACT_DROP;
+		v->reasons = BIT(WHY_IP_OPTIONS);
+	} else if (p->routing_header) {
+		v->reasons |= BIT(WHY_IP_OPTIONS);
+	}
+}
+
+/* Do what the packet did, now that its fate is known (invariant 2). */
+void model_commit(struct model *m, const char *port, bool tx, const struct pkt *p, const struct verdict *v, bool dropped)
+{
+	const struct eni *e = port_named(m->world, port);
+	const struct igw *g = uplink_named(m->world, port);
+
+	if (v->first_fragment && !v->later_fragment && !p->err && (e || g) && v->act != ACT_REPLY) {
+		bool egress_side = e && tx;
+
+		datagram_note(m, e ? e->number : -1 - (int)(g - m->world->igw), egress_side, p, v, dropped);
+	}
+	if (dropped || v->act == ACT_DROP)
+		return;
+	for (int i = 0; i < 2; i++)
+		track_commit(m, &v->change[i], p);
+}
+
+/* CT-20: what belongs to an ENI that is gone or detached goes with it. */
+void model_apply(struct model *m, struct world *w)
+{
+	for (int i = 0; m->world && i < m->world->nr_eni; i++) {
+		bool stays = false;
+
+		for (int k = 0; k < w->nr_eni; k++)
+			stays |= w->eni[k].number == m->world->eni[i].number && w->eni[k].live;
+		if (!stays)
+			track_forget(m, m->world->eni[i].number);
+	}
+	world_free(m->world);
+	m->world = w;
+	m->revision++;
+}
+
+void model_done(struct model *m)
+{
+	track_clear(m);
+	while (m->datagrams) {
+		struct datagram *d = m->datagrams;
+
+		m->datagrams = d->next;
+		free(d->verdict);
+		free(d);
+	}
+	world_free(m->world);
+	m->world = NULL;
+}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The oracle: a program of its own that shares no code with enid, so it links none of it.
+# ORACLE_SEED, ORACLE_PACKETS, ORACLE_STATES can be set on the command line.
+
+ORACLE_SRC := $(sort $(wildcard tests/oracle/*.c))
+ORACLE_OBJ := $(ORACLE_SRC:%.c=$(O)/%.o)
+ORACLE := $(B)/tests/oracle/differ
+ORACLE_SEED ?= 1
+ORACLE_PACKETS ?= 1000000
+ORACLE_STATES ?= 300
+
+$(ORACLE_OBJ): $(O)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -Itests/oracle $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(ORACLE): $(ORACLE_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -ljansson -lm -o $@
+
+oracle: $(ORACLE) $(B)/enid ## the naive model against the real programs, random, a million packets
+	$(Q)$(ORACLE) --enid $(B)/enid --seed $(ORACLE_SEED) --packets $(ORACLE_PACKETS) --states $(ORACLE_STATES) \
+		--keep $(B)/oracle
+
+oracle-long: $(ORACLE) $(B)/enid ## as oracle, fifty million packets from a new seed, on both hooks
+	$(Q)set -e; seed=$$(date +%s); for hook in tc xdp; do \
+		$(ORACLE) --enid $(B)/enid --hook $$hook --seed $$seed --packets 25000000 --states 5000 --keep $(B)/oracle; \
+	done
+
+golden: $(B)/enid ## worked examples with expectations by hand, on both hooks
+	$(Q)/usr/bin/python3 tests/golden/run.py $(B)/enid
+
+oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the differ finds planted faults
+	$(Q)/usr/bin/python3 tests/golden/run.py --hooks none $(ORACLE)
+	$(Q)tests/oracle/mutants.sh $(B)
+
+.PHONY: oracle oracle-long oracle-self golden

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A stream of frames: conversations that open, answer, go on, close, reset and come back, with time that mostly creeps
+ * and sometimes jumps to one second before or after a time-out.
+ */
+#include <string.h>
+#include "oracle.h"
+
+void traffic_init(struct traffic *t, struct rnd *r)
+{
+	memset(t, 0, sizeof(*t));
+	t->r = r;
+	t->last = -1;
+	t->fragment_id = 1000;
+}
+
+static const int64_t timeouts[] = { 10, 30, 30, 60, 60, 60, 120, 180, 600, 3600, 432000 };
+
+/* Microseconds at random keep any two moments from being a whole time-out apart by accident. Returns whether it was a
+ * jump, after which the last conversation goes on. */
+static bool advance_time(struct traffic *t, const struct world *w)
+{
+	int kind = rnd_below(t->r, 1000);
+	int64_t s;
+
+	if (kind >= 25) {
+		t->now += (kind < 80 ? rnd_between(t->r, 1, 3000000) : rnd_between(t->r, 1, 40000)) * 1000LL;
+		return false;
+	}
+	s = timeouts[rnd_below(t->r, (int)ARRAY_SIZE(timeouts))];
+	if (rnd_chance(t->r, 40) && w->nr_eni) {
+		const struct eni *e = &w->eni[rnd_below(t->r, w->nr_eni)];
+
+		s = rnd_chance(t->r, 40) ? e->udp : rnd_chance(t->r, 50) ? e->udp_stream : e->tcp_established;
+	}
+	t->now += s * NS + (rnd_chance(t->r, 50) ? 1 : -1) * (NS - rnd_between(t->r, 0, 300000) * 1000LL);
+	return true;
+}
+
+/* The usual next segment of a TCP conversation: handshake, data, half-close, close. */
+static bool next_tcp(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
+{
+	int step = c->step++;
+
+	switch (step) {
+	case 0:
+		return gen_tcp(w, c, 0, TCP_SYN, 0, l);
+	case 1:
+		return gen_tcp(w, c, 1, TCP_SYN | TCP_ACK, 0, l);
+	case 2:
+		return gen_tcp(w, c, 0, TCP_ACK, 0, l);
+	case 9:
+		return gen_tcp(w, c, rnd_below(t->r, 2), TCP_FIN | TCP_ACK, 0, l);
+	case 10:
+	case 11:
+		return gen_tcp(w, c, rnd_below(t->r, 2), TCP_ACK, rnd_below(t->r, 9), l);
+	case 12:
+		return gen_tcp(w, c, 0, TCP_FIN | TCP_ACK, 0, l);
+	case 13:
+		return gen_tcp(w, c, 1, TCP_FIN | TCP_ACK, 0, l);
+	case 14:
+	case 15:
+		return gen_tcp(w, c, step & 1, TCP_ACK, 0, l);
+	case 16:
+		c->step = rnd_chance(t->r, 60) ? 0 : 3; /* the port comes back */
+		return gen_tcp(w, c, rnd_below(t->r, 2), TCP_ACK, 3, l);
+	default:
+		return gen_tcp(w, c, rnd_below(t->r, 2), TCP_ACK | TCP_PSH, rnd_between(t->r, 1, 40), l);
+	}
+}
+
+/* What a well-behaved host would not send now. */
+static bool odd_tcp(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
+{
+	int s = rnd_below(t->r, 2);
+
+	switch (rnd_below(t->r, 8)) {
+	case 0:
+		return gen_tcp(w, c, 0, TCP_SYN, 0, l);
+	case 1:
+		return gen_tcp(w, c, 1, TCP_SYN, 0, l);
+	case 2:
+		return gen_tcp(w, c, s, TCP_RST, 0, l);
+	case 3:
+		c->side[!s].acked += (uint32_t)rnd_between(t->r, 1, 9);
+		if (!gen_tcp(w, c, s, TCP_RST, 0, l))
+			return false;
+		c->side[!s].acked = c->side[s].seq;
+		return true;
+	case 4:
+		return gen_tcp(w, c, s, TCP_FIN | TCP_ACK, 0, l);
+	case 5:
+		c->step = rnd_between(t->r, 0, 16);
+		return gen_tcp(w, c, s, TCP_ACK, 1, l);
+	case 6:
+		return gen_tcp(w, c, s, TCP_SYN | TCP_ACK, 0, l);
+	default:
+		return gen_tcp(w, c, s, TCP_ACK, 5, l);
+	}
+}
+
+static bool step_conv(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
+{
+	int s = c->step == 0 ? 0 : rnd_below(t->r, 2);
+
+	if (rnd_chance(t->r, 4) && c->step)
+		return gen_error(t->r, w, c, s, l);
+	if (c->proto == P_TCP)
+		return rnd_chance(t->r, 86) ? next_tcp(t, w, c, l) : odd_tcp(t, w, c, l);
+	if (rnd_chance(t->r, 70))
+		s = c->step & 1;
+	c->step++;
+	if (c->proto == P_UDP)
+		return gen_udp(w, c, s, rnd_between(t->r, 0, 60), l);
+	if (c->proto == P_ICMP || c->proto == P_ICMP6)
+		return rnd_chance(t->r, 85) ? gen_query(w, c, s, s == 1, l) : gen_query(w, c, s, s == 0, l);
+	return gen_raw(w, c, s, l);
+}
+
+static void note_pending(struct traffic *t, const struct line *l)
+{
+	if (t->nr_pending < MAX_PENDING)
+		t->pending[t->nr_pending++] = *l;
+}
+
+/* A middlebox sends on what it was given, or an answer to it: the same packet from its own port (CT-02). */
+static void forward(struct traffic *t, const struct world *w, const struct line *l)
+{
+	struct pkt p;
+
+	pkt_parse(l->frame, l->n, &p);
+	for (int i = 0; i < w->nr_eni; i++) {
+		const struct eni *e = &w->eni[i], *from = gen_eni_named(w, l->port);
+		struct line again = *l;
+
+		if (e->check || !from || e->vpc != from->vpc || e == from || e->guard || !p.fam)
+			continue;
+		snprintf(again.port, sizeof(again.port), "%s", e->id);
+		memcpy(again.frame + 6, e->mac, 6);
+		memcpy(again.frame, w->router_mac, 6);
+		note_pending(t, &again);
+		return;
+	}
+}
+
+static bool fresh_conv(struct traffic *t, const struct world *w)
+{
+	struct conv c;
+
+	if (!gen_conv(t->r, w, &c))
+		return false;
+	if (rnd_chance(t->r, 12))
+		c.step = rnd_between(t->r, 3, 8); /* mid-stream */
+	if (t->nr_conv < MAX_CONV)
+		t->last = t->nr_conv++;
+	else
+		t->last = rnd_below(t->r, MAX_CONV);
+	t->conv[t->last] = c;
+	return true;
+}
+
+static bool talk(struct traffic *t, const struct world *w, struct line *l)
+{
+	if (rnd_chance(t->r, 25) || !t->nr_conv) {
+		if (!fresh_conv(t, w))
+			return false;
+	} else if (rnd_chance(t->r, 50)) {
+		t->last = rnd_below(t->r, t->nr_conv);
+	}
+	if (!step_conv(t, w, &t->conv[t->last], l))
+		return false;
+	if (rnd_chance(t->r, 12))
+		forward(t, w, l);
+	return true;
+}
+
+/* The next line. The world is the state in force, for addresses and MACs; verdicts play no part in it. */
+void traffic_line(struct traffic *t, const struct world *w, struct line *ret_line)
+{
+	struct line *l = ret_line;
+	bool done = false;
+
+	memset(l, 0, offsetof(struct line, frame));
+	*l->state = 0;
+	l->broken = false;
+	if (t->nr_pending) {
+		t->now += rnd_between(t->r, 1, 9000) * 1000LL;
+		*l = t->pending[--t->nr_pending];
+		l->at = t->now;
+		return;
+	}
+	bool jumped = advance_time(t, w);
+
+	if (jumped && t->last >= 0)
+		done = step_conv(t, w, &t->conv[t->last], l);
+	for (int tries = 0; !done && tries < 40; tries++) {
+		int kind = rnd_below(t->r, 100);
+
+		if (kind < 80) {
+			done = talk(t, w, l);
+		} else if (kind < 92) {
+			l->n = 0;
+			gen_oddity(t, w, l);
+			done = l->n > 0;
+		} else if (kind < 96) {
+			l->n = 0;
+			gen_neighbour(t->r, w, l);
+			done = l->n > 0;
+		} else {
+			gen_fragments(t, w);
+			if (t->nr_pending) {
+				*l = t->pending[--t->nr_pending];
+				done = true;
+			}
+		}
+	}
+	if (!done) {
+		snprintf(l->port, sizeof(l->port), "%s", w->nr_eni ? w->eni[0].id : "none");
+		l->tx = false;
+		l->n = 9;
+	}
+	l->at = t->now;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "replay/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "replay/line.h"
+
+#define OUTPUT_CHUNK (1u << 20)
+
+static const char *const action_names[ACTION_MAX] = {
+#define X(symbol, name) [ACTION_##symbol] = name,
+	ENID_ACTIONS(X)
+#undef X
+};
+
+static const char *const reason_names[REASON_MAX] = {
+#define X(symbol, name, meaning) [REASON_##symbol] = name,
+	ENID_REASONS(X)
+#undef X
+};
+
+int output_init(struct output *output, int fd)
+{
+	*output = (struct output){.fd = fd, .size = 2 * OUTPUT_CHUNK};
+	output->data = malloc(output->size);
+	return output->data ? 0 : -ENOMEM;
+}
+
+void output_done(struct output *output)
+{
+	output_forget(output);
+	free(output->data);
+	output->data = NULL;
+}
+
+int output_flush(struct output *output)
+{
+	size_t done = 0;
+
+	while (done < output->used) {
+		ssize_t n = write(output->fd, output->data + done, output->used - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	output->used = 0;
+	return 0;
+}
+
+void output_forget(struct output *output)
+{
+	for (size_t i = 0; i < DECISIONS_CACHED; i++) {
+		free(output->decisions[i].text);
+		output->decisions[i] = (struct decision_json){};
+	}
+}
+
+/* Room for `more` bytes. Lines are whole when the buffer is flushed, so a reader never waits for the rest of one. */
+static int reserve(struct output *output, size_t more)
+{
+	size_t size = output->size;
+	char *data;
+
+	while (size - output->used < more)
+		size *= 2;
+	if (size == output->size)
+		return 0;
+	data = realloc(output->data, size);
+	if (!data)
+		return -ENOMEM;
+	output->data = data;
+	output->size = size;
+	return 0;
+}
+
+static int end_line(struct output *output)
+{
+	output->data[output->used++] = '\n';
+	return output->used >= OUTPUT_CHUNK ? output_flush(output) : 0;
+}
+
+static void put(struct output *output, const char *text, size_t length)
+{
+	memcpy(output->data + output->used, text, length);
+	output->used += length;
+}
+
+#define PUT(output, literal) put(output, literal, sizeof(literal) - 1)
+
+static void put_number(struct output *output, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	put(output, digits + at, sizeof(digits) - at);
+}
+
+/* A JSON string. At most 6 * strlen(text) + 2 bytes. */
+static void put_string(struct output *output, const char *text)
+{
+	char *to = output->data + output->used;
+
+	*to++ = '"';
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\') {
+			*to++ = '\\';
+			*to++ = *text;
+		} else if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+			memcpy(to, "\\u00", 4);
+			hex_encode((const uint8_t *)text, 1, to + 4);
+			to += 6;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to++ = '"';
+	output->used = (size_t)(to - output->data);
+}
+
+/* Render a decision into the free end of the buffer, and keep a copy. */
+static int put_new_decision(struct output *output, const struct datapath *datapath, uint32_t decision)
+{
+	struct decision_json *cached = &output->decisions[decision % DECISIONS_CACHED];
+	struct decision_text text;
+	size_t start = output->used;
+
+	if (!datapath_decision(datapath, decision, &text))
+		text = (struct decision_text){"none", "", ""};
+	if (reserve(output, 6 * (strlen(text.id) + strlen(text.rule)) + 4096) < 0)
+		return -ENOMEM;
+	PUT(output, "{\"stage\":");
+	put_string(output, text.stage);
+	PUT(output, ",\"id\":");
+	put_string(output, text.id);
+	PUT(output, ",\"rule\":");
+	put_string(output, text.rule);
+	PUT(output, "}");
+	free(cached->text);
+	*cached = (struct decision_json){.decision = decision, .length = (uint32_t)(output->used - start)};
+	cached->text = malloc(cached->length);
+	if (!cached->text)
+		return -ENOMEM;
+	memcpy(cached->text, output->data + start, cached->length);
+	return 0;
+}
+
+static int put_decisions(struct output *output, const struct datapath *datapath, const struct verdict *verdict)
+{
+	PUT(output, ",\"decided_by\":[");
+	for (uint32_t i = 0; i < verdict->nr_trace; i++) {
+		const struct decision_json *cached = &output->decisions[verdict->trace[i] % DECISIONS_CACHED];
+
+		if (i)
+			PUT(output, ",");
+		if (cached->text && cached->decision == verdict->trace[i]) {
+			if (reserve(output, cached->length + 4096) < 0)
+				return -ENOMEM;
+			put(output, cached->text, cached->length);
+		} else if (put_new_decision(output, datapath, verdict->trace[i]) < 0) {
+			return -ENOMEM;
+		}
+	}
+	PUT(output, "]");
+	return 0;
+}
+
+static void put_hex(struct output *output, const uint8_t *bytes, size_t length)
+{
+	hex_encode(bytes, length, output->data + output->used);
+	output->used += 2 * length;
+}
+
+static const char *name_of(const char *const *names, uint32_t nr, uint32_t value)
+{
+	return value < nr ? names[value] : "unknown";
+}
+
+int output_verdict(struct output *output, uint64_t n, const struct datapath *datapath, const char *from,
+		   const struct verdict *verdict)
+{
+	const char *to = verdict->action == ACTION_REPLY ? from : datapath_port_id(datapath, verdict->exit);
+	const char *action = name_of(action_names, ACTION_MAX, verdict->action);
+	const char *reason = name_of(reason_names, REASON_MAX, verdict->reason);
+
+	if (reserve(output, 2 * (verdict->nr_head + verdict->nr_tail) + 6 * ID_MAX + 4096) < 0)
+		return -ENOMEM;
+	PUT(output, "{\"n\":");
+	put_number(output, n);
+	PUT(output, ",\"action\":\"");
+	put(output, action, strlen(action));
+	if (verdict->action != ACTION_DROP && verdict->action != ACTION_PASS) {
+		PUT(output, "\",\"to\":");
+		put_string(output, to);
+		PUT(output, ",\"reason\":\"");
+	} else {
+		PUT(output, "\",\"reason\":\"");
+	}
+	put(output, reason, strlen(reason));
+	PUT(output, "\"");
+	if (verdict->action != ACTION_DROP) {
+		PUT(output, ",\"packet\":\"");
+		put_hex(output, verdict->head, verdict->nr_head);
+		put_hex(output, verdict->tail, verdict->nr_tail);
+		PUT(output, "\"");
+	}
+	if (put_decisions(output, datapath, verdict) < 0)
+		return -ENOMEM;
+	PUT(output, "}");
+	return end_line(output);
+}
+
+int output_applied(struct output *output, uint64_t n, uint32_t changed)
+{
+	if (reserve(output, 128) < 0)
+		return -ENOMEM;
+	PUT(output, "{\"n\":");
+	put_number(output, n);
+	PUT(output, ",\"action\":\"applied\",\"changed\":");
+	put_number(output, changed);
+	PUT(output, "}");
+	return end_line(output);
+}
+
+int output_refused(struct output *output, uint64_t n, const char *const *errors, size_t nr)
+{
+	if (reserve(output, 128) < 0)
+		return -ENOMEM;
+	PUT(output, "{\"n\":");
+	put_number(output, n);
+	PUT(output, ",\"action\":\"refused\",\"errors\":[");
+	for (size_t i = 0; i < nr; i++) {
+		if (reserve(output, 6 * strlen(errors[i]) + 128) < 0)
+			return -ENOMEM;
+		if (i)
+			PUT(output, ",");
+		put_string(output, errors[i]);
+	}
+	PUT(output, "]}");
+	return end_line(output);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* enid show flows, nat: the records, one line each, in the words of conntrack(8); and the address pairs of gateways. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "datapath/records.h"
+#include "show/show.h"
+
+#define NS_PER_S 1000000000ull
+
+static const char *conversation_name(const struct flow_record *record)
+{
+	static const char *const tcp[] = {"SYN_SENT", "SYN_RECV", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "FIN_WAIT", "CLOSE"};
+	static const char *const other[] = {"UNREPLIED", "REPLIED", "REPLIED", "STREAM", "STREAM", "STREAM", "CLOSE"};
+	uint32_t state = record->half[0].shared;
+
+	if (state > CT_CLOSED)
+		return "UNKNOWN";
+	if (record->half[0].tuple.proto == IPPROTO_TCP)
+		return tcp[state];
+	return record->half[0].tuple.proto == IPPROTO_UDP ? other[state] : "OPEN";
+}
+
+static json_t *protocol_name(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return json_string("tcp");
+	case IPPROTO_UDP:
+		return json_string("udp");
+	case IPPROTO_ICMP:
+		return json_string("icmp");
+	case IPPROTO_ICMPV6:
+		return json_string("icmpv6");
+	default:
+		return json_sprintf("%u", proto);
+	}
+}
+
+/* A record that stays the same flow while it is copied. */
+static bool copy_live(const struct flow_record *record, struct flow_record *ret)
+{
+	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_ACQUIRE);
+
+	if (GS_STATE(gs) != RECORD_LIVE)
+		return false;
+	memcpy(ret, record, sizeof(*ret));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&record->half[0].gs, __ATOMIC_RELAXED) == gs;
+}
+
+static json_t *half_value(const struct view *view, const struct flow_half *half)
+{
+	const struct tuple *tuple = &half->tuple;
+	bool icmp = tuple->proto == IPPROTO_ICMP || tuple->proto == IPPROTO_ICMPV6;
+	json_t *rules = json_array();
+
+	for (int i = 0; i < half->nr_trace && i < HALF_TRACE_MAX; i++)
+		json_array_append_new(rules, view_decision(view, half->trace[i]));
+	return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o}", "src", view_address(tuple->family, &tuple->saddr),
+	                 "dst", view_address(tuple->family, &tuple->daddr), icmp ? "id" : "sport",
+	                 (json_int_t)ntohs(tuple->sport), icmp ? "type" : "dport",
+	                 (json_int_t)(icmp ? tuple->dport : ntohs(tuple->dport)), "from",
+	                 view_port_name(view, IN_PORT(half->in)), "to", view_port_name(view, half->exit), "packets",
+	                 (json_int_t)half->packets, "bytes", (json_int_t)half->bytes, "rules", rules);
+}
+
+static json_t *flow_row(const struct view *view, const struct flow_record *record)
+{
+	uint64_t now_ns = datapath_now_ns(view->datapath), at_ns = 0;
+	bool tracked = record->half[0].leg == LEG_TRACKED || record->half[1].leg == LEG_TRACKED;
+	bool over = record_expired(record, now_ns, &at_ns);
+
+	return json_pack("{s:o, s:s, s:I, s:b, s:b, s:o, s:o}", "protocol", protocol_name(record->half[0].tuple.proto),
+	                 "state", conversation_name(record), "expires_s",
+	                 (json_int_t)(over ? 0 : (at_ns - now_ns) / NS_PER_S), "tracked", tracked, "translated",
+	                 !!((record->half[0].flags | record->half[1].flags) & HALF_REWRITE), "forward",
+	                 half_value(view, &record->half[0]), "reverse", half_value(view, &record->half[1]));
+}
+
+static char *half_line(const json_t *half)
+{
+	static const char *const keys[] = {"src", "dst", "sport", "dport", "id", "type", "packets", "bytes"};
+	char *line = NULL, *longer;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const json_t *value = json_object_get(half, keys[i]);
+		_cleanup_free_ char *text = value ? output_text(value) : NULL;
+
+		if (!text)
+			continue;
+		if (asprintf(&longer, "%s%s=%s ", line ? line : "", keys[i], text) < 0)
+			longer = NULL;
+		free(line);
+		line = longer;
+	}
+	return line;
+}
+
+/* tcp 431987 ESTABLISHED eni-web>eni-db src=.. dst=.. sport=.. dport=.. packets=.. bytes=.. src=.. ... tracked rules=.. */
+static char *flow_line(const json_t *row)
+{
+	const json_t *forward = json_object_get(row, "forward"), *reverse = json_object_get(row, "reverse");
+	_cleanup_free_ char *there = half_line(forward), *back = half_line(reverse);
+	_cleanup_free_ char *from = output_text(json_object_get(forward, "from"));
+	_cleanup_free_ char *to = output_text(json_object_get(forward, "to"));
+	_cleanup_free_ char *rules = output_text(json_object_get(forward, "rules"));
+	char *line;
+
+	if (asprintf(&line, "%-6s %6lld %-11s %s>%s %s%s%s%s rules=%s",
+	             json_string_value(json_object_get(row, "protocol")),
+	             (long long)json_integer_value(json_object_get(row, "expires_s")),
+	             json_string_value(json_object_get(row, "state")), from, to, there, back,
+	             json_is_true(json_object_get(row, "tracked")) ? "tracked" : "untracked",
+	             json_is_true(json_object_get(row, "translated")) ? " translated" : "", rules) < 0)
+		return NULL;
+	return line;
+}
+
+static void print_flows(const struct view *view, struct output *output, uint16_t flags)
+{
+	const struct flow_record *records = datapath_records(view->datapath);
+	uint32_t fresh = datapath_control(view->datapath)->flows_fresh, max = datapath_flows_max(view->datapath);
+	struct flow_record record;
+
+	for (uint32_t i = 0; i < fresh && i < max; i++) {
+		_cleanup_free_ char *line = NULL;
+		json_t *row;
+
+		if (!copy_live(&records[i], &record) ||
+		    (flags && !((record.half[0].flags | record.half[1].flags) & flags)))
+			continue;
+		row = flow_row(view, &record);
+		if (row && !output->json)
+			line = flow_line(row);
+		output_row(output, row, line);
+	}
+}
+
+int show_flows(const struct view *view, struct output *output, bool json)
+{
+	output_begin(output, json, NULL);
+	print_flows(view, output, 0);
+	return output_end(output);
+}
+
+static void print_association(const struct view *view, struct output *output, const struct association_key *key,
+                              const struct association *association)
+{
+	union addr inside = {.ip4 = key->addr}, outside = {.ip4 = association->slot[view->slot].other};
+	_cleanup_free_ char *line = NULL, *eni = NULL;
+	json_t *row = json_pack("{s:s, s:o, s:o, s:o, s:o}", "association", "1:1", "vpc", view_zone_name(view, key->zone),
+	                        "eni", view_port_name(view, association->slot[view->slot].port), "private",
+	                        view_address(4, &inside), "public", view_address(4, &outside));
+
+	eni = output_text(json_object_get(row, "eni"));
+	if (asprintf(&line, "1:1    %s private=%s public=%s", eni, json_string_value(json_object_get(row, "private")),
+	             json_string_value(json_object_get(row, "public"))) < 0)
+		line = NULL;
+	output_row(output, row, line);
+}
+
+/* Pairs first, then the flows that are translated by them. */
+int show_nat(const struct view *view, struct output *output, bool json)
+{
+	int fd = datapath_map_fd(view->datapath, "associations");
+	struct association_key key, *before = NULL;
+	struct association association;
+
+	output_begin(output, json, NULL);
+	for (; !bpf_map_get_next_key(fd, before, &key); before = &key)
+		if (key.zone != ZONE_INTERNET && !bpf_map_lookup_elem(fd, &key, &association) &&
+		    association.slot[view->slot].port)
+			print_association(view, output, &key, &association);
+	print_flows(view, output, HALF_REWRITE);
+	return output_end(output);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* enid show rules, drops: what decided, and how often. Hits are those of the flows that live now: the flow, the packets it
+ * has carried; and the rejects that no flow log has taken yet. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "enid/policy.h"
+#include "show/show.h"
+
+#define REASON_TEXT_UNKNOWN "unknown"
+
+static const char *const reasons[REASON_MAX] = {
+#define X(symbol, name, meaning) [REASON_##symbol] = name,
+	ENID_REASONS(X)
+#undef X
+};
+
+/* One decision number and what it decided. */
+struct hit {
+	uint32_t decision;
+	uint64_t flows, packets, rejects;
+};
+
+struct hits {
+	struct hit *hits;
+	size_t nr, size;
+};
+
+static int add_hit(struct hits *hits, const struct hit *hit)
+{
+	if (hits->nr == hits->size) {
+		size_t size = hits->size ? 2 * hits->size : 1024;
+		struct hit *more = realloc(hits->hits, size * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		hits->hits = more;
+		hits->size = size;
+	}
+	hits->hits[hits->nr++] = *hit;
+	return 0;
+}
+
+static int compare_hits(const void *a, const void *b)
+{
+	const struct hit *x = a, *y = b;
+
+	return x->decision < y->decision ? -1 : x->decision > y->decision;
+}
+
+static void merge_hits(struct hits *hits)
+{
+	size_t last = 0;
+
+	if (!hits->nr)
+		return;
+	qsort(hits->hits, hits->nr, sizeof(*hits->hits), compare_hits);
+	for (size_t i = 1; i < hits->nr; i++) {
+		struct hit *into = &hits->hits[last];
+
+		if (hits->hits[i].decision != into->decision) {
+			hits->hits[++last] = hits->hits[i];
+			continue;
+		}
+		into->flows += hits->hits[i].flows;
+		into->packets += hits->hits[i].packets;
+		into->rejects += hits->hits[i].rejects;
+	}
+	hits->nr = last + 1;
+}
+
+/* Every rule of the objects that ports and subnets point at: also those that decided nothing. */
+static int add_object(const struct view *view, struct hits *hits, uint32_t line, enum enid_stage stage)
+{
+	struct policy_line header;
+	int r = 0;
+
+	if (!line || bpf_map_lookup_elem(datapath_map_fd(view->datapath, "policy"), &line, &header))
+		return 0;
+	for (uint32_t i = 0; !r && i < header.w[POLICY_W_RULES]; i++) {
+		struct hit hit = {.decision = DECISION(stage, header.w[POLICY_W_RULE_BASE] + i)};
+
+		r = add_hit(hits, &hit);
+	}
+	return r;
+}
+
+static int add_objects(const struct view *view, struct hits *hits)
+{
+	int fd = datapath_map_fd(view->datapath, "subnets"), r = 0;
+	struct subnet subnet;
+
+	for (uint32_t port = 1; !r && port < view->nr_ports; port++) {
+		r = add_object(view, hits, view_port(view, port)->sg_out, STAGE_SG_EGRESS);
+		if (!r)
+			r = add_object(view, hits, view_port(view, port)->sg_in, STAGE_SG_INGRESS);
+	}
+	for (uint32_t i = 1; !r && i < SUBNETS_MAX; i++) {
+		if (bpf_map_lookup_elem(fd, &i, &subnet))
+			continue;
+		r = add_object(view, hits, subnet.slot[view->slot].nacl_out, STAGE_NACL_EGRESS);
+		if (!r)
+			r = add_object(view, hits, subnet.slot[view->slot].nacl_in, STAGE_NACL_INGRESS);
+	}
+	merge_hits(hits);
+	return r;
+}
+
+static int add_flows(const struct view *view, struct hits *hits)
+{
+	const struct flow_record *records = datapath_records(view->datapath);
+	uint32_t fresh = datapath_control(view->datapath)->flows_fresh, max = datapath_flows_max(view->datapath);
+
+	for (uint32_t i = 0; i < fresh && i < max; i++) {
+		if (GS_STATE(records[i].half[0].gs) != RECORD_LIVE)
+			continue;
+		for (int side = 0; side < 2; side++) {
+			const struct flow_half *half = &records[i].half[side];
+
+			for (int t = 0; t < half->nr_trace && t < HALF_TRACE_MAX; t++) {
+				struct hit hit = {.decision = half->trace[t], .flows = 1, .packets = half->packets};
+				int r = add_hit(hits, &hit);
+
+				if (r)
+					return r;
+			}
+		}
+		if (hits->nr > 1u << 22)
+			merge_hits(hits);
+	}
+	return 0;
+}
+
+static int add_tallies(const struct view *view, struct hits *hits)
+{
+	int fd = datapath_map_fd(view->datapath, "tallies"), r = 0;
+	struct tally_key key, *before = NULL;
+	struct tally tally;
+
+	for (; !r && !bpf_map_get_next_key(fd, before, &key); before = &key) {
+		struct hit hit = {0};
+
+		if (!key.reject || bpf_map_lookup_elem(fd, &key, &tally) || !tally.decision)
+			continue;
+		hit.decision = tally.decision;
+		hit.rejects = tally.packets;
+		r = add_hit(hits, &hit);
+	}
+	return r;
+}
+
+static json_t *rule_row(const struct view *view, const struct hit *hit)
+{
+	struct decision_text text;
+
+	if (!datapath_decision(view->datapath, hit->decision, &text))
+		return json_pack("{s:I, s:n, s:n, s:o, s:I, s:I, s:I}", "stage", (json_int_t)DECISION_STAGE(hit->decision),
+		                 "id", "rule", view_decision(view, hit->decision), "flows", (json_int_t)hit->flows,
+		                 "packets", (json_int_t)hit->packets, "rejects", (json_int_t)hit->rejects);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "stage", text.stage, "id", text.id, "rule", text.rule, "flows",
+	                 (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",
+	                 (json_int_t)hit->rejects);
+}
+
+int show_rules(const struct view *view, struct output *output, bool json)
+{
+	static const char *const columns[] = {"stage", "id", "rule", "flows", "packets", "rejects", NULL};
+	struct hits hits = {0};
+	int r = add_objects(view, &hits);
+
+	if (!r)
+		r = add_flows(view, &hits);
+	if (!r)
+		r = add_tallies(view, &hits);
+	if (!r) {
+		merge_hits(&hits);
+		output_begin(output, json, columns);
+		for (size_t i = 0; i < hits.nr; i++)
+			output_row(output, rule_row(view, &hits.hits[i]), NULL);
+		r = output_end(output);
+	}
+	free(hits.hits);
+	return r;
+}
+
+int show_drops(const struct view *view, struct output *output, bool json)
+{
+	static const char *const columns[] = {"port", "reason", "packets", "bytes", NULL};
+	int fd = datapath_map_fd(view->datapath, "port_drops");
+	struct drop_key key, *before = NULL;
+	struct counter counter;
+
+	output_begin(output, json, columns);
+	for (; !bpf_map_get_next_key(fd, before, &key); before = &key) {
+		if (bpf_map_lookup_elem(fd, &key, &counter))
+			continue;
+		output_row(output,
+		           json_pack("{s:o, s:s, s:I, s:I}", "port", view_port_name(view, key.port), "reason",
+		                     key.reason < REASON_MAX ? reasons[key.reason] : REASON_TEXT_UNKNOWN, "packets",
+		                     (json_int_t)counter.packets, "bytes", (json_int_t)counter.bytes),
+		           NULL);
+	}
+	return output_end(output);
+}

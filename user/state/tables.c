@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* RouteTables: whom they serve and which of their routes lead somewhere (RT-01, RT-09..RT-19, RT-26, RT-28). routes.c
+ * reads the routes themselves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/cidr.h"
+#include "state/load.h"
+#include "state/routes.h"
+
+static int compare_routes(const void *a, const void *b)
+{
+	const struct vpc_route *x = a, *y = b;
+	int order = cidr_compare(&x->cidr, &y->cidr);
+
+	if (!order)
+		order = strcmp(x->destination, y->destination);
+	if (!order)
+		order = (x->origin == ORIGIN_PROPAGATED) - (y->origin == ORIGIN_PROPAGATED);
+	return order ? order : strcmp(x->target_id, y->target_id);
+}
+
+/* RT-26: one static route for each destination; the same route twice counts as one. */
+static size_t sort_routes(struct load *load, struct item *item, struct vpc_route *routes, size_t nr)
+{
+	size_t kept = 0;
+
+	if (nr)
+		qsort(routes, nr, sizeof(*routes), compare_routes);
+	for (size_t i = 0; i < nr; i++) {
+		struct vpc_route *last = kept ? &routes[kept - 1] : NULL;
+		bool again = last && !strcmp(last->destination, routes[i].destination) &&
+		             (last->origin == ORIGIN_PROPAGATED) == (routes[i].origin == ORIGIN_PROPAGATED);
+		bool same = again && last->target == routes[i].target && !strcmp(last->target_id, routes[i].target_id);
+
+		if (again && !same && last->origin != ORIGIN_PROPAGATED)
+			state_error(load, item, "Routes", "destination %s leads to %s and to %s", routes[i].destination,
+			            last->target_id, routes[i].target_id);
+		if (!same)
+			routes[kept++] = routes[i];
+	}
+	return kept;
+}
+
+static int compare_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void parse_propagating(struct load *load, struct item *item, struct route_table *table)
+{
+	const json_t *list = json_object_get(item->json, "PropagatingVgws"), *gateway;
+	size_t index;
+
+	table->propagating = ARENA_ARRAY(load->arena, json_array_size(list) + 1, const char *);
+	json_array_foreach(list, index, gateway)
+	{
+		const char *id = get_text(load, gateway, "GatewayId");
+
+		if (*id)
+			table->propagating[table->nr_propagating++] = id;
+	}
+	if (table->nr_propagating)
+		qsort(table->propagating, table->nr_propagating, sizeof(*table->propagating), compare_text);
+}
+
+static void associate_subnet(struct load *load, struct item *item, struct route_table *table, const char *id)
+{
+	struct vpc_subnet *subnet = find_subnet(load, item, id, "the association has no effect");
+
+	if (!subnet)
+		return;
+	if (subnet->vpc && table->vpc && subnet->vpc != table->vpc)
+		state_error(load, item, "Associations", "SubnetId %s is a subnet of another VPC", id);
+	else if (subnet->table && subnet->table != table)
+		state_error(load, item, "Associations", "SubnetId %s is associated with %s, too", id, subnet->table->id);
+	else
+		subnet->table = table;
+}
+
+static void associate_gateway(struct load *load, struct item *item, struct route_table *table, const char *id)
+{
+	struct gateway *gateway = FIND(load, gateways, id);
+
+	if (!gateway)
+		state_warn(load, item, "Associations", "GatewayId %s is not in the state: the association has no effect", id);
+	else if (gateway->kind == TARGET_EIGW)
+		state_error(load, item, "Associations", "GatewayId %s is an egress-only gateway, which has no route table",
+		            id);
+	else if (gateway->table && gateway->table != table)
+		state_error(load, item, "Associations", "GatewayId %s is associated with %s, too", id, gateway->table->id);
+	else
+		gateway->table = table;
+}
+
+/* ret: whether the table is one of a gateway, and not for a public address pool (RT-19, RT-23) */
+static bool associate(struct load *load, struct item *item, struct route_table *table)
+{
+	bool of_gateway = false, of_pool = false;
+	const json_t *association;
+	size_t index;
+
+	json_array_foreach(json_object_get(item->json, "Associations"), index, association)
+	{
+		const char *subnet = get_text(load, association, "SubnetId");
+		const char *gateway = get_text(load, association, "GatewayId");
+
+		if (!get_associated(association, "AssociationState"))
+			continue;
+		table->main |= get_flag(association, "Main", false);
+		of_pool |= json_object_get(association, "PublicIpv4Pool") != NULL;
+		of_gateway |= *gateway != '\0';
+		if (*subnet)
+			associate_subnet(load, item, table, subnet);
+		if (*gateway)
+			associate_gateway(load, item, table, gateway);
+	}
+	if (of_gateway && table->main)
+		state_error(load, item, "Associations", "the main route table cannot be that of a gateway");
+	return of_gateway && !of_pool;
+}
+
+static void parse_routes(struct load *load, struct item *item, struct route_table *table, bool of_gateway)
+{
+	const json_t *list = json_object_get(item->json, "Routes"), *json;
+	size_t index, nr = 0;
+
+	table->routes = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct vpc_route);
+	json_array_foreach(list, index, json)
+		if (json_is_object(json) && parse_route(load, item, index, json, table, of_gateway, &table->routes[nr]))
+			nr++;
+	table->nr_routes = sort_routes(load, item, table->routes, nr);
+}
+
+/* VPC-17: the main table serves the subnets that no table names. */
+static void apply_main(struct load *load)
+{
+	struct state *state = load->state;
+	struct route_table **by_vpc = ARENA_ARRAY(load->arena, state->nr_vpcs + 1, struct route_table *);
+
+	for (size_t i = 0; i < state->nr_tables; i++) {
+		struct route_table *table = &state->tables[i];
+		struct route_table **slot = table->vpc ? &by_vpc[table->vpc - state->vpcs] : NULL;
+
+		if (!table->main || !slot)
+			continue;
+		if (*slot)
+			state_error(load, &load->lists[LIST_ROUTE_TABLES].item[i], "", "%s has the main route table %s already",
+			            table->vpc->id, (*slot)->id);
+		*slot = table;
+	}
+	for (size_t i = 0; i < state->nr_subnets; i++) {
+		struct vpc_subnet *subnet = &state->subnets[i];
+
+		if (subnet->vpc && !subnet->table)
+			subnet->table = by_vpc[subnet->vpc - state->vpcs];
+	}
+}
+
+void load_tables(struct load *load)
+{
+	struct items *items = &load->lists[LIST_ROUTE_TABLES];
+	struct state *state = load->state;
+
+	state->tables = ARENA_ARRAY(load->arena, items->nr + 1, struct route_table);
+	state->nr_tables = items->nr;
+	for (size_t i = 0; i < items->nr; i++) {
+		struct item *item = &items->item[i];
+		struct route_table *table = &state->tables[i];
+
+		table->id = item->id;
+		table->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"), "the table is main to no subnet");
+		parse_propagating(load, item, table);
+		parse_routes(load, item, table, associate(load, item, table));
+	}
+	apply_main(load);
+}
