@@ -103,7 +103,7 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 		__u8 nobody[8] = {};
 
 		if (replay)
-			return set_macs(ctx, HOOK_TC, nobody, e->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
+			return set_macs(ctx, HOOK_TC, nobody, port->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
 		if (port->deliver == DELIVER_NEIGH)
 			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
 	} else {
@@ -227,7 +227,7 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 	if (p->action == ACTION_UPLINK) {
 		if (!replay)
 			return xdp_uplink(ctx, p);
-		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
+		return set_macs(ctx, HOOK_XDP, nobody, port->mac, false) ? XDP_DROP : XDP_PASS;
 	}
 	if (set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
 		return XDP_DROP;
