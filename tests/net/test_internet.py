@@ -83,6 +83,16 @@ def guest_reaches_internet(world):
 
 
 @test
+def uplink_answers_with_its_own_mac(world):
+    """ARP and ND for public addresses and the VPC's prefixes: the MAC of the uplink device, nobody else's."""
+    for target in (WEB_PUBLIC, "2001:db8:1:1::10"):
+        check(traffic.ping(world.internet, target), f"no echo reply from {target}")
+        lines = [line for line in world.internet.run("ip", "neigh", "show").stdout.splitlines()
+                 if line.startswith(target + " ")]
+        check(lines and _uplink_mac(world) in lines[0], f"{target} is not at {_uplink_mac(world)}: {lines}")
+
+
+@test
 def internet_does_not_reach_denied_ports(world):
     for target in (WEB_PUBLIC, "2001:db8:1:1::10"):
         equal(traffic.tcp(world.internet, target, UNLISTED, False), "silent", f"TCP to {target}")
