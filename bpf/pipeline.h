@@ -255,12 +255,12 @@ __noinline int judge_and_keep(struct pkt *p)
 	if (!p)
 		return REASON_NO_POLICY;
 
-	if (p->kind == KIND_ERROR && !addr_equal(&p->tuple.daddr, &p->inner.saddr))
-		p->kind = KIND_BARE; /* not sent to whom it quotes (C17) */
-	if (p->kind == KIND_ERROR) {
+	/* sent to whom it quotes (C17) */
+	p->related = p->kind == KIND_ERROR && addr_equal(&p->tuple.daddr, &p->inner.saddr);
+	if (p->related) {
 		tuple_reverse(&p->back, &p->inner);
 		p->ref = flow_find(&p->back, p->in);
-	} else if (p->kind == KIND_BARE) {
+	} else if (p->kind != KIND_PLAIN) {
 		p->ref = REF_NONE;
 	}
 	reason = judge(p);
