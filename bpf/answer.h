@@ -228,10 +228,13 @@ static __always_inline int neighbour_advert(void *ctx, const int hook, struct pk
 static __always_inline int router_advert(void *ctx, const int hook, struct pkt *p)
 {
 	const __u8 *m = control.router_mac;
+	__u8 hops;
 	struct nd_frame nd;
 	__u8 mac[6];
 	__be32 from[4];
 
+	if (ctx_load(ctx, hook, ETH_HLEN + 7, &hops, 1) || hops != 255 || p->icmp_code)
+		return REASON_L2; /* RFC 4861, 6.1.1 */
 	__builtin_memcpy(mac, m, 6);
 	from[0] = be32(EUI64_PREFIX);
 	from[1] = 0;

@@ -12,7 +12,7 @@ static __always_inline __u32 back_arrival(const struct pkt *p)
 {
 	struct port_policy *x;
 
-	if (!p->exit || p->exit == IN_PORT(p->in))
+	if (!p->exit || p->in & IN_TX)
 		return p->in ^ IN_TX; /* left to the host's stack, or sent by it */
 	x = policy_of(p, p->exit);
 	return x ? arrival_from(x, p->exit) : p->exit;

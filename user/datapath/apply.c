@@ -294,7 +294,7 @@ static int close_fallen(struct work *work)
 		any = any || plan->ports[i].fell;
 	}
 	if (any)
-		(void)records_close_ports(work->datapath, fell, datapath_now_ns(work->datapath));
+		(void)records_leave_ports(work->datapath, fell, datapath_now_ns(work->datapath));
 	return 0;
 }
 
