@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
@@ -71,6 +72,25 @@ static void print_text(const struct state *state, const struct state_messages *m
 	}
 	printf("%s: %zu errors, %zu warnings\n", state ? "valid" : "invalid", messages->nr_errors,
 	       messages->nr_warnings);
+<<<<<<< HEAD
+=======
+}
+
+/* A file name need not be UTF-8; JSON text must. */
+static json_t *text_value(const char *text)
+{
+	json_t *value = json_string(text);
+	char *ascii;
+
+	if (value)
+		return value;
+	ascii = strdup(text);
+	for (char *c = ascii; c && *c; c++)
+		*c = *c & 0x80 ? '?' : *c;
+	value = ascii ? json_string(ascii) : NULL;
+	free(ascii);
+	return value;
+>>>>>>> state
 }
 
 static json_t *texts(const struct state_message *messages, size_t nr)
@@ -78,7 +98,7 @@ static json_t *texts(const struct state_message *messages, size_t nr)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < nr; i++)
-		json_array_append_new(list, json_string(messages[i].text));
+		json_array_append_new(list, text_value(messages[i].text));
 	return list;
 }
 
