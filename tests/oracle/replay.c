@@ -251,7 +251,7 @@ static void print_verdict(const struct model *m, long n, const struct pkt *p, co
 	const char *reason = "accepted";
 
 	for (int i = WHY_MAX - 1; v->act == ACT_DROP && i >= 0; i--)
-		if (v->reasons & BIT(i))
+		if (v->reasons & BIT(i) && (i != WHY_L2 || v->reasons == BIT(WHY_L2) || v->reasons & BIT(WHY_SOURCE_CHECK)))
 			reason = why_name[i];
 	printf("{\"n\":%ld,\"action\":\"%s\"", n, act_name[v->act]);
 	if (*v->to)
