@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lines of the flow log, oldest first. All files are opened under a shared lock of the folder, under which the writer
- * renames none (logfile.h I3): no line is missed or seen twice. */
+/* The lines of the flow log, oldest first. All files are opened under a shared lock of the folder, under which the
+ * writer renames none (logfile.h I3): no line is missed or seen twice. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "flowlog/reader.h"
 
 #define BUF_BYTES 65536u
-#define POLL_MS 1000 /* a lost notification costs this much */
+#define POLL_MS   1000 /* a lost notification costs this much */
 
 struct reader {
 	int dir_fd;
@@ -28,7 +28,7 @@ struct reader {
 	off_t at;
 	log_line_fn each;
 	void *arg;
-	char *line;                /* the line so far */
+	char *line; /* the line so far */
 	size_t len, size;
 };
 

@@ -20,7 +20,7 @@
 #include "datapath/records.h"
 #include "flowlog/source.h"
 
-#define RING_PAGES 64
+#define RING_PAGES  64
 #define BATCH_FIRST 1024u
 #define ONLINE_CPUS "/sys/devices/system/cpu/online"
 
@@ -29,11 +29,11 @@ struct kernel {
 	volatile struct control *control;
 	int tallies_fd, events_fd;
 	struct perf_buffer *rings;
-	char cpus[256];          /* that the rings are open on */
+	char cpus[256]; /* that the rings are open on */
 	uint64_t lost;
-	record_fn ended;         /* while rings are read */
+	record_fn ended; /* while rings are read */
 	void *ended_arg;
-	uint32_t batch;          /* entries read at once */
+	uint32_t batch; /* entries read at once */
 	struct tally_key *keys, *old;
 	struct tally *tallies;
 };
@@ -91,7 +91,7 @@ static int take_parity(struct kernel *kernel, uint32_t parity, tally_fn each, vo
 		int r;
 
 		if (bpf_map_lookup_batch(kernel->tallies_fd, first ? NULL : &position, &next, kernel->keys,
-		                         kernel->tallies, &nr, NULL)) {
+					 kernel->tallies, &nr, NULL)) {
 			if (errno == ENOSPC) { /* one bucket holds more */
 				r = make_batch(kernel, kernel->batch * 2);
 				if (r)

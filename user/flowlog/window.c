@@ -144,7 +144,7 @@ static void merge(struct window_count *into, const struct window_count *count)
 }
 
 int window_add(struct window *window, const struct window_key *key, uint32_t interval_s,
-               const struct window_count *count)
+	       const struct window_count *count)
 {
 	uint32_t *slot = find_slot(window, key), used;
 	int r;
@@ -170,7 +170,8 @@ static int copy_unfinished(const struct window *window, struct window *next)
 
 	for (uint32_t i = 0; i < header->used; i++) {
 		const struct window_entry *entry = &window_entries(window)[i];
-		int r = window_is_due(header, entry) ? 0 : window_add(next, &entry->key, entry->interval_s, &entry->count);
+		int r = window_is_due(header, entry) ? 0
+						     : window_add(next, &entry->key, entry->interval_s, &entry->count);
 
 		if (r)
 			return r;
