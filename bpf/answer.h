@@ -94,6 +94,16 @@ static __always_inline bool uplink_answers(struct pkt *p, const struct port_poli
 	return owner && owner->zone == e->zone && owner->flags & PORT_LIVE;
 }
 
+static __always_inline void device_mac(const struct pkt *p, __u8 *ret_mac)
+{
+	struct port *device = port_at(IN_PORT(p->in));
+
+	if (device)
+		__builtin_memcpy(ret_mac, device->mac, 6);
+	else
+		__builtin_memset(ret_mac, 0, 6);
+}
+
 static __always_inline int arp_write(void *ctx, const int hook, struct pkt *p, struct arp_frame *arp, const __u8 *mac)
 {
 	__be32 asked = arp->tpa;
@@ -121,13 +131,15 @@ static __always_inline int answer_arp(void *ctx, const int hook, struct pkt *p, 
 	if (ctx_load(ctx, hook, 0, &arp, sizeof(arp)) || arp.hardware != be16(1) || arp.protocol != be16(ETH_P_IP) ||
 	    arp.hardware_len != 6 || arp.protocol_len != 4)
 		return REASON_MALFORMED;
+	if (arp.op != be16(1))
+		return REASON_L2;
 	if (!same_mac(arp.sha, p->smac))
 		return REASON_MAC_SPOOF;
 	sender.ip4 = arp.spa;
 	asked.ip4 = arp.tpa;
 	if (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))
 		return REASON_MAC_SPOOF;
-	if (arp.op != be16(1) || !subnet || !subnet_covers(subnet, &asked, 4) ||
+	if (!subnet || !subnet_covers(subnet, &asked, 4) ||
 	    !neighbour_mac(p, e, subnet, &asked, 4, mac))
 		return REASON_L2;
 	return arp_write(ctx, hook, p, &arp, mac);
@@ -146,7 +158,7 @@ static __always_inline int answer_uplink_arp(void *ctx, const int hook, struct p
 		p->action = ACTION_PASS; /* the host's own neighbour table lives from these */
 		return 0;
 	}
-	__builtin_memcpy(mac, e->mac, 6);
+	device_mac(p, mac);
 	return arp_write(ctx, hook, p, &arp, mac);
 }
 
@@ -263,7 +275,7 @@ static __always_inline int answer_uplink_solicit(void *ctx, const int hook, stru
 		p->action = ACTION_PASS;
 		return 0;
 	}
-	__builtin_memcpy(mac, e->mac, 6);
+	device_mac(p, mac);
 	return neighbour_advert(ctx, hook, p, mac, &asked, true);
 }
 

@@ -16,7 +16,7 @@ static __always_inline void fragment_key(const struct pkt *p, struct fragment_ke
 	key->id = p->fragment_id;
 	key->proto = p->tuple.proto;
 	key->family = p->tuple.family;
-	key->zero = 0;
+	__builtin_memset(key->zero, 0, sizeof(key->zero));
 }
 
 /* Before judging. ret: 0 = go on (a later fragment has its ports now), else the reason to drop */

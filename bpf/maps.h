@@ -166,8 +166,12 @@ struct fragment_key {
 	__u32 id;
 	__u8 proto;
 	__u8 family;
-	__u16 zero;
+	__u8 zero[6]; /* to a multiple of 8, said aloud: a key has no unknown bytes */
 };
+_Static_assert(sizeof(struct fragment_key) == 48, "no padding in a key");
+_Static_assert(sizeof(struct address_key) == 24 && sizeof(struct tally_key) == 48 && sizeof(struct mac_key) == 12 &&
+		       sizeof(struct association_key) == 8 && sizeof(struct drop_key) == 8,
+	       "no padding in a key");
 
 struct fragment { /* what the first fragment said */
 	__u64 until_ns;

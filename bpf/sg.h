@@ -17,12 +17,22 @@ static __always_inline __u32 arrival_from(const struct port_policy *e, __u32 por
 	return e->mode == MODE_GUARD && e->flags & PORT_SIDE_INSTANCE ? port | IN_TX : port;
 }
 
-static __always_inline void entry_tuple_target(const struct pkt *p, struct tuple *t)
+static __always_inline void entry_tuple_target(struct pkt *p)
 {
 	if (p->kind == KIND_ERROR)
-		*t = p->inner_out; /* the quoted packet left the target */
+		p->back = p->inner_out; /* the quoted packet left the target */
 	else
-		tuple_reverse(t, &p->out);
+		tuple_reverse(&p->back, &p->out);
+}
+
+/* An untracked flow is remembered while the policy that admitted it stands: while the decision that was kept for its
+ * opener's direction would still be used. */
+static __always_inline bool policy_stands(const struct pkt *p, const struct flow_record *record, const struct flow_half *half)
+{
+	const struct flow_half *opener = half->ct & CT_BACKWARDS ? &record->half[1] : &record->half[0];
+	struct port_policy *a = policy_of(p, IN_PORT(opener->in)), *b = opener->exit ? policy_of(p, opener->exit) : NULL;
+
+	return opener->epoch && a && opener->epoch == a->epoch + (b ? b->epoch : 0);
 }
 
 /* ret: true = an entry lets the packet pass, no rule is asked */
@@ -38,13 +48,13 @@ static __always_inline bool entry_admits(struct pkt *p, struct spot *spot)
 	if (!record)
 		return false;
 	half = half_of(record, spot->ref);
-	if (half->leg != LEG_TRACKED || opens(p))
-		return false;
 	last = record_last(record);
-	if (!within(p->now, last, half->leg_s))
+	if (opens(p) || !within(p->now, last, half->leg_s))
 		return false;
-	spot->leg = LEG_TRACKED;
-	return true;
+	if (half->leg == LEG_UNTRACKED && (p->kind != KIND_PLAIN || !policy_stands(p, record, half)))
+		return false;
+	spot->leg = half->leg;
+	return half->leg != LEG_NONE;
 }
 
 /* A SYN on an entry that lives and is not closing changes nothing but must be admitted by the rules (C2, C8). */
@@ -137,7 +147,6 @@ __noinline int sg_egress(struct pkt *p)
 __noinline int sg_ingress(struct pkt *p)
 {
 	struct port_policy *e;
-	struct tuple leaving;
 
 	if (!p)
 		return REASON_NO_POLICY;
@@ -145,8 +154,8 @@ __noinline int sg_ingress(struct pkt *p)
 	if (!e || e->flags & PORT_NO_SG)
 		return 0;
 	if (p->kind != KIND_BARE) {
-		entry_tuple_target(p, &leaving);
-		p->target.ref = flow_find(&leaving, arrival_from(e, p->target.port));
+		entry_tuple_target(p);
+		p->target.ref = flow_find(&p->back, arrival_from(e, p->target.port));
 	}
 	if (entry_admits(p, &p->target)) {
 		decide(p, STAGE_CONNTRACK, p->target.port);

@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Run the golden cases through `enid replay`: run.py [--hooks tc,xdp] [-k PATTERN] build/enid
+
+A case is a folder with state.json (and the states its scenario names), scenario.jsonl (the input lines), expect.jsonl (one
+object per output line) and about.txt. Of an expectation, `action` (one or a list; "?" is anything), `to` and `reason` (any of
+the list, for a drop) are held against the answer; `changed` against a state's; every other key against a field of the packet
+in the answer, where i... are those of the packet that an ICMP error quotes; `csum` asks that every checksum be right and
+`bytes` that the packet be this one.
+"""
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import frames                                        # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+META = {"action", "to", "reason", "csum", "bytes", "changed"}
+
+
+def cases(pattern):
+    return sorted(n for n in os.listdir(HERE)
+                  if pattern in n and os.path.isfile(os.path.join(HERE, n, "scenario.jsonl")))
+
+
+def rows(name, part):
+    """The objects of a file; one with `repeat` stands for that many."""
+    out = []
+    with open(os.path.join(HERE, name, part)) as f:
+        for line in f:
+            o = json.loads(line)
+            out += [o] * o.pop("repeat", 1)
+    return out
+
+
+def replay(cmd, hook, name, lines):
+    folder = os.path.join(HERE, name)
+    fed = [dict(e, state=os.path.join(folder, e["state"])) if "state" in e else e for e in lines]
+    argv = shlex.split(cmd) + ["replay", "--state", os.path.join(folder, "state.json"), "--host", "host-a"]
+    if hook:
+        argv += ["--hook", hook]
+    extra = os.path.join(folder, "options.txt")
+    if os.path.exists(extra):
+        argv += shlex.split(open(extra).read())
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+        f.write("".join(json.dumps(e) + "\n" for e in fed))
+        f.flush()
+        r = subprocess.run(argv + [f.name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+    out = [json.loads(line) for line in r.stdout.decode().splitlines() if line.strip()]
+    if [o.get("n") for o in out] != list(range(len(lines))):
+        raise RuntimeError("%d lines in, %d out, exit %d: %s" % (len(lines), len(out), r.returncode,
+                                                                  r.stderr.decode()[-400:].strip()))
+    return out
+
+
+def differs(want, got):
+    """-> what is wrong with one answer, or None."""
+    action = want["action"] if isinstance(want["action"], list) else [want["action"]]
+    if action == ["?"]:
+        return None
+    if got.get("action") not in action:
+        return "action %s, wanted %s (reason %s)" % (got.get("action"), "/".join(action), got.get("reason"))
+    if "to" in want and got.get("to") != want["to"]:
+        return "to %s, wanted %s" % (got.get("to"), want["to"])
+    if want.get("reason") and got["action"] == "drop" and got.get("reason") not in want["reason"]:
+        return "reason %s, wanted %s" % (got.get("reason"), "/".join(want["reason"]))
+    if not set(want) - {"action", "to", "reason", "changed"}:
+        return None
+    if not got.get("packet"):
+        return "no packet in the answer"
+    raw = bytes.fromhex(got["packet"])
+    if "bytes" in want and raw.hex() != want["bytes"]:
+        return "packet %s" % raw.hex()
+    have = frames.fields(raw)
+    for key in set(want) - META:
+        value = frames.canonical(want[key]) if key in ("src", "dst", "isrc", "idst") else want[key]
+        if have.get(key) != value:
+            return "%s is %s, wanted %s" % (key, have.get(key), value)
+    return frames.bad_checksum(raw) if want.get("csum") else None
+
+
+def run(cmd, hook, name):
+    lines, wants = rows(name, "scenario.jsonl"), rows(name, "expect.jsonl")
+    if len(lines) != len(wants):
+        return "%d lines but %d expectations" % (len(lines), len(wants))
+    for n, (line, want, got) in enumerate(zip(lines, wants, replay(cmd, hook, name, lines))):
+        wrong = differs(want, got)
+        if wrong:
+            words = frames.describe(bytes.fromhex(line["packet"])) if "packet" in line else line["state"]
+            return "line %d: %s\n      in  %s %s" % (n, wrong, line.get("port", ""), words)
+    return None
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--hooks", default="tc,xdp", help="none: without the option")
+    ap.add_argument("-k", default="", help="only cases whose name contains this")
+    ap.add_argument("--skip", default=None, help="not those whose name contains one of these, by commas")
+    ap.add_argument("cmd")
+    a = ap.parse_args()
+    good = bad = 0
+    for hook in [None] if a.hooks == "none" else a.hooks.split(","):
+        for name in cases(a.k):
+            if a.skip and any(part in name for part in a.skip.split(",")):
+                continue
+            try:
+                wrong = run(a.cmd, hook, name)
+            except Exception as x:                   # a crash is a failure like any other
+                wrong = "%s: %s" % (type(x).__name__, x)
+            good, bad = good + (not wrong), bad + bool(wrong)
+            if wrong:
+                print("FAIL %s%s: %s" % (name, " (%s)" % hook if hook else "", wrong))
+    print("golden: %d passed, %d failed" % (good, bad))
+    return 1 if bad or not good else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
