@@ -112,7 +112,7 @@ int cmd_logs(int argc, char **argv)
 	}
 	if (optind < argc || (strcmp(format, "default") && strcmp(format, "json")))
 		return usage(stderr, 2);
-	r = log_read(dir, follow, strcmp(format, "json") ? print_text : print_json, flush_output, NULL);
+	r = log_read(dir, follow, strcmp(format, "json") == 0 ? print_json : print_text, flush_output, NULL);
 	if (r)
 		fprintf(stderr, "enid: logs: %s: %s\n", dir, strerror(-r));
 	return r ? 1 : 0;

@@ -67,8 +67,9 @@ static int collect(void *arg, const char *line, size_t len)
 {
 	struct folder *f = arg;
 
-	strncat(f->text, line, len);
-	strcat(f->text, "|");
+	size_t at = strlen(f->text);
+
+	snprintf(f->text + at, sizeof(f->text) - at, "%.*s|", (int)len, line);
 	return f->stop_after && --f->stop_after == 0 ? 1 : 0;
 }
 
@@ -250,7 +251,7 @@ static void lines_read_as_the_guide_prints_them(void **state)
 {
 	struct window_entry entry = {.key = key_of("10.0.1.25", "10.0.2.40", 51514, 22, 1760000000),
 				     .count = {17, 3284, 1760000000, 1760000055, 2}};
-	struct log_eni eni;
+	static struct log_eni eni;
 	char line[LINE_MAX_BYTES];
 	size_t len;
 
@@ -280,7 +281,7 @@ static void killed_flush_is_cut_back_and_done_again(void **state)
 	struct window_count count = {1, 40, 1760000040, 1760000041, 0};
 	struct window window, next;
 	struct books books;
-	struct log_eni eni;
+	static struct log_eni eni;
 
 	assert_int_equal(books_open(NULL, "", 1, &books), 0);
 	assert_int_equal(window_open(NULL, "", 1, 100, &window), 0);
@@ -309,7 +310,7 @@ static void windows_that_are_due_together_are_told_apart(void **state)
 	struct window_count count = {1, 40, 1760000161, 1760000161, 0};
 	struct window window, next;
 	struct books books;
-	struct log_eni eni;
+	static struct log_eni eni;
 
 	assert_int_equal(books_open(NULL, "", 1, &books), 0);
 	assert_int_equal(window_open(NULL, "", 1, 100, &window), 0);
@@ -334,7 +335,7 @@ static void books_balance_when_the_disk_fills(void **state)
 	struct rlimit before, small;
 	struct window window, next;
 	struct books books;
-	struct log_eni eni;
+	static struct log_eni eni;
 	const uint32_t nr = 20000;
 	uint64_t written = 0;
 

@@ -184,7 +184,7 @@ static bool is_inside(const union addr *addr, const struct eni_address *own)
 {
 	uint8_t bits = own->prefixlen;
 
-	if (memcmp(addr->bytes, own->addr.bytes, bits / 8))
+	if (memcmp(addr->bytes, own->addr.bytes, bits / 8) != 0)
 		return false;
 	return bits % 8 == 0 || !((addr->bytes[bits / 8] ^ own->addr.bytes[bits / 8]) >> (8 - bits % 8));
 }

@@ -49,7 +49,7 @@ static uint32_t *find_slot(const struct window *window, const struct window_key 
 	const struct window_entry *entries = window_entries(window);
 	uint32_t at = hash_key(window, key) & window->mask;
 
-	while (window->index[at] && memcmp(&entries[window->index[at] - 1].key, key, sizeof(*key)))
+	while (window->index[at] && memcmp(&entries[window->index[at] - 1].key, key, sizeof(*key)) != 0)
 		at = (at + 1) & window->mask;
 	return &window->index[at];
 }
@@ -208,7 +208,7 @@ void window_reset(struct window *window)
 	__atomic_store_n(&window_header(window)->state, WINDOW_EMPTY, __ATOMIC_RELEASE);
 	start_empty(window, instance);
 	store_shrink(&window->store, bytes_for(ENTRIES_FIRST));
-	small = window->mask + 1 > 2 * ENTRIES_FIRST ? calloc(2 * ENTRIES_FIRST, sizeof(*small)) : NULL;
+	small = window->mask + 1 > 2 * ENTRIES_FIRST ? calloc((size_t)2 * ENTRIES_FIRST, sizeof(*small)) : NULL;
 	if (small) {
 		free(window->index);
 		window->index = small;

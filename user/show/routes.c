@@ -82,7 +82,7 @@ static int compare_routes(const void *a, const void *b)
 		return x->table < y->table ? -1 : 1;
 	if (x->family != y->family)
 		return x->family - y->family;
-	if (memcmp(&x->addr, &y->addr, sizeof(x->addr)))
+	if (memcmp(&x->addr, &y->addr, sizeof(x->addr)) != 0)
 		return memcmp(&x->addr, &y->addr, sizeof(x->addr));
 	return x->prefixlen - y->prefixlen;
 }
@@ -137,7 +137,8 @@ int show_routes(const struct view *view, struct output *output, bool json)
 	if (!r)
 		r = collect6(view, &found);
 	if (!r) {
-		qsort(found.routes, found.nr, sizeof(*found.routes), compare_routes);
+		if (found.nr)
+			qsort(found.routes, found.nr, sizeof(*found.routes), compare_routes);
 		output_begin(output, json, columns);
 		for (size_t i = 0; i < found.nr; i++)
 			output_row(output, route_row(view, &found.routes[i], users), NULL);

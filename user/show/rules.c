@@ -12,7 +12,7 @@
 #define REASON_TEXT_UNKNOWN "unknown"
 
 static const char *const reasons[REASON_MAX] = {
-#define X(symbol, name, meaning) [REASON_##symbol] = name,
+#define X(symbol, name, meaning) name,
 	ENID_REASONS(X)
 #undef X
 };
