@@ -110,7 +110,7 @@ int cmd_logs(int argc, char **argv)
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 		}
 	}
-	if (optind < argc || (strcmp(format, "default") && strcmp(format, "json")))
+	if (optind < argc || (strcmp(format, "default") != 0 && strcmp(format, "json") != 0))
 		return usage(stderr, 2);
 	r = log_read(dir, follow, strcmp(format, "json") == 0 ? print_json : print_text, flush_output, NULL);
 	if (r)

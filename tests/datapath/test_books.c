@@ -328,7 +328,7 @@ static int eni_of(const char *id)
 static int read_line(void *arg, const char *text, size_t len)
 {
 	struct books_test *test = arg;
-	char line[256], *field[15] = {0}, *rest = line;
+	char line[256], *field[15], *rest = line;
 	uint64_t start, end, packets;
 	struct sum *sum;
 	int eni, egress, nr = 0;
@@ -344,7 +344,8 @@ static int read_line(void *arg, const char *text, size_t len)
 	}
 	while (nr < 15 && (field[nr] = strsep(&rest, " ")))
 		nr++;
-	assert_int_equal(nr, 14);
+	if (nr != 14)
+		fail_msg("not a line of 14 fields: %.*s", (int)len, text);
 	packets = strtoull(field[8], NULL, 10);
 	start = strtoull(field[10], NULL, 10);
 	end = strtoull(field[11], NULL, 10);

@@ -13,7 +13,7 @@
 #include "compile/image.h"
 #include "state/state.h"
 
-#define LOG_NAME_MAX   (4 * ID_MAX) /* an id whose every byte is escaped */
+#define LOG_NAME_MAX   (4ul * ID_MAX) /* an id whose every byte is escaped */
 #define LOG_ACCEPT     1u
 #define LOG_REJECT     2u
 #define LOG_INTERVAL_S 60u

@@ -49,19 +49,20 @@ static int name_things(struct view *view, const char *host_id, const char *path,
 
 static void look_for_names(struct view *view, const char *run_dir)
 {
-	_cleanup_free_ char *path = NULL, *why = NULL, *host_id = served_host(run_dir);
-	int r;
+	char *path = NULL, *why = NULL, *host_id = served_host(run_dir);
+	int r = asprintf(&path, "%s/applied.json", run_dir) < 0 ? -ENOMEM : 0;
 
-	if (asprintf(&path, "%s/applied.json", run_dir) < 0) {
-		path = NULL;
-		return;
+	if (!r) {
+		r = name_things(view, host_id, path, &why);
+		free(path);
 	}
-	r = name_things(view, host_id, path, &why);
-	if (!r)
-		return;
-	fprintf(stderr, "enid: show: groups and rules have no names: %s\n", why ? why : strerror(-r));
-	image_free(&view->image);
-	state_free(&view->state);
+	if (r) {
+		fprintf(stderr, "enid: show: groups and rules have no names: %s\n", why ? why : strerror(-r));
+		image_free(&view->image);
+		state_free(&view->state);
+	}
+	free(why);
+	free(host_id);
 }
 
 int view_open(const char *pin_dir, const char *run_dir, struct view *ret, char **ret_why)
