@@ -157,7 +157,7 @@ static json_t *any_permission(struct plan *g)
 			break;
 		default:
 			add(perm, "UserIdGroupPairs",
-			    json_pack("{soss}", "GroupId", text("sg-%d%d", g->v, rnd_below(g->r, g->groups)), "UserId",
+			    json_pack("{soss}", "GroupId", text("sg-%d%d", rnd_chance(g->r, 12) ? !g->v : g->v, rnd_below(g->r, g->groups)), "UserId",
 				      OWNER));
 		}
 	}
