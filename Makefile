@@ -84,11 +84,11 @@ datapath: $(DATAPATH_BIN) ## tables of packets through the real programs (root)
 # What `make test` runs, one shell word a program; parts with a rules.mk of their own add theirs.
 TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
 CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
-	'/usr/bin/python3 tests/golden/run.py --hook tc $(B)/enid' '/usr/bin/python3 tests/golden/run.py --hook xdp $(B)/enid')
+	'tests/golden/run.py --hooks tc $(B)/enid' 'tests/golden/run.py --hooks xdp $(B)/enid')
 
 -include $(sort $(wildcard tests/*/rules.mk))
 
-CHECKS += $(sort $(wildcard tests/net/test_*.sh tests/net/test_*.py)) 'make -s test-kernel-6.1-short'
+CHECKS += $(if $(ORACLE),'make -s oracle') $(sort $(wildcard tests/net/test_*.sh tests/net/test_*.py)) 'make -s test-kernel-6.1-short'
 
 # The libraries are looked up when make starts, so what comes after an installation is for another make.
 test: set-up ## install what is missing, build, run every test (root)
@@ -102,7 +102,7 @@ demo: set-up ## install what is missing, build, show the reference architecture 
 check: all test-programs ## every test, without installing anything
 	$(Q)tests/run $(CHECKS)
 
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) $(ORACLE)
 
 deps: ## install what is missing (apt)
 	$(Q)deploy/install-deps.sh

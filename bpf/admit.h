@@ -78,9 +78,9 @@ static __always_inline bool martian_destination(const union addr *a, __u8 family
 	if (family == 4) {
 		__u32 top = be32(a->ip4) >> 24;
 
-		return top == 0 || top == 127 || (top >= 240 && a->ip4 != 0xffffffff);
+		return top == 0 || top == 127 || top >= 240 || be32(a->ip4) >> 16 == 0xa9fe;
 	}
-	return !a->d[0] && (!a->w[2] || a->w[2] == be32(0xffff));
+	return link_local6(a) || (!a->d[0] && (!a->w[2] || a->w[2] == be32(0xffff)));
 }
 
 static __always_inline bool group_destination(const union addr *a, __u8 family)
@@ -100,10 +100,14 @@ static __always_inline int admit_source(struct pkt *p, const struct port_policy 
 	return martian_source(a, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 
+static __always_inline int admit_group(const struct pkt *p)
+{
+	return group_destination(&p->tuple.daddr, p->tuple.family) ? REASON_MULTICAST : 0;
+}
+
+/* After the services, which live in link-local space. */
 static __always_inline int admit_destination(const struct pkt *p)
 {
-	if (group_destination(&p->tuple.daddr, p->tuple.family))
-		return REASON_MULTICAST;
 	return martian_destination(&p->tuple.daddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 

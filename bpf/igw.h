@@ -22,10 +22,22 @@ static __always_inline bool blocked_for_public(const struct port_policy *e, __u8
 	return true;
 }
 
+/* An ICMP error that turns round at the gateway quotes a packet that came from its receiver's public address. */
+static __always_inline int hairpin_inner(struct pkt *p)
+{
+	__u32 port = 0;
+	__be32 other = 0;
+
+	if (p->kind == KIND_ERROR && association_of(p, ZONE_INTERNET, p->inner_out.saddr.ip4, &port, &other) &&
+	    port == p->target.port)
+		p->inner_out.saddr.ip4 = other;
+	return 0;
+}
+
 /* From the ENI `source` out by the uplink: its private address becomes the public one. */
 __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 {
-	struct port_policy *e;
+	struct port_policy *e, *inside;
 	__u32 port = 0;
 	__be32 other = 0;
 	int reason = 0;
@@ -48,6 +60,15 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 			p->inner_out.daddr.ip4 = other;
 	}
 	decide(p, STAGE_IGW, uplink);
+	if (p->tuple.family == 4 && association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other)) {
+		inside = policy_of(p, port);
+		if (inside && inside->zone == e->zone) { /* hairpin (IGW-11) */
+			p->out.daddr.ip4 = other;
+			p->relayed = 1;
+			p->target.port = port;
+			return hairpin_inner(p);
+		}
+	}
 	p->exit = uplink;
 	p->action = ACTION_UPLINK;
 	return 0;

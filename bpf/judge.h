@@ -29,7 +29,10 @@ static __always_inline int ingress_half(struct pkt *p)
 	if (e->flags & PORT_CHECK &&
 	    owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
-	return sg_ingress(p);
+	reason = sg_ingress(p);
+	if (!reason && e->mode == MODE_GUARD && p->exit)
+		return REASON_NOT_SERVED; /* somebody else delivers there */
+	return reason;
 }
 
 static __always_inline int deliver_to(struct pkt *p)
@@ -67,25 +70,36 @@ static __always_inline int leave_to_host(struct pkt *p)
 	return 0;
 }
 
-static __always_inline int routed(struct pkt *p, const struct port_policy *e, const struct subnet_policy *subnet)
+/* Does the packet cross the border of the source's subnet on its way to the ENI `port`? A middlebox may sit in the same
+ * subnet (NACL-09). */
+static __always_inline bool leaves_subnet(const struct pkt *p, const struct port_policy *e, __u32 port)
 {
-	__u32 kind = ROUTE_NONE, target = 0;
-	int reason = route_select(p, subnet, &kind, &target);
+	struct port_policy *target = policy_of(p, port);
 
-	if (reason) {
+	return !target || target->subnet != e->subnet;
+}
+
+static __always_inline int routed(struct pkt *p, const struct port_policy *e, const struct route *route)
+{
+	int reason = route_usable(p, route);
+
+	if (reason || !route) {
 		p->seen_egress = 1;
 		return reason;
 	}
-	p->crossing = 1;
-	reason = nacl_egress(p, e->subnet);
+	p->crossing = route->kind != ROUTE_ENI || leaves_subnet(p, e, route->target);
+	if (p->crossing)
+		reason = nacl_egress(p, e->subnet);
 	if (reason)
 		return reason;
 	p->seen_egress = 1;
-	if (kind == ROUTE_IGW)
-		return igw_outbound(p, target);
-	if (kind == ROUTE_ENI) {
+	if (route->kind == ROUTE_IGW) {
+		reason = igw_outbound(p, route->target);
+		return reason || !p->target.port ? reason : deliver_to(p);
+	}
+	if (route->kind == ROUTE_ENI) {
 		p->relayed = 1;
-		p->target.port = target;
+		p->target.port = route->target;
 	} else {
 		p->target.port = owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity);
 		if (!p->target.port)
@@ -98,21 +112,28 @@ static __always_inline int routed(struct pkt *p, const struct port_policy *e, co
 static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 {
 	struct subnet_policy *subnet = subnet_of(p, e->subnet);
+	const struct route *route = NULL;
+	bool by_mac, local;
 	int reason;
 
 	if (!subnet)
 		return REASON_NO_POLICY;
+	by_mac = !same_mac(p->dmac, control.router_mac); /* L2-04: the MAC decides first */
+	local = by_mac || subnet_covers(subnet, &p->tuple.daddr, p->tuple.family);
+	if (!local)
+		route = route_select(p, subnet);
 	p->source.port = IN_PORT(p->in);
+	p->relayed = route && route->kind == ROUTE_ENI && e->flags & PORT_CHECK; /* SG-18; a middlebox has no check */
 	reason = sg_egress(p);
 	if (reason)
 		return reason;
 	if (opened_by_host(p))
 		return leave_to_host(p);
-	if (!same_mac(p->dmac, control.router_mac))
-		return same_subnet(p, mac_owner(p, e->subnet, p->dmac)); /* L2-04: the MAC decides first */
-	if (subnet_covers(subnet, &p->tuple.daddr, p->tuple.family))
+	if (by_mac)
+		return same_subnet(p, mac_owner(p, e->subnet, p->dmac));
+	if (local)
 		return same_subnet(p, owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity));
-	return routed(p, e, subnet);
+	return routed(p, e, route);
 }
 
 /* From outside, by an uplink. Gateways have no security group. */

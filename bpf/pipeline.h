@@ -79,13 +79,13 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 	}
 	if (dhcp_exempt(p, e, subnet))
 		return to_service(p);
-	reason = admit_destination(p);
+	reason = admit_group(p);
 	if (!reason)
 		reason = admit_source(p, e);
 	if (reason)
 		return reason;
-	if (p->dmac[0] & 1)
-		return REASON_L2;
+	if (p->dmac[0] & 1 || owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity) == IN_PORT(p->in))
+		return REASON_L2; /* a group's MAC, or a packet to oneself */
 	if (router_address(subnet, &p->tuple.daddr, p->tuple.family)) {
 		if (!echo_request(p))
 			return to_service(p);
@@ -93,15 +93,25 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 	}
 	if (service_address(subnet, &p->tuple.daddr, p->tuple.family))
 		return to_service(p);
+	if (same_mac(p->dmac, e->mac))
+		return REASON_L2;
 	if (!same_mac(p->dmac, control.router_mac) && !mac_owner(p, e->subnet, p->dmac))
 		return REASON_UNKNOWN_MAC;
-	return 0;
+	return admit_destination(p);
+}
+
+static __always_inline bool broadcast_mac(const __u8 *mac)
+{
+	return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
 }
 
 static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
+	struct port *device = port_at(IN_PORT(p->in));
 	int reason;
 
+	if (!device)
+		return REASON_NO_POLICY;
 	if (p->ethertype == ETH_P_ARP)
 		return answer_uplink_arp(ctx, hook, p, e) ?: DONE;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
@@ -110,9 +120,11 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 		p->action = ACTION_PASS;
 		return DONE;
 	}
-	reason = admit_destination(p);
+	reason = admit_group(p) ?: admit_destination(p);
 	if (reason)
 		return reason;
+	if (!same_mac(p->dmac, control.router_mac) && !same_mac(p->dmac, device->mac) && !broadcast_mac(p->dmac))
+		return REASON_UNKNOWN_MAC;
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 
@@ -148,6 +160,7 @@ static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, st
 static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
 	bool egress = !!(p->in & IN_TX) == !!(e->flags & PORT_SIDE_INSTANCE);
+	const union addr *far = egress ? &p->tuple.daddr : &p->tuple.saddr;
 	struct subnet_policy *subnet = subnet_of(p, e->subnet);
 	int reason;
 
@@ -166,14 +179,16 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 	}
 	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer(p))
 		return egress ? to_service(p) : DONE;
-	reason = admit_destination(p);
+	reason = admit_group(p);
 	if (!reason)
-		reason = egress ? admit_source(p, e) : martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
-	if (!reason && service_address(subnet, egress ? &p->tuple.daddr : &p->tuple.saddr, p->tuple.family))
+		reason = egress ? admit_source(p, e) : 0;
+	if (reason)
+		return reason;
+	if (service_address(subnet, far, p->tuple.family) || router_address(subnet, far, p->tuple.family))
 		return egress ? to_service(p) : DONE;
-	if (!reason && router_address(subnet, egress ? &p->tuple.daddr : &p->tuple.saddr, p->tuple.family))
-		return egress ? to_service(p) : DONE;
-	return reason;
+	if (!egress && martian_source(&p->tuple.saddr, p->tuple.family))
+		return REASON_MARTIAN;
+	return admit_destination(p);
 }
 
 /* The host's stack sends toward a router-mode port: answers of the services pass, the rest is an ingress packet. */
@@ -185,15 +200,14 @@ static __always_inline int admit_from_host(struct pkt *p, struct port_policy *e)
 		return REASON_NO_POLICY;
 	if (p->ethertype == ETH_P_ARP)
 		return REASON_L2;
-	p->exit = IN_PORT(p->in);
-	p->action = ACTION_DELIVER;
+	p->action = ACTION_PASS;
 	if (dhcp_answer(p) || service_address(subnet, &p->tuple.saddr, p->tuple.family))
 		return DONE;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT)
 		return REASON_L2;
 	if (martian_source(&p->tuple.saddr, p->tuple.family))
 		return REASON_MARTIAN;
-	return admit_destination(p);
+	return admit_group(p) ?: admit_destination(p);
 }
 
 static __always_inline int admit(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
@@ -236,7 +250,6 @@ static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 
 __noinline int judge_and_keep(struct pkt *p)
 {
-	struct tuple about;
 	int reason;
 
 	if (!p)
@@ -245,8 +258,8 @@ __noinline int judge_and_keep(struct pkt *p)
 	if (p->kind == KIND_ERROR && !addr_equal(&p->tuple.daddr, &p->inner.saddr))
 		p->kind = KIND_BARE; /* not sent to whom it quotes (C17) */
 	if (p->kind == KIND_ERROR) {
-		tuple_reverse(&about, &p->inner);
-		p->ref = flow_find(&about, p->in);
+		tuple_reverse(&p->back, &p->inner);
+		p->ref = flow_find(&p->back, p->in);
 	} else if (p->kind == KIND_BARE) {
 		p->ref = REF_NONE;
 	}

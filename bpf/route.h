@@ -27,22 +27,23 @@ static __always_inline bool never_forwarded(const union addr *dst, __u8 family)
 	return dst->w[0] == be32(0xfd000ec2);
 }
 
-/* out: kind and target of the matching route. ret: 0 or REASON_NO_ROUTE, REASON_BLACKHOLE, REASON_NOT_SERVED */
-static __always_inline int route_select(struct pkt *p, const struct subnet_policy *subnet, __u32 *ret_kind,
-					__u32 *ret_target)
+/* The route for p->tuple.daddr, or NULL. */
+static __always_inline const struct route *route_select(const struct pkt *p, const struct subnet_policy *subnet)
 {
-	struct route *route = route_find(subnet->table, &p->out.daddr, p->tuple.family);
+	if (never_forwarded(&p->tuple.daddr, p->tuple.family))
+		return NULL;
+	return route_find(subnet->table, &p->tuple.daddr, p->tuple.family);
+}
 
-	if (!route || never_forwarded(&p->out.daddr, p->tuple.family))
+/* ret: 0 or REASON_NO_ROUTE, REASON_BLACKHOLE, REASON_NOT_SERVED */
+static __always_inline int route_usable(struct pkt *p, const struct route *route)
+{
+	if (!route)
 		return REASON_NO_ROUTE;
 	decide(p, STAGE_ROUTE, route->rule);
 	if (route->kind == ROUTE_BLACKHOLE)
 		return REASON_BLACKHOLE;
-	if (route->kind == ROUTE_NOT_SERVED || route->kind == ROUTE_NONE)
-		return REASON_NOT_SERVED;
-	*ret_kind = route->kind;
-	*ret_target = route->target;
-	return 0;
+	return route->kind == ROUTE_NOT_SERVED || route->kind == ROUTE_NONE ? REASON_NOT_SERVED : 0;
 }
 
 #endif
