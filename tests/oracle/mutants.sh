@@ -25,7 +25,7 @@ mutant() { # name, file, sed expression
 		return
 	fi
 	(cd "$work/src" && ${CC:-gcc} -D_GNU_SOURCE -std=gnu11 -O1 -w ./*.c -ljansson -lm -o "$work/mutant")
-	if "$differ" --enid "$work/mutant" --seed 7 --packets 120000 --states 60 --stop 1 > "$work/log" 2>&1; then
+	if "$differ" --enid "$work/mutant" --seed 7 --packets 400000 --states 200 --stop 1 > "$work/log" 2>&1; then
 		echo "mutant $1: NOT FOUND"
 		missed=$((missed + 1))
 	else
