@@ -299,6 +299,8 @@ static void host_packet(struct traffic *t, const struct world *w, struct line *l
 	if (!e || e->guard || !c.side[1].outside)
 		return;
 	c.side[1].far = c.side[0].own;
+	c.side[1].own.b[c.fam == 4 ? 3 : 15] |= 0x40; /* nobody else speaks to these */
+	c.proto = P_UDP;
 	if (!gen_udp(w, &c, 1, 9, l))
 		return;
 	snprintf(l->port, sizeof(l->port), "%s", e->id);
@@ -501,7 +503,7 @@ void gen_fragments(struct traffic *t, const struct world *w)
 	for (int i = pieces - 1; i >= 0; i--) {
 		if (rnd_chance(t->r, 8) || t->nr_pending == MAX_PENDING)
 			continue;
-		cut(&whole, c.fam, id, at[i], at[i + 1], i + 1 < pieces, &t->pending[t->nr_pending++]);
+		cut(&whole, c.fam, rnd_chance(t->r, 95) ? id : id + 1, at[i], at[i + 1], i + 1 < pieces, &t->pending[t->nr_pending++]);
 		if (rnd_chance(t->r, 6) && t->nr_pending < MAX_PENDING) {
 			t->pending[t->nr_pending] = t->pending[t->nr_pending - 1];
 			t->nr_pending++;

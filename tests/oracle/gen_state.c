@@ -142,7 +142,7 @@ static json_t *any_permission(struct plan *g)
 
 	set_service(g, perm);
 	for (int i = 0; i < peers; i++) {
-		switch (rnd_below(g->r, 8)) {
+		switch (rnd_below(g->r, 10)) {
 		case 0:
 		case 1:
 		case 2:
@@ -157,7 +157,7 @@ static json_t *any_permission(struct plan *g)
 			break;
 		default:
 			add(perm, "UserIdGroupPairs",
-			    json_pack("{soss}", "GroupId", text("sg-%d%d", g->v, rnd_below(g->r, g->groups)), "UserId",
+			    json_pack("{soss}", "GroupId", text("sg-%d%d", rnd_chance(g->r, 12) ? !g->v : g->v, rnd_below(g->r, g->groups)), "UserId",
 				      OWNER));
 		}
 	}
@@ -183,7 +183,7 @@ static void gen_group(struct plan *g, int k)
 		add(o, "IpPermissions", any_permission(g));
 	for (int i = 0; i < out; i++)
 		add(o, "IpPermissionsEgress", any_permission(g));
-	if (rnd_chance(g->r, 70)) {
+	if (rnd_chance(g->r, 55)) {
 		add(o, "IpPermissionsEgress", all_permission(4));
 		add(o, "IpPermissionsEgress", all_permission(6));
 	}
@@ -325,9 +325,11 @@ static void odd_route(struct plan *g, json_t *t)
 
 static void middlebox_routes(struct plan *g, json_t *t, int subnet, int middlebox_subnet)
 {
-	int other = rnd_between(g->r, 1, g->subnets);
+	int other = 1;
 
-	if (g->middlebox < 0 || subnet == middlebox_subnet || !rnd_chance(g->r, 60))
+	while (other < g->subnets && (other == subnet || other == middlebox_subnet))
+		other++;
+	if (g->middlebox < 0 || subnet == middlebox_subnet || !rnd_chance(g->r, 85))
 		return;
 	if (other != subnet && other != middlebox_subnet)
 		add_route(t, text("10.%d.%d.0/24", g->second, other), false, "NetworkInterfaceId",

@@ -192,7 +192,7 @@ void route_choose(const struct world *w, const struct subnet *s, const struct pk
 		else
 			consider(r, &r->cidr, p, &best);
 	}
-	if (local && (!best.route || best.len < local->len))
+	if (local && (!best.route || best.len < local->len || (best.len == local->len && best.rank != RANK_STATIC)))
 		best = (struct candidate){ &implied, RANK_STATIC, local->len };
 	*ret_choice = (struct route_choice){ TO_NOTHING, WHY_NO_ROUTE, -1, -1 };
 	if (best.route)

@@ -225,6 +225,8 @@ static void any_line(struct traffic *t, const struct world *w, struct line *ret_
 	l->broken = false;
 	if (t->nr_pending) {
 		t->now += rnd_between(t->r, 1, 9000) * 1000LL;
+		if (rnd_chance(t->r, 2))
+			t->now += 30 * NS + (rnd_chance(t->r, 50) ? 1 : -1) * NS; /* around what a fragment is remembered */
 		*l = t->pending[--t->nr_pending];
 		l->at = t->now;
 		return;
