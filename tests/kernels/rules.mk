@@ -3,7 +3,7 @@
 # Guests are 20 to 60 times slower: fewer cases and records, longer limits.
 
 GUEST_LOAD := 'tests/kernels/load $(B)/gen/enid.bpf.o'
-GUEST_GOLDEN := $(if $(wildcard tests/golden/run.py), 'tests/golden/run.py --hooks tc $(B)/enid')
+GUEST_GOLDEN := $(if $(wildcard tests/golden/run.py), '/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid')
 GUEST_FULL := $(GUEST_LOAD) $(GUEST_GOLDEN) $(subst --hooks tc,--hooks xdp,$(GUEST_GOLDEN)) $(DATAPATH_BIN) \
 	$(if $(wildcard tests/net/smoke),'ENID_SLOW=10 tests/net/smoke')
 
