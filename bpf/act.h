@@ -11,11 +11,12 @@
 #include "rewrite.h"
 
 /* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries a
- * fresh random mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else
- * can, and the note serves once. Nobody else can know the mark. */
+ * fresh mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else can, and
+ * the note serves once. Nobody else can know the mark: it comes from a secret and is wiped before the packet leaves. */
 struct handover {
 	__u32 mark;
 	__u32 ifindex;
+	__u64 count;
 };
 
 struct {
@@ -32,7 +33,7 @@ static __always_inline void hand_over(struct __sk_buff *ctx, __u32 ifindex)
 
 	if (!note)
 		return;
-	note->mark = bpf_get_prandom_u32() | 1;
+	note->mark = (__u32)(++note->count * (control.secrets[6] | 1) >> 16) | 1;
 	note->ifindex = ifindex;
 	ctx->mark = note->mark;
 }

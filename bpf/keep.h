@@ -86,13 +86,12 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &owner);
 	bool half_open = p->tuple.proto == IPPROTO_TCP && ct_first(p) < CT_ESTABLISHED;
 	struct flow_record *record;
-	struct tuple back;
 	enum claim claim;
 
 	if (!stats || !record_admitted(stats, half_open))
 		return without_record(p);
-	tuple_reverse(&back, &p->out);
-	index = record_new(hold_target ? &back : &p->tuple, hold_target ? back_arrival(p) : p->in, &back,
+	tuple_reverse(&p->back, &p->out);
+	index = record_new(hold_target ? &p->back : &p->tuple, hold_target ? back_arrival(p) : p->in, &p->back,
 			   hold_target ? 0 : back_arrival(p), p->now);
 	if (index == REF_NONE)
 		return without_record(p);
@@ -176,7 +175,6 @@ static __always_inline int flow_refresh(struct pkt *p)
 {
 	struct flow_record *record = record_at(p->ref);
 	struct flow_half *half, *sibling;
-	struct tuple back;
 	bool alone;
 	int reason = 0;
 
@@ -184,8 +182,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 		return 0;
 	half = half_of(record, p->ref);
 	sibling = sibling_of(record, p->ref);
-	tuple_reverse(&back, &p->out);
-	alone = sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &back);
+	tuple_reverse(&p->back, &p->out);
+	alone = sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back);
 	if (alone && p->target.ref == REF_NONE && p->target.leg == LEG_TRACKED)
 		reason = flow_open(p, true);
 	if (reason)

@@ -77,6 +77,7 @@ struct pkt {
 	/* pipeline */
 	struct tuple out;  /* as it leaves */
 	struct tuple inner_out;
+	struct tuple back; /* a tuple to look up, computed where it is needed: spares the stack */
 	struct spot source;
 	struct spot target;
 	__u32 ref;         /* record << 1 | half of this packet's own name */
@@ -180,7 +181,9 @@ static __always_inline void tuple_reverse(struct tuple *to, const struct tuple *
 
 static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
 {
-	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) | (a[5] ^ b[5]));
+	const __u16 *x = (const __u16 *)a, *y = (const __u16 *)b; /* every MAC here lies at an even address */
+
+	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
 }
 
 #endif

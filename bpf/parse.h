@@ -102,6 +102,16 @@ static __always_inline void take_tcp(struct pkt *p, const struct tcp_header *tcp
 	p->tcp_flags = tcp->flags;
 }
 
+/* Both MACs in three moves: a plain copy of unaligned bytes would take twelve. */
+static __always_inline void take_macs(struct pkt *p, const __u32 *frame)
+{
+	__u32 *to = (__u32 *)p->dmac;
+
+	to[0] = frame[0];
+	to[1] = frame[1];
+	to[2] = frame[2];
+}
+
 /* Wire packets and bytes of a GSO packet: each segment repeats the headers. */
 static __always_inline void count_segments(struct __sk_buff *ctx, struct pkt *p)
 {
@@ -120,7 +130,7 @@ static __always_inline void count_segments(struct __sk_buff *ctx, struct pkt *p)
 	}
 }
 
-/* ret: true = parsed and faultless, p->tuple and p->l4 are set; false = ask parse_full. */
+/* ret: true = parsed and faultless, what a kept decision needs is set; false = ask parse_full. */
 static __always_inline bool parse_quick(void *ctx, const int hook, struct pkt *p)
 {
 	void *data = ctx_data(ctx, hook), *end = ctx_data_end(ctx, hook);
@@ -130,7 +140,7 @@ static __always_inline bool parse_quick(void *ctx, const int hook, struct pkt *p
 
 	if (data + ETH_HLEN + 20 + 8 > end)
 		return false;
-	__builtin_memcpy(p->dmac, eth, 12);
+	take_macs(p, data);
 	if (eth->ethertype == be16(ETH_P_IP)) {
 		struct ip4_header *ip = data + ETH_HLEN;
 
@@ -176,12 +186,8 @@ static __always_inline bool parse_quick(void *ctx, const int hook, struct pkt *p
 	} else {
 		return false;
 	}
-	p->ethertype = p->tuple.family == 4 ? ETH_P_IP : ETH_P_IPV6;
-	p->payload = payload;
-	p->service = be16(p->tuple.dport);
 	p->kind = KIND_PLAIN;
 	p->fragment = FRAGMENT_NO;
-	p->reason = REASON_ACCEPTED;
 	if (hook == HOOK_TC)
 		count_segments(ctx, p);
 	return true;

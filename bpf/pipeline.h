@@ -250,7 +250,6 @@ static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 
 __noinline int judge_and_keep(struct pkt *p)
 {
-	struct tuple about;
 	int reason;
 
 	if (!p)
@@ -259,8 +258,8 @@ __noinline int judge_and_keep(struct pkt *p)
 	if (p->kind == KIND_ERROR && !addr_equal(&p->tuple.daddr, &p->inner.saddr))
 		p->kind = KIND_BARE; /* not sent to whom it quotes (C17) */
 	if (p->kind == KIND_ERROR) {
-		tuple_reverse(&about, &p->inner);
-		p->ref = flow_find(&about, p->in);
+		tuple_reverse(&p->back, &p->inner);
+		p->ref = flow_find(&p->back, p->in);
 	} else if (p->kind == KIND_BARE) {
 		p->ref = REF_NONE;
 	}

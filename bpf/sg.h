@@ -17,12 +17,12 @@ static __always_inline __u32 arrival_from(const struct port_policy *e, __u32 por
 	return e->mode == MODE_GUARD && e->flags & PORT_SIDE_INSTANCE ? port | IN_TX : port;
 }
 
-static __always_inline void entry_tuple_target(const struct pkt *p, struct tuple *t)
+static __always_inline void entry_tuple_target(struct pkt *p)
 {
 	if (p->kind == KIND_ERROR)
-		*t = p->inner_out; /* the quoted packet left the target */
+		p->back = p->inner_out; /* the quoted packet left the target */
 	else
-		tuple_reverse(t, &p->out);
+		tuple_reverse(&p->back, &p->out);
 }
 
 /* An untracked flow is remembered while the policy that admitted it stands: while the decision that was kept for its
@@ -147,7 +147,6 @@ __noinline int sg_egress(struct pkt *p)
 __noinline int sg_ingress(struct pkt *p)
 {
 	struct port_policy *e;
-	struct tuple leaving;
 
 	if (!p)
 		return REASON_NO_POLICY;
@@ -155,8 +154,8 @@ __noinline int sg_ingress(struct pkt *p)
 	if (!e || e->flags & PORT_NO_SG)
 		return 0;
 	if (p->kind != KIND_BARE) {
-		entry_tuple_target(p, &leaving);
-		p->target.ref = flow_find(&leaving, arrival_from(e, p->target.port));
+		entry_tuple_target(p);
+		p->target.ref = flow_find(&p->back, arrival_from(e, p->target.port));
 	}
 	if (entry_admits(p, &p->target)) {
 		decide(p, STAGE_CONNTRACK, p->target.port);

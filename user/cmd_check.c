@@ -69,7 +69,8 @@ static void print_text(const struct state *state, const struct state_messages *m
 #undef X
 		printf("%8zu security group rules\n%8zu routes\n", count_rules(state), count_routes(state));
 	}
-	printf("%s: %zu errors, %zu warnings\n", state ? "valid" : "invalid", messages->nr_errors, messages->nr_warnings);
+	printf("%s: %zu errors, %zu warnings\n", state ? "valid" : "invalid", messages->nr_errors,
+	       messages->nr_warnings);
 }
 
 static json_t *texts(const struct state_message *messages, size_t nr)
@@ -95,8 +96,8 @@ static int print_json(const struct state *state, const struct state_messages *me
 		json_object_set_new(holds, "routes", json_integer((json_int_t)count_routes(state)));
 	}
 	result = json_pack("{s:b, s:o, s:o, s:o}", "valid", state != NULL, "holds", holds, "warnings",
-	                   texts(messages->warnings, messages->nr_warnings), "errors",
-	                   texts(messages->errors, messages->nr_errors));
+			   texts(messages->warnings, messages->nr_warnings), "errors",
+			   texts(messages->errors, messages->nr_errors));
 	r = result ? json_dumpf(result, stdout, JSON_INDENT(2)) : -1;
 	putchar('\n');
 	json_decref(result);
@@ -106,8 +107,8 @@ static int print_json(const struct state *state, const struct state_messages *me
 static int usage(FILE *out, int code)
 {
 	fprintf(out, "usage: enid check STATE... [--json]\n\n"
-	             "Parse and validate desired state: JSON files, or folders of *.json files, merged list by list.\n"
-	             "Prints what it holds, all warnings and all errors. Exit: 0 valid, 1 invalid, 2 misuse.\n");
+		     "Parse and validate desired state: JSON files, or folders of *.json files, merged list by list.\n"
+		     "Prints what it holds, all warnings and all errors. Exit: 0 valid, 1 invalid, 2 misuse.\n");
 	return code;
 }
 

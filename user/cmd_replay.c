@@ -16,7 +16,8 @@
 static const char help[] =
 	"usage: enid replay --state STATE... [OPTION...] [FILE]\n"
 	"\n"
-	"Run packets through the data path, privately, and print what becomes of each: one JSON line for each line of FILE\n"
+	"Run packets through the data path, privately, and print what becomes of each: one JSON line for each line of "
+	"FILE\n"
 	"(default: standard input), or for each frame of the capture FILE with --port.\n"
 	"\n"
 	"  -s, --state STATE    desired state: a JSON file or a folder; repeat for several\n"
@@ -28,9 +29,12 @@ static const char help[] =
 	"Exit: 0 every line has its answer, 1 failed, 2 misuse.\n";
 
 static const struct option long_options[] = {
-	{"state", required_argument, NULL, 's'},     {"host", required_argument, NULL, 'H'},
-	{"port", required_argument, NULL, 'p'},	     {"hook", required_argument, NULL, 'k'},
-	{"max-flows", required_argument, NULL, 'm'}, {"help", no_argument, NULL, 'h'},
+	{"state", required_argument, NULL, 's'},
+	{"host", required_argument, NULL, 'H'},
+	{"port", required_argument, NULL, 'p'},
+	{"hook", required_argument, NULL, 'k'},
+	{"max-flows", required_argument, NULL, 'm'},
+	{"help", no_argument, NULL, 'h'},
 	{},
 };
 

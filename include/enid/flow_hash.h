@@ -8,8 +8,11 @@
 #define ENID_FLOW_HASH_H
 
 #include "enid/flow.h"
+#include "enid/limits.h"
 
 #define FLOW_SECRETS 7
+
+_Static_assert(PORTS_MAX <= 0x8000, "a port number and IN_TX fit 16 bits");
 
 static inline __attribute__((always_inline)) __u64 flow_mix(__u64 word, __u64 secret)
 {
@@ -22,14 +25,16 @@ static inline __attribute__((always_inline)) __u64 flow_fingerprint(const __u64 
                                                                     __u32 in)
 {
 	__u64 hash = flow_mix((__u64)tuple->saddr.w[3] << 32 | tuple->daddr.w[3], secrets[0]);
+	__u32 arrival = (in & 0x7fff) | in >> 31 << 15; /* 16 bits: see the assertion below */
 
-	hash += flow_mix((__u64)tuple->sport << 48 | (__u64)tuple->dport << 32 | in, secrets[1]);
+	hash += flow_mix((__u64)tuple->sport << 48 | (__u64)tuple->dport << 32 | arrival << 16 | tuple->proto << 8 |
+				 tuple->family,
+			 secrets[1]);
 	if (tuple->family == 6) {
 		hash += flow_mix(tuple->saddr.d[0], secrets[2]);
 		hash += flow_mix((__u64)tuple->saddr.w[2] << 32 | tuple->daddr.w[2], secrets[3]);
 		hash += flow_mix(tuple->daddr.d[0], secrets[4]);
 	}
-	hash += flow_mix((__u64)tuple->proto << 8 | tuple->family, secrets[5]);
 	return hash ^ hash >> 32;
 }
 

@@ -178,7 +178,7 @@ static int scene_load(uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struc
 		r = datapath_apply(scene->datapath, scene->image, &applied, why);
 	for (int i = 0; !r && i < ENI_MAX; i++)
 		r = datapath_set_device(scene->datapath, datapath_port_number(scene->datapath, enis[i].id), ifindex[i],
-					DELIVER_REDIRECT);
+					DELIVER_PEER);
 	return r;
 }
 

@@ -230,8 +230,8 @@ static struct vpc_route random_route(struct world *world, const struct places *p
 	route.origin = (enum route_origin[]){ORIGIN_STATIC, ORIGIN_STATIC, ORIGIN_PROPAGATED}[dice_below(dice, 3)];
 	route.blackhole = dice_hit(dice, 5);
 	route.filtered = dice_hit(dice, 5);
-	if (dice_hit(dice, 40))
-		route.target = TARGET_ENI;
+	if (dice_hit(dice, 50))
+		route.target = dice_hit(dice, 70) ? TARGET_ENI : TARGET_IGW;
 	if (route.target == TARGET_ENI && eni)
 		route.eni = world->state.enis + places->eni[eni];
 	if (route.target == TARGET_IGW || route.target == TARGET_EIGW || route.target == TARGET_VGW)

@@ -51,6 +51,8 @@ class World:
         listeners.tcp(self.a, 80)
         listeners.tcp(self.b, 80)
         listeners.udp(self.b, 7777)
+        listeners.sink(self.b, *range(5001, 5006))
+        listeners.sink(fabric.internet, 5004)
         self.settle()
         self.began = time.time()
         self.make_traffic()

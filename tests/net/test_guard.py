@@ -14,6 +14,7 @@ from vpcnet.vpc import ANYWHERE, State, acl, acl_open, allow
 
 GUARD = {"Mode": "guard", "Side": "host"}
 OPEN, CLOSED = 80, 81
+HOST = "10.0.1.200"  # an ordinary address of the host; its +1 addresses are the router's, which no rule filters (SG-22)
 
 
 def make_state(hook="auto"):
@@ -49,7 +50,7 @@ def bridge_and_route(fabric):
     host = fabric.host
     host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
     host.ip("link add br0 type bridge", "link set br0 up", "link set veth-a master br0", "link set veth-b master br0",
-            "addr add 10.0.1.1/24 dev br0", "addr add 10.0.2.1/24 dev veth-c")
+            "addr add 10.0.1.1/24 dev br0", f"addr add {HOST}/24 dev br0", "addr add 10.0.2.1/24 dev veth-c")
     for device, subnet in (("br0", 1), ("veth-c", 2)):
         host.ip(f"addr add 2001:db8:1:{subnet}::1/64 dev {device} nodad", f"addr add fe80:ec2::1/64 dev {device} nodad")
 
@@ -91,8 +92,9 @@ def routed_by_the_host(world):
 @test
 def host_itself_is_judged(world):
     """What the host's stack sends to a guest passes the same rules."""
-    equal(traffic.tcp(world.fabric.host, "10.0.1.10", OPEN), "open", "host to a:80")
-    equal(traffic.tcp(world.fabric.host, "10.0.1.10", CLOSED, False), "silent", "host to a:81")
+    host = world.fabric.host
+    equal(traffic.tcp(host, "10.0.1.10", OPEN, source=HOST), "open", "host to a:80")
+    equal(traffic.tcp(host, "10.0.1.10", CLOSED, False, source=HOST), "silent", "host to a:81")
 
 
 @test

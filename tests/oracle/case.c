@@ -147,12 +147,13 @@ int case_write(const struct test_case *c, const int *pick, int nr_pick, const ch
 
 static int spawn_replay(const struct runner *run, const char *out)
 {
-	char state[512], lines[512];
+	char state[512], lines[512], errors[512];
 	const char *argv[24] = { run->enid, "replay", "--state", state, "--host", HOST };
 	int n = 6, status;
 
 	snprintf(state, sizeof(state), "%s/state.json", run->folder);
 	snprintf(lines, sizeof(lines), "%s/scenario.jsonl", run->folder);
+	snprintf(errors, sizeof(errors), "%s/stderr.txt", run->folder);
 	if (run->hook) {
 		argv[n++] = "--hook";
 		argv[n++] = run->hook;
@@ -167,7 +168,9 @@ static int spawn_replay(const struct runner *run, const char *out)
 	if (!pid) {
 		int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
-		if (fd < 0 || dup2(fd, 1) < 0)
+		int err = open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+		if (fd < 0 || err < 0 || dup2(fd, 1) < 0 || dup2(err, 2) < 0)
 			_exit(126);
 		execv(run->enid, (char **)argv);
 		_exit(127);

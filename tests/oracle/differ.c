@@ -4,6 +4,7 @@
  *
  *   differ [--enid PATH] [--hook tc|xdp] [--seed N] [--packets N] [--states M] [--keep DIR] [--stop N]
  *   differ --one SEED [--packets PER_CASE] ...       that case alone
+ *   differ --without hairpin,...                     leave traffic out, to look past a known difference
  *   differ replay --state STATE [FILE]               the model answers in enid's place
  *
  * Exit: 0 no difference, 1 differences, 2 misuse or the build cannot be run.
@@ -147,10 +148,21 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [-- OPTION...]\n"
+	      "              [--stop N] [--one HEX] [--without self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
 	      stderr);
 	return 2;
+}
+
+static unsigned without_mask(const char *names)
+{
+	static const char *const known[] = { "self", "hairpin", "errors", "fragments", "odd", "mac", "linklocal", "runts", "lies" };
+	unsigned mask = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strstr(names, known[i]))
+			mask |= 1u << i;
+	return mask;
 }
 
 static int parse_options(int argc, char **argv, struct settings *s)
@@ -158,6 +170,7 @@ static int parse_options(int argc, char **argv, struct settings *s)
 	static const struct option options[] = {
 		{ "enid", 1, NULL, 'e' },   { "hook", 1, NULL, 'h' }, { "seed", 1, NULL, 's' }, { "packets", 1, NULL, 'p' },
 		{ "states", 1, NULL, 'n' }, { "keep", 1, NULL, 'k' }, { "stop", 1, NULL, 'x' }, { "one", 1, NULL, 'o' },
+		{ "without", 1, NULL, 'w' },
 		{ NULL, 0, NULL, 0 }
 	};
 	int c;
@@ -184,6 +197,9 @@ static int parse_options(int argc, char **argv, struct settings *s)
 			break;
 		case 'x':
 			s->stop = strtol(optarg, NULL, 10);
+			break;
+		case 'w':
+			traffic_without |= without_mask(optarg);
 			break;
 		case 'k':
 			s->keep = optarg;

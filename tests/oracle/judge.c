@@ -62,9 +62,16 @@ static uint64_t ip_faults(const struct pkt *p)
 		faults |= BIT(WHY_MARTIAN);
 	if (is_multicast(p->fam, &p->dst))
 		faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2) | BIT(WHY_MARTIAN);
-	if (is_martian(p->fam, &p->dst))
-		faults |= BIT(WHY_MARTIAN);
 	return faults;
+}
+
+/* RT-09, A13: loopback, link-local and the like lead nowhere; which stage says so is not fixed. */
+static bool leads_nowhere(const struct pkt *p, struct verdict *v)
+{
+	if (!is_martian(p->fam, &p->dst) && (p->fam == 4 || get32(p->dst.b) != 0xfd000ec2))
+		return false;
+	verdict_drop(v, WHY_ANY);
+	return true;
 }
 
 static int peer_by_mac(const struct world *w, const struct eni *e, const uint8_t *mac)
@@ -86,6 +93,8 @@ static uint64_t guest_faults(const struct world *w, const struct eni *e, const s
 	if (!e->guard && p->n >= 14 && memcmp(p->raw, w->router_mac, 6)) {
 		if (p->raw[0] & 1)
 			faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2);
+		else if (!memcmp(p->raw, e->mac, 6))
+			faults |= WHY_ANY; /* to itself: which stage finds out is not fixed */
 		else if (peer_by_mac(w, e, p->raw) < 0)
 			faults |= BIT(WHY_UNKNOWN_MAC) | BIT(WHY_L2);
 	}
@@ -236,6 +245,8 @@ static void judge_uplink(struct model *m, const struct igw *g, const struct pkt 
 		faults |= BIT(WHY_UNKNOWN_MAC) | BIT(WHY_L2) | (p->raw[0] & 1 ? BIT(WHY_MULTICAST) : 0);
 	if (faults)
 		return verdict_drop(v, faults);
+	if (leads_nowhere(p, v))
+		return;
 	if (p->foff)
 		return judge_later_fragment(m, -1 - (int)(g - w->igw), false, p, v);
 	if (g->vpc < 0)
@@ -315,6 +326,8 @@ static void judge_guest(struct model *m, const struct eni *e, const struct pkt *
 
 	if (faults)
 		return verdict_drop(v, faults);
+	if (leads_nowhere(p, v))
+		return;
 	if (p->foff)
 		return judge_later_fragment(m, e->number, false, p, v);
 	find_way(w, e, p, &y);
@@ -342,7 +355,8 @@ static void judge_guest(struct model *m, const struct eni *e, const struct pkt *
 
 /* ---- guard mode, and what the host itself sends toward a guest */
 
-static void judge_guard(struct model *m, const struct eni *e, bool egress, const struct pkt *p, struct verdict *v)
+static void judge_guard(struct model *m, const struct eni *e, bool egress, bool tx, const struct pkt *p,
+			struct verdict *v)
 {
 	const struct world *w = m->world;
 	const struct subnet *s = &w->subnet[e->subnet];
@@ -356,7 +370,7 @@ static void judge_guard(struct model *m, const struct eni *e, bool egress, const
 	if (faults)
 		return verdict_drop(v, faults);
 	if (p->foff)
-		return judge_later_fragment(m, e->number, !egress, p, v);
+		return judge_later_fragment(m, e->number, tx, p, v);
 	bool crosses = !subnet_has(s, p->fam, egress ? &p->dst : &p->src);
 
 	if (!egress && crosses && !nacl_allows(w, s, false, p))
@@ -368,6 +382,14 @@ static void judge_guard(struct model *m, const struct eni *e, bool egress, const
 	if (egress && crosses && !nacl_allows(w, s, true, p))
 		return verdict_drop(v, BIT(WHY_NACL_EGRESS));
 	v->act = ACT_PASS;
+}
+
+/* What the host's own stack sends toward a guest in router mode. */
+static void judge_host(struct model *m, const struct eni *e, const struct pkt *p, struct verdict *v)
+{
+	judge_guard(m, e, false, true, p, v);
+	if (v->act == ACT_PASS)
+		v->others |= 1u << ACT_DELIVER;
 }
 
 /* ---- entry points */
@@ -399,15 +421,19 @@ void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p
 	v->dst = p->dst;
 	v->first_fragment = p->fam && p->more && !p->foff;
 	if (e && e->live && e->guard)
-		judge_guard(m, e, e->instance ? tx : !tx, p, v);
+		judge_guard(m, e, e->instance ? tx : !tx, tx, p, v);
 	else if (e && e->live && tx)
-		judge_guard(m, e, false, p, v);
+		judge_host(m, e, p, v);
 	else if (e && e->live)
 		judge_guest(m, e, p, v);
 	else if (g)
 		judge_uplink(m, g, p, v);
 	else
 		verdict_drop(v, WHY_ANY);
+	if (e && (e->guard || tx) && p->fam && is_martian(p->fam, &p->dst)) {
+		v->others |= 1u << ACT_DROP;
+		v->reasons = WHY_ANY;
+	}
 	if (p->routing_header && v->act != ACT_DROP) {
 		v->others |= 1u << ACT_DROP;
 		v->reasons = BIT(WHY_IP_OPTIONS);
@@ -423,9 +449,9 @@ void model_commit(struct model *m, const char *port, bool tx, const struct pkt *
 	const struct igw *g = uplink_named(m->world, port);
 
 	if (v->first_fragment && !v->later_fragment && !p->err && (e || g) && v->act != ACT_REPLY) {
-		bool egress_side = e && tx;
+		int where = e ? e->number : -1 - (int)(g - m->world->igw);
 
-		datagram_note(m, e ? e->number : -1 - (int)(g - m->world->igw), egress_side, p, v, dropped);
+		datagram_note(m, where, e && tx, p, v, dropped);
 	}
 	if (dropped || v->act == ACT_DROP)
 		return;

@@ -176,7 +176,7 @@ static void judge_solicit(const struct model *m, const struct eni *e, const stru
 	memcpy(target.b, p->raw + p->l4 + 8, 16);
 	if (!is_zero(&p->src) && !is_link_local(&p->src) && !eni_owns(e, 6, &p->src))
 		return;
-	if ((from && memcmp(from, e->mac, 6)) || eni_owns(e, 6, &target))
+	if (eni_owns(e, 6, &target))
 		return;
 	int peer = owner_of(w, e->vpc, 6, &target);
 
@@ -184,8 +184,8 @@ static void judge_solicit(const struct model *m, const struct eni *e, const stru
 		answer(v, ANSWER_ND, e->id, w->router_mac);
 	else if (peer >= 0 && w->eni[peer].subnet == e->subnet)
 		answer(v, ANSWER_ND, e->id, w->eni[peer].mac);
-	if (v->act == ACT_REPLY && is_zero(&p->src))
-		v->others = 1u << ACT_DROP;
+	if (v->act == ACT_REPLY && (is_zero(&p->src) || (from && memcmp(from, e->mac, 6))))
+		v->others = 1u << ACT_DROP; /* a probe, or a link-layer address that is not the sender's */
 }
 
 static void judge_nd(const struct model *m, const struct eni *e, const struct pkt *p, struct verdict *v)
@@ -292,6 +292,7 @@ bool neigh_uplink(const struct model *m, const struct igw *g, const struct pkt *
 	if (!arp && (p->err || p->foff || !p->fam || !is_neighbour_message(p)))
 		return false;
 	verdict_drop(v, WHY_ANY);
+	v->others = 1u << ACT_PASS; /* what is not asked of us may be for the host, whose neighbour table we use */
 	if (arp && get16(p->raw + 20) != 1)
 		return true;
 	if (!arp && (p->itype != 135 || p->ttl != 255 || p->end - p->l4 < 24))
@@ -300,8 +301,7 @@ bool neigh_uplink(const struct model *m, const struct igw *g, const struct pkt *
 	if (is_on_link(m->world, g, arp ? 4 : 6, &target, &sure)) {
 		answer(v, arp ? ANSWER_ARP : ANSWER_ND, g->id, m->world->router_mac);
 		v->any_mac = true;
-		if (!sure)
-			v->others = 1u << ACT_DROP;
+		v->others = sure ? 0 : 1u << ACT_DROP | 1u << ACT_PASS;
 	}
 	return true;
 }
@@ -322,6 +322,8 @@ static void guard_neighbour(const struct eni *e, bool egress, const struct pkt *
 		memset(&claim, 0, sizeof(claim));
 		memcpy(claim.b, p->raw + 28, 4);
 		own_mac = own_mac && !memcmp(p->raw + 22, e->mac, 6);
+		if (get16(p->raw + 14) != 1 || get16(p->raw + 16) != ET_IP4 || get16(p->raw + 18) != 0x0604)
+			return;
 		if (!own_mac || !eni_owns(e, 4, &claim))
 			verdict_drop(v, WHY_ANY);
 		else

@@ -285,7 +285,8 @@ struct flow {
 	enum tcp_phase phase;
 	bool fin[2], acked[2]; /* [0]: by the opener, [1]: by its peer */
 	uint32_t ack[2];
-	int packets[2];
+	bool asked;    /* the last packet was the opener's */
+	int exchanges; /* answers to a request */
 	int64_t expires;
 };
 
@@ -431,6 +432,12 @@ struct traffic {
 	int nr_pending;
 	uint32_t fragment_id;
 };
+
+/* What the traffic leaves out, by name: to look past a difference that is known. */
+enum { WITHOUT_SELF = 1, WITHOUT_HAIRPIN = 2, WITHOUT_ERRORS = 4, WITHOUT_FRAGMENTS = 8, WITHOUT_ODD = 16, WITHOUT_MAC = 32,
+       WITHOUT_LINK_LOCAL = 64, WITHOUT_RUNTS = 128,
+       WITHOUT_LIES = 256 };
+extern unsigned traffic_without;
 
 void traffic_init(struct traffic *t, struct rnd *r);
 void traffic_line(struct traffic *t, const struct world *w, struct line *ret_line);

@@ -121,7 +121,7 @@ bool track_judge(struct model *m, const struct eni *e, bool egress, bool refs, c
 	return true;
 }
 
-static void advance_tcp(struct flow *f, const struct pkt *p, bool opener)
+static void advance_tcp(struct flow *f, const struct pkt *p, bool opener, bool picked_up)
 {
 	int me = opener ? 0 : 1;
 
@@ -130,7 +130,7 @@ static void advance_tcp(struct flow *f, const struct pkt *p, bool opener)
 			f->closing = true;
 		return;
 	}
-	if (opener && f->phase == PHASE_SYN_ACK && (p->flags & (TCP_ACK | TCP_SYN)) == TCP_ACK)
+	if (opener && !picked_up && f->phase == PHASE_SYN_ACK && p->flags & TCP_ACK)
 		f->phase = PHASE_ESTABLISHED;
 	if (!opener && f->phase == PHASE_SYN && p->flags & TCP_SYN)
 		f->phase = PHASE_SYN_ACK;
@@ -151,7 +151,7 @@ static int64_t idle_time(const struct flow *f, const struct eni *e)
 	if (f->key.qtype >= 0)
 		return 30;
 	if (f->key.proto == P_UDP)
-		return f->packets[0] > 1 && f->packets[1] > 1 ? e->udp_stream : e->udp;
+		return f->exchanges > 1 ? e->udp_stream : e->udp;
 	if (f->key.proto != P_TCP)
 		return 600;
 	if (f->fin[0] || f->fin[1])
@@ -161,6 +161,7 @@ static int64_t idle_time(const struct flow *f, const struct eni *e)
 
 void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 {
+	bool picked_up = false;
 	struct flow *f;
 
 	if (c->kind == CHANGE_NONE)
@@ -178,15 +179,18 @@ void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 		}
 		*f = (struct flow){ .key = c->key, .next = next, .egress = c->egress, .tracked = c->tracked };
 		f->policy = c->eni->policy;
-		f->phase = p->flags & TCP_SYN ? PHASE_SYN : PHASE_ESTABLISHED; /* CT-13 */
+		f->phase = !(p->flags & TCP_SYN) ? PHASE_ESTABLISHED : p->flags & TCP_ACK ? PHASE_SYN_ACK : PHASE_SYN;
+		picked_up = true;
 	}
 	if (f->closing)
 		return; /* the 10 s count from the closing packet */
 	bool opener = f->key.qtype >= 0 ? !p->qreply : f->egress == c->egress;
 
-	f->packets[opener ? 0 : 1]++;
+	if (!opener && f->asked)
+		f->exchanges++;
+	f->asked = opener;
 	if (p->proto == P_TCP)
-		advance_tcp(f, p, opener);
+		advance_tcp(f, p, opener, picked_up);
 	f->expires = m->now + idle_time(f, c->eni) * NS;
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include "oracle.h"
 
+unsigned traffic_without;
+
 void traffic_init(struct traffic *t, struct rnd *r)
 {
 	memset(t, 0, sizeof(*t));
@@ -173,8 +175,47 @@ static bool talk(struct traffic *t, const struct world *w, struct line *l)
 	return true;
 }
 
+static bool is_unwanted(const struct world *w, const struct line *l)
+{
+	const struct eni *e = gen_eni_named(w, l->port);
+	struct ip ignored;
+	struct pkt p;
+
+	pkt_parse(l->frame, l->n, &p);
+	if (traffic_without & WITHOUT_MAC && !e && p.n > 14 && memcmp(p.raw, w->router_mac, 6) &&
+	    memcmp(p.raw, "\xff\xff\xff\xff\xff\xff", 6))
+		return true;
+	if (traffic_without & WITHOUT_RUNTS && p.etype == ET_IP6 && p.n < 54)
+		return true;
+	if (traffic_without & WITHOUT_LIES && p.has_inner && !ip_eq(&p.inner.src, &p.dst))
+		return true;
+	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 6 && p.dst.b[0] == 0xfe && !is_neighbour_message(&p) &&
+	    !(e && is_router_address(w, e, 6, &p.dst)))
+		return true;
+	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 4 && p.dst.b[0] == 169 && !(e && is_service(w, e, 4, &p.dst)))
+		return true;
+	if (!e || !p.fam)
+		return false;
+	if (traffic_without & WITHOUT_SELF && eni_owns(e, p.fam, &p.dst) && !l->tx && !e->guard)
+		return true;
+	if (traffic_without & WITHOUT_ERRORS && p.has_inner)
+		return true;
+	if (traffic_without & WITHOUT_FRAGMENTS && (p.more || p.foff))
+		return true;
+	return traffic_without & WITHOUT_HAIRPIN && p.fam == 4 && public_owner(w, e->vpc, &p.dst, &ignored) >= 0;
+}
+
+static void any_line(struct traffic *t, const struct world *w, struct line *ret_line);
+
 /* The next line. The world is the state in force, for addresses and MACs; verdicts play no part in it. */
 void traffic_line(struct traffic *t, const struct world *w, struct line *ret_line)
+{
+	do
+		any_line(t, w, ret_line);
+	while (traffic_without && is_unwanted(w, ret_line));
+}
+
+static void any_line(struct traffic *t, const struct world *w, struct line *ret_line)
 {
 	struct line *l = ret_line;
 	bool done = false;
@@ -197,7 +238,7 @@ void traffic_line(struct traffic *t, const struct world *w, struct line *ret_lin
 
 		if (kind < 80) {
 			done = talk(t, w, l);
-		} else if (kind < 92) {
+		} else if (kind < 92 && !(traffic_without & WITHOUT_ODD)) {
 			l->n = 0;
 			gen_oddity(t, w, l);
 			done = l->n > 0;

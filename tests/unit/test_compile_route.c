@@ -222,8 +222,9 @@ static void tables_route_as_they_read(void **state)
 		check_world(&dice, world, kinds);
 		world_free(world);
 	}
+	/* The questions must hit routes of every kind, and none. */
 	for (uint32_t kind = ROUTE_NONE; kind <= ROUTE_NOT_SERVED; kind++)
-		assert_true(kinds[kind] > 1000);
+		assert_true(kinds[kind] > 500);
 }
 
 /* ---- single cases */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "flowlog/collector.h"
+#include "flowlog/harvest.h"
 #include "flowlog/source.h"
 
 #define T0 1760000040ull /* a full minute */
@@ -295,6 +296,11 @@ static struct tally *reject(struct world *w, uint32_t port, bool egress, const c
 	return &w->tallies[i];
 }
 
+static void drain_nothing(void *arg)
+{
+	(void)arg;
+}
+
 static int count_of(const char *haystack, const char *needle)
 {
 	int nr = 0;
@@ -479,6 +485,29 @@ static void record_reused_before_its_end_was_read_is_counted_once(void **state)
 	assert_non_null(strstr(text(w), " 6 6 60 1760000100 "));
 	tick(w, T0 + 180);
 	assert_int_equal(count_of(text(w), "ACCEPT"), 2);
+}
+
+/* Busy tables are walked in slices: each flow is found once, wherever a slice ends. */
+static void walk_in_slices_takes_each_flow_once(void **state)
+{
+	struct world *w = *state;
+	struct log_eni eni = {.id = "eni-web", .account = "1", .what = LOG_ACCEPT, .interval_s = 60};
+	struct log_eni *by_port[] = {NULL, &eni};
+	struct log_enis enis = {.users = 1, .nr = 2, .by_port = by_port};
+	struct window window;
+	struct harvest harvest = {.enis = &enis, .window = &window, .open_s = T0, .wall_ns = BOOT_S * NS};
+	uint32_t at = 0, slices = 0;
+
+	assert_int_equal(window_open(NULL, "", 1, 1000, &window), 0);
+	for (uint32_t i = 0; i < FLOWS; i++)
+		packets(new_flow(w, i, WEB, 0, "10.0.1.25", "198.51.100.7", (uint16_t)i, 2), 0, i % 3, 40, T0 + 5);
+	for (; at < FLOWS; slices++)
+		at = harvest_walk(&harvest, w->records, w->ledger, at, FLOWS, 7, drain_nothing, NULL);
+	assert_int_equal(slices, 10); /* 64 records, those of 0 packets are new, too */
+	assert_int_equal(window_header(&window)->used, FLOWS - (FLOWS + 2) / 3);
+	for (uint32_t i = 0; i < window_header(&window)->used; i++)
+		assert_in_range(window_entries(&window)[i].count.packets, 1, 2);
+	window_close(&window);
 }
 
 static void restarted_collector_goes_on_where_the_last_one_ended(void **state)
@@ -691,6 +720,7 @@ int main(void)
 		TEST(later_window_shows_only_what_is_new),
 		TEST(ended_flows_are_counted_once_however_they_end),
 		TEST(record_reused_before_its_end_was_read_is_counted_once),
+		TEST(walk_in_slices_takes_each_flow_once),
 		TEST(restarted_collector_goes_on_where_the_last_one_ended),
 		TEST(killed_collector_loses_nothing),
 		TEST(stores_of_another_instance_are_not_used),

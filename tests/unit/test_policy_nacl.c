@@ -200,6 +200,23 @@ static void equal_lists_of_two_nacls_differ_in_name_only(void **state)
 	world_free(world);
 }
 
+/* The same verdicts under other numbers: what `decided_by` says differs, so it is another object. */
+static void renumbered_list_is_another_object(void **state)
+{
+	struct nacl_entry entry = {100, true, 6, world_cidr("192.0.2.0/24"), 22, 22};
+	struct nacl nacl = {.id = "acl-1", .in = &entry, .nr_in = 1};
+	struct image_object a, b;
+
+	(void)state;
+	assert_int_equal(compile_nacl_object(&nacl, false, &a), 0);
+	entry.number = 200;
+	assert_int_equal(compile_nacl_object(&nacl, false, &b), 0);
+	assert_memory_equal(a.lines, b.lines, a.nr_lines * sizeof(*a.lines));
+	assert_memory_not_equal(&a.hash, &b.hash, sizeof(a.hash));
+	image_object_done(&a);
+	image_object_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +224,7 @@ int main(void)
 		cmocka_unit_test(nacl_lower_rule_number_wins),
 		cmocka_unit_test(nacl_without_entries_denies),
 		cmocka_unit_test(missing_nacl_allows_all),
+		cmocka_unit_test(renumbered_list_is_another_object),
 		cmocka_unit_test(equal_lists_of_two_nacls_differ_in_name_only),
 	};
 

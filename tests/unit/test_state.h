@@ -18,15 +18,17 @@
 
 #include <cmocka.h>
 
+#include "state/cidr.h"
 #include "state/extra.h"
 #include "state/state.h"
 
 static char test_folder[] = "/tmp/enid-state-XXXXXX";
+static char source_folder[4096]; /* where the tests were started: the root of the repo */
 
 static inline int enter_folder(void **context)
 {
 	(void)context;
-	return !mkdtemp(test_folder) || chdir(test_folder);
+	return !getcwd(source_folder, sizeof(source_folder)) || !mkdtemp(test_folder) || chdir(test_folder);
 }
 
 static inline int leave_folder(void **context)
@@ -129,13 +131,41 @@ static inline bool has_warning(const struct loaded *loaded, const char *text)
 	return false;
 }
 
-#define VPC "'Vpcs':[{'VpcId':'v1','CidrBlock':'10.0.0.0/16'}]"
+/* The file with every list */
+static inline const char *full_path(void)
+{
+	static char path[sizeof(source_folder) + 64];
+
+	snprintf(path, sizeof(path), "%s/tests/unit/data/full.json", source_folder);
+	return path;
+}
+
+static inline struct loaded load_full(void)
+{
+	const char *path = full_path();
+	struct loaded loaded = load_paths(&path, 1);
+
+	if (loaded.r || loaded.messages.nr_warnings)
+		print_messages(&loaded.messages);
+	assert_int_equal(loaded.r, 0);
+	assert_int_equal(loaded.messages.nr_warnings, 0);
+	return loaded;
+}
+
+static inline bool is_cidr(const struct cidr *cidr, const char *text)
+{
+	char own[CIDR_TEXT_MAX];
+
+	return cidr->family && !strcmp(cidr_format(cidr, own), text);
+}
+
+#define VPC    "'Vpcs':[{'VpcId':'v1','CidrBlock':'10.0.0.0/16'}]"
 #define SUBNET "'Subnets':[{'SubnetId':'s1','VpcId':'v1','CidrBlock':'10.0.1.0/24'}]"
-#define GROUP "'SecurityGroups':[{'GroupId':'sg-1','VpcId':'v1'}]"
+#define GROUP  "'SecurityGroups':[{'GroupId':'sg-1','VpcId':'v1'}]"
 #define ENI_OF(id, ip, mac) \
 	"{'NetworkInterfaceId':'" id "','VpcId':'v1','SubnetId':'s1','MacAddress':'" mac \
 	"','Groups':[{'GroupId':'sg-1'}],'PrivateIpAddress':'" ip "'}"
-#define ENI "'NetworkInterfaces':[" ENI_OF("eni-1", "10.0.1.10", "02:00:00:00:00:01") "]"
+#define ENI  "'NetworkInterfaces':[" ENI_OF("eni-1", "10.0.1.10", "02:00:00:00:00:01") "]"
 #define BASE VPC "," SUBNET "," GROUP "," ENI
 
 #endif

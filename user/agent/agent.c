@@ -146,6 +146,7 @@ static int on_links(sd_event_source *source, int fd, uint32_t events, void *data
 	(void)fd;
 	(void)events;
 	devices_news(agent->devices);
+	agent_follow_uplinks(agent);
 	report_if_stale(agent);
 	return 0;
 }
@@ -157,6 +158,7 @@ static int on_verify(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)usec;
 	devices_verify(agent->devices);
+	agent_follow_uplinks(agent);
 	report_if_stale(agent);
 	pause_us = (clock_ns(CLOCK_MONOTONIC) - start) / 1000 * VERIFY_SHARE;
 	pause_us = pause_us < VERIFY_US ? VERIFY_US : pause_us > VERIFY_MAX_US ? VERIFY_MAX_US : pause_us;

@@ -71,6 +71,9 @@ int agent_reload(struct agent *agent);
 /* At the start only: the state that was in force last. */
 int agent_recover(struct agent *agent);
 
+/* After news of devices: uplinks answer neighbours with their device's MAC address. */
+void agent_follow_uplinks(struct agent *agent);
+
 /* report.c: write <run-dir>/status.json */
 void agent_report(struct agent *agent);
 /* Replace a file in one step. */

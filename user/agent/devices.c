@@ -24,6 +24,7 @@ int devices_open(struct datapath *datapath, const char *pin_dir, bool no_tcx, st
 	if (!devices)
 		return r;
 	devices->datapath = datapath;
+	devices->pin_dir = pin_dir;
 	what = "programs";
 	r = attacher_open(&devices->attacher, datapath, pin_dir, no_tcx);
 	if (!r) {
@@ -145,6 +146,14 @@ static void say_problem(struct devices *devices, struct served *served, const ch
 	devices->dirty = true;
 }
 
+/* The driver form of XDP on a veth or tap hands out frames with unfinished checksums, and a veth takes redirected
+ * frames only when the other end, which is the guest's, has GRO on: no TCP connection comes up. The generic form
+ * delivers. */
+static bool in_software(const struct served *served)
+{
+	return *served->link.kind;
+}
+
 /* One hook as it should be; the old one of another kind goes after the new one is in place. */
 static int put_hook(struct devices *devices, struct served *served, enum hook_point point, struct hook *hook)
 {
@@ -154,7 +163,7 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 
 	if (hook->ifindex && hook->point == point)
 		return 0;
-	r = hook_attach(&devices->attacher, point, served->on.ifindex, &fresh);
+	r = hook_attach(&devices->attacher, point, served->on.ifindex, in_software(served), &fresh);
 	if (r) {
 		snprintf(text, sizeof(text), "cannot attach %s: %s", hook_program(point), strerror(-r));
 		/* -ENODEV: it is gone already; the news is on its way. */
@@ -164,10 +173,10 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 	}
 	*hook = fresh;
 	hook_detach(&devices->attacher, &old);
-	if (point == HOOK_RX_XDP && (fresh.generic || !strcmp(served->link.kind, "veth")))
-		log_warning("port %s (%s): XDP %s", served->id, served->device,
-			    fresh.generic ? "only in the stack's generic form here: GSO packets are lost in redirects"
-					  : "on a veth costs TCP its segmentation offload (Hook tc does not)");
+	if (point == HOOK_RX_XDP && fresh.generic)
+		log_warning("port %s (%s): XDP in the stack's generic form: packets that offloads made larger than the "
+			    "MTU are lost, so bulk TCP crawls (Hook tc does not have this)",
+			    served->id, served->device);
 	return 0;
 }
 
@@ -218,6 +227,8 @@ static void serve(struct devices *devices, struct served *served, const struct n
 	bool fresh = !served->enforced;
 	int r;
 
+	if (served->uplink && memcmp(served->link.mac, link->mac, sizeof(link->mac)) != 0)
+		devices->uplink_changed = true;
 	served->link = *link;
 	if (served->uplink && !served->port)
 		return; /* its gateway is unknown: leave the device alone */
@@ -494,10 +505,69 @@ static void hand_over(struct devices *devices, struct served *old)
 	take_off(devices, &old->on);
 }
 
+static void fill_mac(const struct net_link *link, bool gone, void *data)
+{
+	struct image *image = data;
+
+	for (size_t i = 0; !gone && i < image->nr_ports; i++)
+		if (image->ports[i].kind == PORT_UPLINK && !strcmp(image->ports[i].device, link->name))
+			memcpy(image->ports[i].mac, link->mac, sizeof(link->mac));
+}
+
+int devices_fill(struct devices *devices, struct image *image)
+{
+	return links_dump(devices->links, fill_mac, image);
+}
+
+/* What an agent before us served and this state does not: as if it were taken out of the state now (I3). */
+static void on_left(const struct net_link *link, bool gone, void *data)
+{
+	struct devices *devices = data;
+	struct device_hooks on = no_hooks();
+	bool xdp;
+
+	if (gone || served_by_name(devices, link->name))
+		return;
+	xdp = hook_found(devices->pin_dir, HOOK_RX_XDP, link->ifindex);
+	if (!xdp && !hook_found(devices->pin_dir, HOOK_RX_TC, link->ifindex))
+		return;
+	on.ifindex = link->ifindex;
+	(void)hook_attach(&devices->attacher, xdp ? HOOK_RX_XDP : HOOK_RX_TC, link->ifindex, *link->kind, &on.rx);
+	/* An uplink has no egress hook; it may be the host's own way out, so it is set free. */
+	if (!hook_found(devices->pin_dir, HOOK_TX_TC, link->ifindex)) {
+		log_info("device %s is left alone from now on", link->name);
+		take_off(devices, &on);
+		return;
+	}
+	(void)hook_attach(&devices->attacher, HOOK_TX_TC, link->ifindex, false, &on.tx);
+	hold(devices, link->name, false, &on);
+}
+
+static void on_dead(uint32_t ifindex, void *data)
+{
+	struct devices *devices = data;
+
+	if (!served_by_index(devices, ifindex))
+		(void)datapath_clear_device(devices->datapath, ifindex);
+}
+
+static void settle(struct devices *devices)
+{
+	if (devices->settled)
+		return;
+	devices->settled = true;
+	hook_sweep(&devices->attacher, on_dead, devices);
+	if (links_dump(devices->links, on_left, devices))
+		log_warning("cannot look for hooks of an earlier agent");
+	if (devices->nr_held)
+		devices_cover(devices, NULL);
+}
+
 int devices_serve(struct devices *devices, const struct host *host)
 {
 	struct served *old = devices->served, *list;
 	size_t nr_old = devices->nr_served;
+	int r;
 
 	list = calloc(host->nr_ports + host->nr_uplinks + 1, sizeof(*list));
 	if (!list)
@@ -509,7 +579,9 @@ int devices_serve(struct devices *devices, const struct host *host)
 	free(old);
 	devices_cover(devices, NULL);
 	devices->dirty = true;
-	return look_around(devices);
+	r = look_around(devices);
+	settle(devices);
+	return r;
 }
 
 /* ---- looking after */
@@ -536,6 +608,7 @@ static int keep_hook(struct devices *devices, const char *device, struct hook *h
 {
 	enum hook_point point = hook->point;
 	uint32_t ifindex = hook->ifindex;
+	bool generic = hook->generic;
 	int r;
 
 	if (!ifindex)
@@ -544,7 +617,7 @@ static int keep_hook(struct devices *devices, const char *device, struct hook *h
 	if (r != -ENOENT)
 		return r == -ENODEV ? 0 : r;
 	hook_detach(&devices->attacher, hook);
-	r = hook_attach(&devices->attacher, point, ifindex, hook);
+	r = hook_attach(&devices->attacher, point, ifindex, generic, hook);
 	if (r) {
 		*hook = HOOK_NONE;
 		return -ENOENT;

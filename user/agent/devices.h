@@ -58,7 +58,10 @@ struct devices {
 	uint64_t hooks_restored;
 	uint64_t restored_at_ns; /* CLOCK_MONOTONIC */
 	char restored[64];       /* which one it was last */
-	bool dirty;              /* something that `enid status` shows has changed */
+	const char *pin_dir;
+	bool settled;        /* what an earlier agent left on devices that are no ports any more was looked for */
+	bool uplink_changed; /* a MAC address that devices_fill() wrote into an image is another one now */
+	bool dirty;          /* something that `enid status` shows has changed */
 	uint32_t checks;
 };
 
@@ -70,6 +73,8 @@ void devices_close(struct devices **devices); /* hooks and guard stay */
 int devices_acceptable(const struct host *host, char **ret_why);
 /* Before a new state: cover its devices as well as today's. */
 void devices_cover(struct devices *devices, const struct host *next);
+/* Write what only the devices know into an image: the MAC addresses of uplinks, which answer neighbours with them. */
+int devices_fill(struct devices *devices, struct image *image);
 /* After it is applied (or, with the old host, was refused): serve its ports, attach to what is present. */
 int devices_serve(struct devices *devices, const struct host *host);
 

@@ -180,6 +180,9 @@ static int bring_into_force(struct agent *agent, struct candidate *candidate, ch
 	int r;
 
 	devices_cover(agent->devices, candidate->applied.host);
+	r = devices_fill(agent->devices, candidate->applied.image);
+	if (r)
+		log_warning("cannot list the network devices: %s", strerror(-r));
 	r = datapath_apply(agent->datapath, candidate->applied.image, &result, ret_why);
 	if (r) {
 		devices_cover(agent->devices, NULL);
@@ -193,6 +196,23 @@ static int bring_into_force(struct agent *agent, struct candidate *candidate, ch
 	if (r)
 		log_error("cannot serve the ports: %s", strerror(-r));
 	return 0;
+}
+
+void agent_follow_uplinks(struct agent *agent)
+{
+	struct apply_result result = {};
+	char *why = NULL;
+	int r;
+
+	if (!agent->devices->uplink_changed)
+		return;
+	agent->devices->uplink_changed = false;
+	r = devices_fill(agent->devices, agent->applied.image);
+	if (!r)
+		r = datapath_apply(agent->datapath, agent->applied.image, &result, &why);
+	if (r)
+		log_error("the MAC address of an uplink was not taken: %s", why ? why : strerror(-r));
+	free(why);
 }
 
 static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_t *ret_seen, char **ret_why)

@@ -4,10 +4,12 @@
 #include "attach/hook.h"
 
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -125,7 +127,8 @@ static bool link_is(const struct bpf_link_info *info, enum hook_point point, uin
 }
 
 /* A link of an earlier run: put today's program into it. A dead or foreign pin is cleared away. */
-static int adopt(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret)
+static int adopt(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		 struct hook *ret)
 {
 	struct bpf_link_info info;
 	char path[320];
@@ -137,7 +140,8 @@ static int adopt(const struct attacher *attacher, enum hook_point point, uint32_
 		return -errno;
 	if (!link_info(fd, &info) && link_is(&info, point, ifindex) &&
 	    (info.prog_id == attacher->prog_id[point] || !bpf_link_update(fd, attacher->prog_fd[point], NULL))) {
-		*ret = (struct hook){.point = point, .ifindex = ifindex, .link_fd = fd, .link_id = info.id};
+		*ret = (struct hook){
+			.point = point, .ifindex = ifindex, .link_fd = fd, .link_id = info.id, .generic = generic};
 		return 0;
 	}
 	close(fd);
@@ -182,23 +186,24 @@ static int create_link(const struct attacher *attacher, enum hook_point point, u
 	return fd < 0 ? -errno : fd;
 }
 
-static int create(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool *ret_generic)
+static int create(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool *generic)
 {
-	int fd = -1;
-
-	*ret_generic = false;
 	if (point != HOOK_RX_XDP)
 		return create_link(attacher, point, ifindex, ATTACH_BEFORE);
-	fd = create_link(attacher, point, ifindex, XDP_FLAGS_DRV_MODE);
-	if (fd != -EOPNOTSUPP && fd != -EINVAL)
-		return fd;
-	*ret_generic = true;
+	if (!*generic) {
+		int fd = create_link(attacher, point, ifindex, XDP_FLAGS_DRV_MODE);
+
+		if (fd != -EOPNOTSUPP && fd != -EINVAL)
+			return fd;
+	}
+	*generic = true;
 	return create_link(attacher, point, ifindex, XDP_FLAGS_SKB_MODE);
 }
 
-static int attach_new(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret)
+static int attach_new(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		      struct hook *ret)
 {
-	struct hook hook = {.point = point, .ifindex = ifindex, .link_fd = -1};
+	struct hook hook = {.point = point, .ifindex = ifindex, .link_fd = -1, .generic = generic};
 	struct bpf_link_info info;
 	int r;
 
@@ -218,7 +223,8 @@ static int attach_new(const struct attacher *attacher, enum hook_point point, ui
 	return 0;
 }
 
-int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret_hook)
+int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		struct hook *ret_hook)
 {
 	int r;
 
@@ -228,9 +234,9 @@ int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t
 			*ret_hook = (struct hook){.point = point, .ifindex = ifindex, .link_fd = -1};
 		return r;
 	}
-	r = adopt(attacher, point, ifindex, ret_hook);
+	r = adopt(attacher, point, ifindex, generic, ret_hook);
 	if (r)
-		r = attach_new(attacher, point, ifindex, ret_hook);
+		r = attach_new(attacher, point, ifindex, generic, ret_hook);
 	if (!r && point != HOOK_RX_XDP)
 		drop_strays(ret_hook);
 	return r;
@@ -319,6 +325,31 @@ const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifin
 	if (linked)
 		return point == HOOK_RX_XDP ? "xdp" : "tcx";
 	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "tc" : NULL;
+}
+
+void hook_sweep(const struct attacher *attacher, hook_dead_fn fn, void *data)
+{
+	DIR *folder = opendir(attacher->folder);
+	const struct dirent *entry;
+	struct bpf_link_info info;
+	char path[600];
+
+	while (folder && (entry = readdir(folder))) {
+		uint32_t ifindex = strtoul(entry->d_name, NULL, 10);
+		int fd = -1;
+
+		snprintf(path, sizeof(path), "%s/%s", attacher->folder, entry->d_name);
+		if (ifindex)
+			fd = bpf_obj_get(path);
+		if (fd >= 0 && !link_info(fd, &info) && info.xdp.ifindex != ifindex) {
+			(void)unlink(path);
+			fn(ifindex, data);
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	if (folder)
+		closedir(folder);
 }
 
 void hook_detach(const struct attacher *attacher, struct hook *hook)

@@ -47,8 +47,10 @@ int attacher_open(struct attacher *attacher, const struct datapath *datapath, co
 
 const char *hook_program(enum hook_point point);
 
-/* ret: 0, *ret_hook owns the link's descriptor | -ENODEV | -EBUSY: another program has the XDP hook | -errno */
-int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, struct hook *ret_hook);
+/* generic: XDP goes into the stack instead of the driver; else only where the driver has none.
+ * ret: 0, *ret_hook owns the link's descriptor | -ENODEV | -EBUSY: another program has the XDP hook | -errno */
+int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+		struct hook *ret_hook);
 
 /* Is it where it was put? Only a look, nothing is changed.
  * ret: 0 | -ENOENT: removed | -EEXIST: in place, but another program runs before it | -errno */
@@ -62,6 +64,10 @@ int hook_pin(const struct attacher *attacher, const struct hook *hook);
 /* By the kernel's word, for a reader that attached nothing itself: which of our hooks are on this device?
  * ret: "tcx", "tc" (a filter), "xdp" | NULL = none at this point */
 const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex);
+
+/* Remove the pins of links whose device is gone, and tell of each index. */
+typedef void (*hook_dead_fn)(uint32_t ifindex, void *data);
+void hook_sweep(const struct attacher *attacher, hook_dead_fn fn, void *data);
 
 /* Take the program off and remove the pin. Fine if the device or the link is gone already. */
 void hook_detach(const struct attacher *attacher, struct hook *hook);

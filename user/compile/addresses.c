@@ -23,8 +23,8 @@ static int compare_u32(uint32_t a, uint32_t b)
 	return (a > b) - (a < b);
 }
 
-size_t sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
-		   bool (*same_key)(const void *, const void *), const struct image *image)
+size_t image_sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
+			 bool (*same_key)(const void *, const void *), const struct image *image)
 {
 	char *at = base;
 	size_t kept = 0;
@@ -94,16 +94,17 @@ int addresses_compile(struct image_work *work)
 			unsigned first_bit = address->family == 4 ? 96 : 0;
 
 			image->addresses[nr++] = (struct image_address){
-				.key.zone = zone_of(eni->vpc),
+				.key.zone = vpc_zone(eni->vpc),
 				.key.prefixlen = address->prefixlen,
 				.key.addr = masked(&address->addr, first_bit, address->prefixlen),
 				.port = work->notes[i].port,
 			};
 		}
 	}
-	image->nr_addresses =
-		sort_unique(image->addresses, nr, sizeof(*image->addresses), compare_addresses, same_address, image);
-	return image->nr_addresses > ADDRESSES_MAX ? refuse(work, "private addresses", ADDRESSES_MAX) : 0;
+	image->nr_addresses = image_sort_unique(image->addresses, nr, sizeof(*image->addresses), compare_addresses,
+						same_address, image);
+	return image->nr_addresses > ADDRESSES_MAX ? work_refuse(work, "private addresses: more than %u", ADDRESSES_MAX)
+						   : 0;
 }
 
 static int compare_associations(const void *a, const void *b, void *image)
@@ -145,13 +146,15 @@ int associations_compile(struct image_work *work)
 			if (address->family != 4 || !outside)
 				continue;
 			image->associations[nr++] =
-				(struct image_association){{zone_of(eni->vpc), inside}, port, outside};
+				(struct image_association){{vpc_zone(eni->vpc), inside}, port, outside};
 			image->associations[nr++] = (struct image_association){{ZONE_INTERNET, outside}, port, inside};
 		}
 	}
-	image->nr_associations = sort_unique(image->associations, nr, sizeof(*image->associations),
-					     compare_associations, same_association, image);
-	return image->nr_associations > ASSOCIATIONS_MAX ? refuse(work, "associations", ASSOCIATIONS_MAX) : 0;
+	image->nr_associations = image_sort_unique(image->associations, nr, sizeof(*image->associations),
+						   compare_associations, same_association, image);
+	return image->nr_associations > ASSOCIATIONS_MAX
+		       ? work_refuse(work, "associations: more than %u", ASSOCIATIONS_MAX)
+		       : 0;
 }
 
 static int compare_macs(const void *a, const void *b, void *image)
@@ -188,6 +191,6 @@ int macs_compile(struct image_work *work)
 		image->macs[nr] = (struct image_mac){.subnet = port->subnet, .port = i};
 		memcpy(image->macs[nr++].mac, port->mac, sizeof(port->mac));
 	}
-	image->nr_macs = sort_unique(image->macs, nr, sizeof(*image->macs), compare_macs, same_mac, image);
+	image->nr_macs = image_sort_unique(image->macs, nr, sizeof(*image->macs), compare_macs, same_mac, image);
 	return 0;
 }

@@ -176,7 +176,7 @@ static int sweep_claims(struct sweep *sweep, struct claims *claims, unsigned bit
 
 static int write_tree32(const struct sweep *sweep, struct lines *lines, uint32_t *ret_line)
 {
-	uint32_t *keys = calloc(sweep->n, sizeof(*keys));
+	uint32_t *keys = calloc(sweep->n + 1, sizeof(*keys));
 	int r;
 
 	if (!keys)
@@ -264,7 +264,7 @@ int classify(enum policy_kind kind, uint32_t flags, struct claim_sets *sets, str
 	if (!r)
 		r = build_trees(&rows, sets, &lines, head.w);
 	rows_done(&rows);
-	if (r < 0) {
+	if (r) {
 		lines_done(&lines);
 		return r;
 	}

@@ -72,12 +72,10 @@ static size_t gather_sets(const struct state *state, struct identities *identiti
 			continue;
 		for (size_t g = 0; g < eni->nr_groups; g++)
 			groups[g] = eni->groups[g];
-		identities->sets[nr++] = (struct group_set){
-			.vpc = eni->vpc,
-			.groups = groups,
-			.nr = sort_groups(groups, eni->nr_groups),
-			.eni = i,
-		};
+		identities->sets[nr].vpc = eni->vpc;
+		identities->sets[nr].groups = groups;
+		identities->sets[nr].nr = sort_groups(groups, eni->nr_groups);
+		identities->sets[nr++].eni = i;
 		groups += eni->nr_groups;
 	}
 	return nr;

@@ -2,26 +2,37 @@
 /* compile_image(): the steps in order, then the sorting that makes the result independent of how the state was written.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compile/objects.h"
+#include "compile/tree.h"
 #include "compile/work.h"
 
 static const uint8_t router_mac_default[6] = {0x02, 0x65, 0x6e, 0x69, 0x64, 0x01};
 
-int refuse(struct image_work *work, const char *what, size_t most)
+int work_refuse(struct image_work *work, const char *format, ...)
 {
-	if (asprintf(&work->why, "%s: more than %zu", what, most) < 0)
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&work->why, format, arguments) < 0)
 		work->why = NULL;
+	va_end(arguments);
 	return -E2BIG;
 }
 
-int add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index)
+int work_add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index)
 {
 	struct image *image = work->image;
 
+	work->nr_lines += object->nr_lines;
+	if (work->nr_lines > OBJECT_LINES_MAX) {
+		image_object_done(object);
+		return work_refuse(work, "lines of all policy objects: more than %u", OBJECT_LINES_MAX);
+	}
 	if (image->nr_objects == work->objects_room) {
 		size_t room = work->objects_room ? work->objects_room * 2 : 16;
 		struct image_object *objects = reallocarray(image->objects, room, sizeof(*objects));

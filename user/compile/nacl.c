@@ -53,9 +53,12 @@ static int compile_default(struct image_object *ret)
 static struct image_rule *name_rules(const struct nacl *nacl, const struct nacl_entry *const *entries, size_t nr)
 {
 	struct image_rule *rules = calloc(nr + 1, sizeof(*rules) + NUMBER_TEXT_SIZE);
-	char *texts = (char *)(rules + nr + 1);
+	char *texts;
 
-	for (size_t i = 0; rules && i < nr; i++, texts += NUMBER_TEXT_SIZE) {
+	if (!rules)
+		return NULL;
+	texts = (char *)(rules + nr + 1);
+	for (size_t i = 0; i < nr; i++, texts += NUMBER_TEXT_SIZE) {
 		snprintf(texts, NUMBER_TEXT_SIZE, "%d", entries[i]->number);
 		rules[i] = (struct image_rule){.id = nacl->id, .text = texts};
 	}

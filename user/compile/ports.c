@@ -17,7 +17,7 @@ struct set_objects {
 	uint32_t in, out;
 };
 
-uint32_t zone_of(const struct vpc *vpc)
+uint32_t vpc_zone(const struct vpc *vpc)
 {
 	return vpc ? vpc->zone : ZONE_INTERNET;
 }
@@ -35,7 +35,7 @@ static int note_hosts(struct image_work *work)
 		for (size_t i = 0; i < host->nr_ports; i++) {
 			struct eni_note *note = work->notes + (host->ports[i].eni - state->enis);
 
-			if (host == work->host)
+			if (work->host && !strcmp(host->id, work->host->id))
 				note->here = host->ports + i;
 			else
 				note->elsewhere = true;
@@ -99,7 +99,7 @@ static struct image_port eni_port(const struct image_work *work, size_t i)
 		.kind = note->here ? PORT_ENI : PORT_REMOTE,
 		.mode = note->here && (note->here->guard || note->here->side_instance) ? MODE_GUARD : MODE_ROUTER,
 		.flags = eni_flags(eni, note),
-		.zone = zone_of(eni->vpc),
+		.zone = vpc_zone(eni->vpc),
 		.subnet = eni->subnet ? work->subnet_places[eni->subnet - work->state->subnets] : IMAGE_NONE,
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
@@ -129,7 +129,7 @@ static struct image_port uplink_port(const struct host_uplink *uplink)
 		.kind = PORT_UPLINK,
 		.mode = MODE_ROUTER,
 		.flags = PORT_LIVE | PORT_NO_SG | (uplink->answer_neighbours ? PORT_ANSWER : 0),
-		.zone = zone_of(gateway ? gateway->vpc : NULL),
+		.zone = vpc_zone(gateway ? gateway->vpc : NULL),
 		.subnet = IMAGE_NONE,
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
@@ -142,14 +142,16 @@ static int compare_ports(const void *a, const void *b)
 	return strcmp(((const struct image_port *)a)->id, ((const struct image_port *)b)->id);
 }
 
-static int compile_set(struct image_work *work, const struct group_set *set, bool egress, uint32_t *ret_index)
+static int compile_set(struct image_work *work, const struct group_set *set, bool egress, const char *id,
+		       uint32_t *ret_index)
 {
 	struct image_object object;
 	int r = sg_compile(set->groups, set->nr, egress, set->vpc, &work->identities, &object);
 
 	if (r == -E2BIG)
-		return refuse(work, "lines of one policy object", OBJECT_LINES_MAX);
-	return r < 0 ? r : add_object(work, &object, ret_index);
+		return work_refuse(work, "security groups of %s: too large for one policy object (%u lines)", id,
+				   OBJECT_LINES_MAX);
+	return r < 0 ? r : work_add_object(work, &object, ret_index);
 }
 
 static int compile_groups(struct image_work *work, struct image_port *port, struct set_objects *known)
@@ -162,9 +164,9 @@ static int compile_groups(struct image_work *work, struct image_port *port, stru
 	if (number == IDENTITY_NONE)
 		number = (uint32_t)work->identities.nr_sets;
 	if (known[number].in == IMAGE_NONE) {
-		r = compile_set(work, set, false, &known[number].in);
+		r = compile_set(work, set, false, port->id, &known[number].in);
 		if (!r)
-			r = compile_set(work, set, true, &known[number].out);
+			r = compile_set(work, set, true, port->id, &known[number].out);
 		if (r < 0)
 			return r;
 	}
@@ -185,7 +187,7 @@ static int compile_policies(struct image_work *work)
 	for (size_t i = 0; !r && i < image->nr_ports; i++) {
 		struct image_port *port = image->ports + i;
 
-		if (port->kind == PORT_ENI && !port->eni->routing && complete(port->eni))
+		if (port->eni && port->kind == PORT_ENI && !port->eni->routing && complete(port->eni))
 			r = compile_groups(work, port, known);
 	}
 	free(known);
@@ -203,7 +205,7 @@ int ports_compile(struct image_work *work)
 	if (r < 0)
 		return r;
 	if (nr > PORTS_MAX - 1)
-		return refuse(work, "network interfaces and uplinks", PORTS_MAX - 1);
+		return work_refuse(work, "network interfaces and uplinks: more than %u", PORTS_MAX - 1);
 	image->ports = calloc(nr + 1, sizeof(*image->ports));
 	if (!image->ports)
 		return -ENOMEM;

@@ -38,7 +38,7 @@ static struct image_subnet subnet_image(const struct vpc_subnet *subnet)
 		.nacl_in = IMAGE_NONE,
 		.nacl_out = IMAGE_NONE,
 		.table = IMAGE_NONE,
-		.zone = zone_of(vpc),
+		.zone = vpc_zone(vpc),
 		.router4 = address_after(&subnet->cidr4, 1),                                /* VPC-13 */
 		.resolver4 = vpc && vpc->dns_support ? address_after(&vpc->primary, 2) : 0, /* VPC-12, DNS-03 */
 		.nr_cidrs6 = (uint32_t)subnet->nr_cidrs6,
@@ -55,24 +55,25 @@ static struct image_subnet subnet_image(const struct vpc_subnet *subnet)
 	return image;
 }
 
-static int compile_nacl(struct image_work *work, const struct nacl *nacl, bool egress, uint32_t *ret_index)
+static int compile_nacl(struct image_work *work, const struct vpc_subnet *subnet, bool egress, uint32_t *ret_index)
 {
 	struct image_object object;
-	int r = compile_nacl_object(nacl, egress, &object);
+	int r = compile_nacl_object(subnet->nacl, egress, &object);
 
 	if (r == -E2BIG)
-		return refuse(work, "lines of one policy object", OBJECT_LINES_MAX);
-	return r < 0 ? r : add_object(work, &object, ret_index);
+		return work_refuse(work, "network ACL of %s: too large for one policy object (%u lines)", subnet->id,
+				   OBJECT_LINES_MAX);
+	return r < 0 ? r : work_add_object(work, &object, ret_index);
 }
 
 static int compile_nacls(struct image_work *work, const struct vpc_subnet *subnet, struct nacl_objects *known,
 			 struct image_subnet *image)
 {
 	if (known->in == IMAGE_NONE) {
-		int r = compile_nacl(work, subnet->nacl, false, &known->in);
+		int r = compile_nacl(work, subnet, false, &known->in);
 
 		if (!r)
-			r = compile_nacl(work, subnet->nacl, true, &known->out);
+			r = compile_nacl(work, subnet, true, &known->out);
 		if (r < 0)
 			return r;
 	}
@@ -119,7 +120,7 @@ int subnets_compile(struct image_work *work)
 	int r = -ENOMEM;
 
 	if (state->nr_subnets > SUBNETS_MAX - 1)
-		return refuse(work, "subnets", SUBNETS_MAX - 1);
+		return work_refuse(work, "subnets: more than %u", SUBNETS_MAX - 1);
 	order = calloc(state->nr_subnets + 1, sizeof(const struct vpc_subnet *));
 	known = calloc(state->nr_nacls + 1, sizeof(*known));
 	work->image->subnets = calloc(state->nr_subnets + 1, sizeof(*work->image->subnets));
@@ -166,7 +167,8 @@ static int check_routes(struct image_work *work)
 		for (size_t i = 0; i < work->image->tables[t].nr_routes; i++)
 			routes[work->image->tables[t].routes[i].cidr.family == 6]++;
 	if (routes[0] > ROUTES_MAX || routes[1] > ROUTES_MAX)
-		return refuse(work, routes[0] > ROUTES_MAX ? "IPv4 routes" : "IPv6 routes", ROUTES_MAX);
+		return work_refuse(work, "%s routes: more than %u", routes[0] > ROUTES_MAX ? "IPv4" : "IPv6",
+				   ROUTES_MAX);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 /* Both an IPv6 address in host order and, for one code path, an IPv4 address or identity. */
 __extension__ typedef unsigned __int128 key128;
 
-/* An object beyond this (512 MB) is refused: a state that needs it is a mistake or an attack. */
+/* An object, or all of an image, beyond this (512 MB) is refused: a state that needs it is a mistake or an attack. */
 #define OBJECT_LINES_MAX (1u << 23)
 
 struct lines {

@@ -21,7 +21,8 @@ struct image_work {
 	struct eni_note *notes;
 	uint32_t *subnet_places; /* by place in state.subnets: place in image.subnets */
 	size_t objects_room;
-	char *why; /* which limit is exceeded */
+	size_t nr_lines; /* of all objects */
+	char *why;       /* which limit is exceeded */
 };
 
 /* Each step fills its part of the image, in this order.  ret: 0 | -ENOMEM | -E2BIG with work->why set */
@@ -33,16 +34,16 @@ int associations_compile(struct image_work *work);
 int macs_compile(struct image_work *work);
 
 /* Take over a policy object. Its index is provisional until image.c has sorted the objects. */
-int add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);
+int work_add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);
 
 /* Say which limit is exceeded. ret: -E2BIG */
-int refuse(struct image_work *work, const char *what, size_t most);
+int work_refuse(struct image_work *work, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sort what the state may hold twice under one key, and keep the first of each key.
  * compare: of elements, given the image; same_key: whether two neighbours are one. ret: how many are left */
-size_t sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
-		   bool (*same_key)(const void *, const void *), const struct image *image);
+size_t image_sort_unique(void *base, size_t nr, size_t size, int (*compare)(const void *, const void *, void *),
+			 bool (*same_key)(const void *, const void *), const struct image *image);
 
-uint32_t zone_of(const struct vpc *vpc); /* ZONE_INTERNET without one: no address may be filed there */
+uint32_t vpc_zone(const struct vpc *vpc); /* ZONE_INTERNET without one: no address may be filed there */
 
 #endif

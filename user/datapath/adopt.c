@@ -143,7 +143,8 @@ static int adopt_object(struct adoption *adoption, uint32_t line)
 	if (!r && object.nr_rules)
 		r = arena_reserve(&placement->rules, object.rule_base, object.nr_rules);
 	if (r == -EEXIST)
-		return refuse(adoption->ret_why, -EUCLEAN, "map policy: the object at line %u overlaps another one", line);
+		return refuse(adoption->ret_why, -EUCLEAN, "map policy: the object at line %u overlaps another one",
+			      line);
 	if (!r)
 		placement->objects[placement->nr_objects++] = object;
 	return r;
@@ -186,7 +187,8 @@ static int adopt_table(struct adoption *adoption, uint32_t number)
 	r = arena_reserve(&placement->table_numbers, number, 1);
 	if (!r && table->nr_rules)
 		r = arena_reserve(&placement->rules, table->rule_base, table->nr_rules);
-	return r == -EEXIST ? refuse(adoption->ret_why, -EUCLEAN, "map tables: entry %u overlaps another one", number) : r;
+	return r == -EEXIST ? refuse(adoption->ret_why, -EUCLEAN, "map tables: entry %u overlaps another one", number)
+			    : r;
 }
 
 static int adopt_tables(struct adoption *adoption)
@@ -257,13 +259,10 @@ static struct cidr route_cidr(int family, const struct route6_key *key)
 static bool note_route(struct adoption *adoption, int family, const struct route6_key *key)
 {
 	uint32_t index = key->table < TABLES_MAX ? adoption->table_index[key->table] : 0;
-	struct table_routes *routes;
+	struct table_routes *routes = index ? adoption->placement.tables[index - 1].routes : NULL;
 
-	if (!index)
-		return false;
-	routes = adoption->placement.tables[index - 1].routes;
-	if (routes->nr >= adoption->nr_routes[key->table])
-		return false; /* more than we wrote */
+	if (!routes || routes->nr >= adoption->nr_routes[key->table])
+		return false; /* not ours, or more than we wrote */
 	routes->cidrs[routes->nr++] = route_cidr(family, key);
 	if (family == 4)
 		routes->nr4++;

@@ -124,7 +124,8 @@ static int write_names(struct work *work)
 
 	for (size_t i = 0; i < plan->nr_ports && !r; i++)
 		if (plan->ports[i].named)
-			r = write_name(work, "port_names", plan->ports[i].number, plan->next.ports[plan->ports[i].number].id);
+			r = write_name(work, "port_names", plan->ports[i].number,
+				       plan->next.ports[plan->ports[i].number].id);
 	for (size_t i = 0; i < plan->nr_subnets && !r; i++)
 		if (plan->subnets[i].named)
 			r = write_name(work, "subnet_names", plan->subnets[i].number,

@@ -8,7 +8,7 @@
 #include "datapath/internal.h"
 
 #define BATCH_KEYS 4096
-#define TRIES 5
+#define TRIES      5
 
 int batch_init(struct batch *batch, int fd, uint32_t key_size, uint32_t value_size)
 {

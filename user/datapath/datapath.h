@@ -17,12 +17,12 @@
 #include "enid/report.h"
 
 struct datapath_options {
-	const char *pin_dir;    /* NULL = private: nothing pinned (replay) */
-	uint32_t flows_max;     /* records; 0 = as pinned, else the default of the command */
-	uint32_t policy_lines;  /* 0 = as pinned, else POLICY_LINES_DEFAULT */
-	bool replay;            /* virtual time, input and report through maps */
-	const char *without;    /* a program that is not needed, and not loaded: verifying one takes 0.3 s. NULL = all */
-	bool read_only;         /* open the pinned maps to look at them; no agent needed, nothing is written */
+	const char *pin_dir;   /* NULL = private: nothing pinned (replay) */
+	uint32_t flows_max;    /* records; 0 = as pinned, else the default of the command */
+	uint32_t policy_lines; /* 0 = as pinned, else POLICY_LINES_DEFAULT */
+	bool replay;           /* virtual time, input and report through maps */
+	const char *without;   /* a program that is not needed, and not loaded: verifying one takes 0.3 s. NULL = all */
+	bool read_only;        /* open the pinned maps to look at them; no agent needed, nothing is written */
 };
 
 struct datapath;
@@ -36,8 +36,8 @@ int datapath_open(const struct datapath_options *options, struct datapath **ret,
 void datapath_close(struct datapath **datapath); /* pinned objects stay */
 
 struct apply_result {
-	uint32_t changed;        /* objects of the state that changed (ports, subnets, tables, addresses, ...) */
-	uint32_t kernel_writes;  /* entries written; 0 if nothing changed */
+	uint32_t changed;       /* objects of the state that changed (ports, subnets, tables, addresses, ...) */
+	uint32_t kernel_writes; /* entries written; 0 if nothing changed */
 };
 
 /* All or nothing. ret: 0 | -ENOSPC (a map is too small: nothing was written; *ret_why says which) | -errno */

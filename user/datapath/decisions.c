@@ -70,7 +70,8 @@ int decisions_bind(struct decisions *decisions, const struct placement *placemen
 
 		if (!placed || !object->nr_rules)
 			continue;
-		new.blocks[new.nr] = (struct decision_block){object->hash, placed->rule_base, object->nr_rules, NULL, NULL};
+		new.blocks[new.nr] =
+			(struct decision_block){object->hash, placed->rule_base, object->nr_rules, NULL, NULL};
 		r = block_bind(decisions, &new.blocks[new.nr++], object->rules);
 	}
 	for (size_t i = 0; i < image->nr_tables && !r; i++) {
@@ -79,7 +80,8 @@ int decisions_bind(struct decisions *decisions, const struct placement *placemen
 
 		if (!placed || !table->nr_rules)
 			continue;
-		new.blocks[new.nr] = (struct decision_block){table->hash, placed->rule_base, table->nr_rules, NULL, NULL};
+		new.blocks[new.nr] =
+			(struct decision_block){table->hash, placed->rule_base, table->nr_rules, NULL, NULL};
 		r = block_bind(decisions, &new.blocks[new.nr++], table->rules);
 	}
 	if (new.nr)

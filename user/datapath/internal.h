@@ -45,7 +45,8 @@ void handles_done(struct handles *handles);
 
 /* pins.c. A map is adopted if it is pinned and of the wanted shape, else created; programs are pinned after loading. */
 int pinned_prepare(const char *pin_dir, char **ret_why);
-int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why);
+int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted,
+		      char **ret_why);
 int pinned_save(struct datapath *datapath, const char *pin_dir, bool adopted, char **ret_why);
 int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char **ret_why);
 

@@ -64,7 +64,8 @@ static int collect_handles(struct datapath *datapath)
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{
 		if (!r && bpf_program__autoload(program))
-			r = handles_add(&datapath->programs, bpf_program__name(program), bpf_program__fd(program), false);
+			r = handles_add(&datapath->programs, bpf_program__name(program), bpf_program__fd(program),
+					false);
 	}
 	return r;
 }
@@ -131,7 +132,7 @@ static int init_control(struct datapath *datapath)
 static int start_sweeper(const struct datapath *datapath, char **ret_why)
 {
 	uint8_t frame[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	struct bpf_test_run_opts run = {.sz = sizeof(run), .data_in = frame, .data_size_in = sizeof(frame)};
 	int r = bpf_prog_test_run_opts(datapath_prog_fd(datapath, "start_sweeper"), &run);
 
 	if (r < 0)
@@ -151,8 +152,8 @@ static int open_for_writing(struct datapath *datapath, const struct datapath_opt
 	if (!r && !adopted)
 		r = init_control(datapath);
 	if (!r)
-		r = adopted ? adopt_placement(datapath, true, ret_why) :
-			      placement_init(&datapath->placement, datapath->policy_lines);
+		r = adopted ? adopt_placement(datapath, true, ret_why)
+			    : placement_init(&datapath->placement, datapath->policy_lines);
 	if (!r && !datapath->replay)
 		r = start_sweeper(datapath, ret_why);
 	return r;

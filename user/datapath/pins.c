@@ -109,17 +109,19 @@ static int check_shape(struct bpf_map *map, const char *name, const struct bpf_m
 {
 	if (info->type != bpf_map__type(map) || info->key_size != bpf_map__key_size(map) ||
 	    info->value_size != bpf_map__value_size(map))
-		return refuse(ret_why, -EPROTO,
-			      "pinned map '%s' has keys of %u and values of %u bytes, this build needs %u and %u: run 'enid "
-			      "detach --all' first",
-			      name, info->key_size, info->value_size, bpf_map__key_size(map), bpf_map__value_size(map));
+		return refuse(
+			ret_why, -EPROTO,
+			"pinned map '%s' has keys of %u and values of %u bytes, this build needs %u and %u: run 'enid "
+			"detach --all' first",
+			name, info->key_size, info->value_size, bpf_map__key_size(map), bpf_map__value_size(map));
 	if (any_size)
 		return 0;
 	if (info->max_entries != bpf_map__max_entries(map) && bpf_map__type(map) != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
-		return refuse(ret_why, -EPROTO,
-			      "pinned map '%s' has %u entries, %u are asked for: run 'enid detach --all' first, or ask for "
-			      "the same number",
-			      name, info->max_entries, bpf_map__max_entries(map));
+		return refuse(
+			ret_why, -EPROTO,
+			"pinned map '%s' has %u entries, %u are asked for: run 'enid detach --all' first, or ask for "
+			"the same number",
+			name, info->max_entries, bpf_map__max_entries(map));
 	return 0;
 }
 
@@ -156,7 +158,8 @@ static int adopt_map(struct bpf_map *map, const char *name, const struct datapat
 	return r;
 }
 
-int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why)
+int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted,
+		      char **ret_why)
 {
 	struct bpf_map *map;
 	char path[PATH_MAX];
@@ -259,7 +262,7 @@ int pinned_save(struct datapath *datapath, const char *pin_dir, bool adopted, ch
 static int open_pin(struct handles *handles, const char *pin_dir, const char *folder, const char *name, uint32_t flags,
 		    char **ret_why)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = flags);
+	const struct bpf_obj_get_opts options = {.sz = sizeof(options), .file_flags = flags};
 	char path[PATH_MAX];
 	int r = pin_path(path, pin_dir, folder, name), fd;
 
@@ -283,10 +286,11 @@ int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char *
 	bpf_object__for_each_map(map, datapath->skeleton->obj)
 	{
 		const char *name = map_name(bpf_map__name(map));
+		/* shared memory, even if only read, wants a descriptor that could write */
+		uint32_t flags = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? 0 : BPF_F_RDONLY;
 
 		if (name && !r)
-			/* Not BPF_F_RDONLY: Linux cannot map memory of such a descriptor shared (EINVAL). */
-			r = open_pin(&datapath->maps, pin_dir, "maps", name, 0, ret_why);
+			r = open_pin(&datapath->maps, pin_dir, "maps", name, flags, ret_why);
 	}
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{

@@ -88,8 +88,8 @@ bool record_free(struct datapath *datapath, uint32_t index, uint64_t now_ns, rec
 		return false;
 	if (!datapath->replay && (!since || now_ns < since + LIMBO_NS))
 		return false;
-	if (!__atomic_compare_exchange_n(&record->half[0].gs, &gs, GS_MAKE(generation, RECORD_BUSY), false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE))
+	if (!__atomic_compare_exchange_n(&record->half[0].gs, &gs, GS_MAKE(generation, RECORD_BUSY), false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return false;
 	if (final)
 		final(context, index, record);

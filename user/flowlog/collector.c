@@ -16,6 +16,7 @@
 #define MINUTE_S 60u
 #define NS_PER_S 1000000000ull
 #define HOUSEKEEPING_NS (NS_PER_S / 2) /* sweeps and tallies at most this often, however often the fd wakes us */
+#define WALK_BUDGET 200000u            /* changed records a tick: at most 0.2 s of the agent's loop */
 #define CLOCK_BACK_S 120u              /* a wall clock set back by less is waited out, by more is followed (E24) */
 
 struct collector {
@@ -32,6 +33,9 @@ struct collector {
 	uint32_t written_s;      /* windows that ended by then were handed to the writer */
 	uint64_t housekeeping_ns;
 	bool started;            /* the first tick has set the clock */
+	bool walking;            /* the open minute is over, and its counters are being taken */
+	uint32_t walk_at;        /* next record to look at */
+	uint32_t next_s;         /* the minute to open then */
 };
 
 static struct window *open_table(struct collector *collector)
@@ -107,13 +111,20 @@ static uint32_t fresh(const struct collector *collector)
 	return nr < collector->source.flows_max ? nr : collector->source.flows_max;
 }
 
-static void harvest_records(struct collector *collector)
+/* Go on with the walk over all records. ret: true = done; the data path's own losses are taken then, too */
+static bool walk(struct collector *collector, uint32_t budget)
 {
-	harvest_walk(&collector->harvest, collector->source.records, collector->source.ledger, fresh(collector),
-	             drain_events, collector);
+	uint32_t nr = fresh(collector);
+
+	collector->walk_at = harvest_walk(&collector->harvest, collector->source.records, collector->source.ledger,
+	                                  collector->walk_at, nr, budget, drain_events, collector);
+	if (collector->walk_at < nr)
+		return false;
 	for (uint32_t port = 0; port < collector->enis->nr; port++)
 		if (collector->enis->by_port[port] && collector->enis->by_port[port]->what)
 			books_kernel(&collector->books, port, &collector->source.stats[port]);
+	collector->walk_at = 0;
+	return true;
 }
 
 /* What ended while no agent listened was declared by the data path; the ledger must not take it for the next flow. */
@@ -263,28 +274,32 @@ static bool minute_is_over(const struct collector *collector, uint64_t now_wall_
 	return now_s >= open_s + MINUTE_S || now_s + CLOCK_BACK_S < open_s;
 }
 
-/* The open minute has ended: take all counters for it, then open the one that the clock shows. Where minutes are
- * missing (the agent was stopped, the clock jumped), what was counted goes to the last of them, or to the one of its
- * last packet; nothing is claimed about the others. */
-static int next_minute(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns)
+/* The open minute has ended: its counters are taken, in several ticks if many flows are busy, then the minute opens that
+ * the clock shows. Where minutes are missing (the agent was stopped, the clock jumped), what was counted goes to the
+ * last of them, or to the one of its last packet; nothing is claimed about the others. */
+static int end_minute(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns)
 {
 	uint32_t now_s = (uint32_t)(now_wall_ns / NS_PER_S) / MINUTE_S * MINUTE_S;
-	bool back = now_s < collector->harvest.open_s;
-	int r;
 
 	if (now_s > collector->harvest.open_s + MINUTE_S) {
 		collector->harvest.open_s = now_s - MINUTE_S;
 		collector->written_s = now_s - MINUTE_S;
 	}
-	r = housekeep(collector, now_mono_ns);
-	harvest_records(collector);
-	if (back) {
+	collector->next_s = now_s;
+	collector->walking = true;
+	collector->walk_at = 0;
+	return housekeep(collector, now_mono_ns);
+}
+
+static void open_minute(struct collector *collector)
+{
+	collector->walking = false;
+	if (collector->next_s < collector->harvest.open_s) { /* the clock was set back */
 		collector->harvest.open_s += MINUTE_S;
 		(void)hand_over(collector, false);
-		collector->written_s = now_s;
+		collector->written_s = collector->next_s;
 	}
-	collector->harvest.open_s = now_s;
-	return r;
+	collector->harvest.open_s = collector->next_s;
 }
 
 int collector_tick(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns)
@@ -294,10 +309,12 @@ int collector_tick(struct collector *collector, uint64_t now_mono_ns, uint64_t n
 
 	set_clock(collector, now_mono_ns, now_wall_ns);
 	drain_events(collector);
-	if (minute_is_over(collector, now_wall_ns))
-		r = next_minute(collector, now_mono_ns, now_wall_ns);
+	if (!collector->walking && minute_is_over(collector, now_wall_ns))
+		r = end_minute(collector, now_mono_ns, now_wall_ns);
 	else if (now_mono_ns - collector->housekeeping_ns >= HOUSEKEEPING_NS)
 		r = housekeep(collector, now_mono_ns);
+	if (collector->walking && walk(collector, WALK_BUDGET))
+		open_minute(collector);
 	handed = hand_over(collector, false);
 	if (!r)
 		r = handed;
@@ -324,7 +341,8 @@ void collector_close(struct collector **collector)
 	if (c->started) {
 		drain_events(c);
 		(void)c->source.tallies(c->source.self, tallied, c);
-		harvest_records(c);
+		c->walk_at = 0;
+		(void)walk(c, UINT32_MAX);
 		writer_wait(c->writer);
 		(void)hand_over(c, false);
 		writer_wait(c->writer);

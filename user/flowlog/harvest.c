@@ -153,19 +153,27 @@ static void walk_changed(struct harvest *harvest, struct flow_record *record, st
 	add_deltas(harvest, &copy, deltas);
 }
 
-void harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t nr,
-                  void (*drain)(void *arg), void *arg)
+static bool has_news(const struct flow_record *record, const struct ledger *ledger)
 {
-	for (uint32_t i = 0; i < nr; i++) {
-		uint32_t gs = __atomic_load_n(&records[i].half[0].gs, __ATOMIC_RELAXED);
+	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_RELAXED);
 
-		if (GS_STATE(gs) != RECORD_LIVE && GS_STATE(gs) != RECORD_CLOSING)
+	if (GS_STATE(gs) != RECORD_LIVE && GS_STATE(gs) != RECORD_CLOSING)
+		return false;
+	return ledger->generation != GS_GENERATION(gs) ||
+	       ledger->half[0].packets != __atomic_load_n(&record->half[0].packets, __ATOMIC_RELAXED) ||
+	       ledger->half[1].packets != __atomic_load_n(&record->half[1].packets, __ATOMIC_RELAXED);
+}
+
+uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t from,
+                      uint32_t nr, uint32_t budget, void (*drain)(void *arg), void *arg)
+{
+	for (; from < nr && budget; from++) {
+		if (!has_news(&records[from], &ledger[from]))
 			continue;
-		if (ledger[i].generation != GS_GENERATION(gs) ||
-		    ledger[i].half[0].packets != __atomic_load_n(&records[i].half[0].packets, __ATOMIC_RELAXED) ||
-		    ledger[i].half[1].packets != __atomic_load_n(&records[i].half[1].packets, __ATOMIC_RELAXED))
-			walk_changed(harvest, &records[i], &ledger[i], drain, arg);
+		walk_changed(harvest, &records[from], &ledger[from], drain, arg);
+		budget--;
 	}
+	return from;
 }
 
 void harvest_final(struct harvest *harvest, const struct flow_record *record, struct ledger *ledger)

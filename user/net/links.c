@@ -101,6 +101,10 @@ static void read_attribute(const struct nlattr *attr, struct net_link *link)
 	case IFLA_LINK_NETNSID:
 		link->peer_elsewhere = true;
 		break;
+	case IFLA_ADDRESS:
+		if (mnl_attr_get_payload_len(attr) == sizeof(link->mac))
+			memcpy(link->mac, mnl_attr_get_payload(attr), sizeof(link->mac));
+		break;
 	case IFLA_MASTER:
 		if (!mnl_attr_validate(attr, MNL_TYPE_U32))
 			link->master = mnl_attr_get_u32(attr);

@@ -18,6 +18,7 @@ struct net_link {
 	uint16_t type;       /* ARPHRD_* */
 	bool up;             /* set up by the operator (IFF_UP) */
 	bool peer_elsewhere; /* its other end is in another network namespace */
+	uint8_t mac[6];      /* zeros if it has none of this length */
 	uint32_t master;     /* bridge, bond or VRF that it is part of; 0 = none */
 };
 

@@ -18,7 +18,7 @@ struct extent {
 struct arena {
 	struct extent *free; /* sorted by start (A1) */
 	size_t nr, capacity;
-	uint32_t cursor;     /* where arena_take_next() goes on */
+	uint32_t cursor; /* where arena_take_next() goes on */
 };
 
 int arena_init(struct arena *arena, uint32_t start, uint32_t length);
@@ -28,7 +28,8 @@ void arena_done(struct arena *arena);
 /* The first free range of `length` (> 0). ret: 0 | -ENOSPC | -ENOMEM */
 int arena_take(struct arena *arena, uint32_t length, uint32_t *ret_start);
 
-/* The same, but going round: a number that was given back is not handed out again soon, because old flows still bear it. */
+/* The same, but going round: a number that was given back is not handed out again soon, because old flows still bear
+ * it. */
 int arena_take_next(struct arena *arena, uint32_t length, uint32_t *ret_start);
 
 /* Take exactly this range. ret: 0 | -EEXIST (not all of it is free) | -ENOMEM */

@@ -65,7 +65,7 @@ static void highest_zone(const struct placement *placement, uint32_t *highest)
 static bool outside_differs(const struct port_policy *old, const struct port_policy *new)
 {
 	return old->identity != new->identity || old->kind != new->kind || old->zone != new->zone ||
-	       old->subnet != new->subnet || (old->flags & PORT_LIVE) != (new->flags & PORT_LIVE) ||
+	       old->subnet != new->subnet || (old->flags & PORT_LIVE) != (new->flags &PORT_LIVE) ||
 	       memcmp(old->mac, new->mac, sizeof(old->mac)) != 0;
 }
 

@@ -15,7 +15,8 @@ const struct entry_class entry_classes[ENTRY_KINDS] = {
 };
 
 _Static_assert(sizeof(struct association) / 2 <= ENTRY_VALUE_MAX, "a value of one parity fits");
-_Static_assert(sizeof(struct association_key) <= ENTRY_KEY_MAX && sizeof(struct mac_key) <= ENTRY_KEY_MAX, "so do keys");
+_Static_assert(sizeof(struct association_key) <= ENTRY_KEY_MAX && sizeof(struct mac_key) <= ENTRY_KEY_MAX,
+	       "so do keys");
 
 int placement_init(struct placement *placement, uint32_t policy_lines)
 {

@@ -56,7 +56,7 @@ struct placed_table {
 /* The three maps whose values stand twice, by parity: {address -> port}, {address -> port, other}, {MAC -> port}. */
 enum entry_kind { ENTRY_ADDRESS, ENTRY_ASSOCIATION, ENTRY_MAC, ENTRY_KINDS };
 
-#define ENTRY_KEY_MAX sizeof(struct address_key)
+#define ENTRY_KEY_MAX   sizeof(struct address_key)
 #define ENTRY_VALUE_MAX 8
 
 struct entry_class {

@@ -12,9 +12,9 @@ struct planner {
 	const struct placement *current;
 	const struct image *image;
 	struct plan *plan;
-	uint32_t *lines;     /* by index in image.objects */
-	uint32_t *tables;    /* number, by index in image.tables */
-	uint32_t *subnets;   /* number, by index in image.subnets */
+	uint32_t *lines;   /* by index in image.objects */
+	uint32_t *tables;  /* number, by index in image.tables */
+	uint32_t *subnets; /* number, by index in image.subnets */
 	char **ret_why;
 };
 
@@ -96,7 +96,8 @@ static int place_object(struct planner *planner, size_t index)
 	}
 	r = arena_take(&plan->next.lines, object->nr_lines, &new.line);
 	if (r == -ENOSPC)
-		return refuse(planner->ret_why, r, "map policy is full: an object of %u lines does not fit, %llu lines are free",
+		return refuse(planner->ret_why, r,
+			      "map policy is full: an object of %u lines does not fit, %llu lines are free",
 			      object->nr_lines, (unsigned long long)arena_left(&plan->next.lines));
 	if (r >= 0)
 		r = take_rules(planner, object->nr_rules, &new.rule_base);
@@ -141,7 +142,8 @@ static int place_table(struct planner *planner, size_t index)
 	}
 	r = arena_take_next(&plan->next.table_numbers, 1, &new.number);
 	if (r == -ENOSPC)
-		return refuse(planner->ret_why, r, "map tables is full: %d route table versions at the most", TABLES_MAX);
+		return refuse(planner->ret_why, r, "map tables is full: %d route table versions at the most",
+			      TABLES_MAX);
 	if (r >= 0)
 		r = take_rules(planner, table->nr_rules, &new.rule_base);
 	if (r < 0)
@@ -181,7 +183,8 @@ static int check_routes(struct planner *planner)
 	return 0;
 }
 
-/* A number for an id that has none: a fresh one; else (P1) one whose port is gone from both states. `in_image`: by number. */
+/* A number for an id that has none: a fresh one; else (P1) one whose port is gone from both states. `in_image`: by
+ * number. */
 static int take_port_number(struct planner *planner, const char *id, const bool *in_image, uint32_t *ret_number)
 {
 	struct placement *next = &planner->plan->next;
@@ -191,7 +194,8 @@ static int take_port_number(struct planner *planner, const char *id, const bool 
 		next->nr_ports++;
 	} else {
 		for (number = 1; number < PORTS_MAX; number++)
-			if (!in_image[number] && next->ports[number].policy.kind == PORT_NONE && next->ports[number].id[0])
+			if (!in_image[number] && next->ports[number].policy.kind == PORT_NONE &&
+			    next->ports[number].id[0])
 				break;
 		if (number == PORTS_MAX)
 			return refuse(planner->ret_why, -ENOSPC, "map ports is full: '%s' is one port more than %d", id,
@@ -246,8 +250,8 @@ static int number_subnets(struct planner *planner)
 		if (!number) {
 			if (next->nr_subnets == SUBNETS_MAX)
 				return refuse(planner->ret_why, -ENOSPC,
-					      "map subnets is full: '%s' is one subnet more than %d", image->subnets[i].id,
-					      SUBNETS_MAX - 1);
+					      "map subnets is full: '%s' is one subnet more than %d",
+					      image->subnets[i].id, SUBNETS_MAX - 1);
 			number = next->nr_subnets++;
 			strncpy(next->subnets[number].id, image->subnets[i].id, ID_MAX - 1);
 		}
@@ -317,8 +321,8 @@ static int compare_subnets(struct planner *planner)
 	for (uint32_t number = 1; number < next->nr_subnets; number++) {
 		bool named = number >= current->nr_subnets;
 
-		if (named ? subnet_is_empty(&next->subnets[number].policy) :
-			    !memcmp(&current->subnets[number].policy, &next->subnets[number].policy,
+		if (named ? subnet_is_empty(&next->subnets[number].policy)
+			  : !memcmp(&current->subnets[number].policy, &next->subnets[number].policy,
 				    sizeof(struct subnet_policy)))
 			continue;
 		plan->subnets[plan->nr_subnets++] = (struct plan_subnet){.number = number, .named = named};
@@ -485,7 +489,8 @@ static int compare_entries(struct planner *planner, int kind)
 		plan->entries[kind][plan->nr_entries[kind]++] = change;
 	}
 	if (old->nr + coming > entry_classes[kind].max)
-		return refuse(planner->ret_why, -ENOSPC, "map %s is full: %zu entries, old and new together, and %u is the most",
+		return refuse(planner->ret_why, -ENOSPC,
+			      "map %s is full: %zu entries, old and new together, and %u is the most",
 			      entry_classes[kind].map, old->nr + coming, entry_classes[kind].max);
 	plan->changed += (uint32_t)plan->nr_entries[kind];
 	return 0;

@@ -60,7 +60,7 @@ struct plan {
 	const struct placed_table **old_tables; /* in the current placement: nobody needs them afterwards */
 	size_t nr_old_tables;
 	bool router_mac;
-	uint32_t changed; /* objects of the state that differ: what the user is told */
+	uint32_t changed;       /* objects of the state that differ: what the user is told */
 	uint32_t *port_numbers; /* by index in image.ports */
 };
 
@@ -68,12 +68,13 @@ struct plan {
 int plan_make(const struct placement *current, const struct image *image, struct plan **ret, char **ret_why);
 bool plan_is_empty(const struct plan *plan);
 
-/* The plan was carried out: `current` becomes the plan's next. Pointers of the plan into `current` are void afterwards. */
+/* The plan was carried out: `current` becomes the plan's next. Pointers of the plan into `current` are void afterwards.
+ */
 void plan_commit(struct placement *current, struct plan *plan);
 void plan_free(struct plan **plan);
 
-/* epochs.c: raise the epoch of every port a change may concern (flow.h, I5). Policies of `plan->next` are otherwise final
- * and hold the epochs of `current`. ret: 0 | -ENOMEM */
+/* epochs.c: raise the epoch of every port a change may concern (flow.h, I5). Policies of `plan->next` are otherwise
+ * final and hold the epochs of `current`. ret: 0 | -ENOMEM */
 int plan_raise_epochs(const struct placement *current, struct plan *plan);
 
 /* What the kernel gets for route `index` of a table. */

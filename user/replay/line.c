@@ -150,8 +150,8 @@ static int read_at(struct replay_line *line, const json_t *object)
 	if (!json_is_number(value) || seconds < 0 || seconds > (double)LINE_AT_MAX_S)
 		return wrong(line, "'at' is not a number of seconds from 0 to %llu", LINE_AT_MAX_S);
 	line->has_at = true;
-	line->at_ns = json_is_integer(value) ? (uint64_t)json_integer_value(value) * 1000000000 :
-					       (uint64_t)llround(seconds * 1e9);
+	line->at_ns = json_is_integer(value) ? (uint64_t)json_integer_value(value) * 1000000000
+					     : (uint64_t)llround(seconds * 1e9);
 	return 0;
 }
 
@@ -232,7 +232,7 @@ void line_done(struct replay_line *line)
 
 /* Value of a hex digit, plus one; 0 = no digit. */
 static const uint8_t hex_values[256] = {
-	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,	['6'] = 7,  ['7'] = 8,
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
 	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };

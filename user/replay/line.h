@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LINE_AT_MAX_S 9000000000ull /* so that virtual time in ns fits in 64 bits */
+#define LINE_AT_MAX_S   9000000000ull /* so that virtual time in ns fits in 64 bits */
 #define LINE_STATES_MAX 16
 
 /* A string inside the line, or inside `json`. data NULL = the key is absent. */
@@ -27,7 +27,7 @@ struct replay_line {
 	size_t nr_states;
 	bool has_at, tx;
 	uint64_t at_ns;
-	json_t *json;    /* owns the spans when jansson read the line */
+	json_t *json; /* owns the spans when jansson read the line */
 	char error[256];
 };
 

@@ -10,11 +10,11 @@
 #include "replay/capture.h"
 #include "replay/session.h"
 
-#define INPUT_CHUNK (1u << 20)
+#define INPUT_CHUNK    (1u << 20)
 #define LINE_MAX_BYTES (64u << 20) /* a line beyond this is no line */
 
 struct input {
-	int fd;
+	int from; /* file descriptor */
 	char *data;
 	size_t start, used, size;
 };
@@ -39,7 +39,7 @@ static ssize_t read_more(struct session *session, struct input *input)
 		input->size *= 2;
 	}
 	do
-		n = read(input->fd, input->data + input->used, input->size - input->used);
+		n = read(input->from, input->data + input->used, input->size - input->used);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
@@ -76,22 +76,23 @@ static int run_lines(struct session *session, struct input *input)
 static int run_file(struct session *session, const char *path)
 {
 	_cleanup_close_ int opened = -1;
-	struct input input = {.fd = STDIN_FILENO, .data = malloc(INPUT_CHUNK), .size = INPUT_CHUNK};
+	struct input input = {.from = STDIN_FILENO, .data = malloc(INPUT_CHUNK), .size = INPUT_CHUNK};
 	int r;
 
 	if (!input.data)
 		return -ENOMEM;
 	if (path && strcmp(path, "-") != 0) {
 		opened = open(path, O_RDONLY | O_CLOEXEC);
-		input.fd = opened;
+		input.from = opened;
 	}
-	if (input.fd < 0) {
+	if (input.from < 0) {
 		r = -errno;
 		fprintf(stderr, "enid replay: cannot read '%s': %s\n", path, strerror(-r));
 	} else {
 		r = run_lines(session, &input);
 		if (r < 0)
-			fprintf(stderr, "enid replay: after line %llu: %s\n", (unsigned long long)session->n, strerror(-r));
+			fprintf(stderr, "enid replay: after line %llu: %s\n", (unsigned long long)session->n,
+				strerror(-r));
 	}
 	free(input.data);
 	return r;

@@ -21,7 +21,7 @@ struct replay_options {
 	const char *input; /* NULL or "-": stdin */
 	uint32_t flows_max;
 	bool xdp;
-	int fd;            /* output */
+	int fd; /* output */
 };
 
 /* Say warnings and errors on stderr. ret: 0 | -errno */

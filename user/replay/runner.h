@@ -10,13 +10,13 @@
 
 #include "datapath/datapath.h"
 
-#define FRAME_MAX 65600    /* a frame with the longest IP packet */
-#define RUN_FRAME_MAX 3400 /* what test_run takes, on every hook and kernel, in one linear piece */
-#define RUN_HEAD 2048      /* of a longer frame the program sees this much */
+#define FRAME_MAX     65600 /* a frame with the longest IP packet */
+#define RUN_FRAME_MAX 3400  /* what test_run takes, on every hook and kernel, in one linear piece */
+#define RUN_HEAD      2048  /* of a longer frame the program sees this much */
 
 struct runner {
 	struct datapath *datapath;
-	int rx, tx;                  /* program fds */
+	int rx, tx; /* program fds */
 	struct bpf_test_run_opts opts;
 	uint8_t out[4096];
 	uint8_t padded[64];

@@ -107,9 +107,9 @@ uint32_t session_port(struct session *session, const struct span *name)
 	return cached->number;
 }
 
-/* The agent of a running host frees expired records in time. Here they are freed when one is missed; a sweep reads every
- * record that was used, so it runs only when some can have expired, and not more often than it can pay for.
- * ret: true = some are free now */
+/* The agent of a running host frees expired records in time. Here they are freed when one is missed; a sweep reads
+ * every record that was used, so it runs only when some can have expired, and not more often than it can pay for. ret:
+ * true = some are free now */
 static bool sweep(struct session *session, uint64_t now_ns)
 {
 	const volatile struct control *control = datapath_control(session->datapath);
@@ -139,7 +139,8 @@ int session_frame(struct session *session, uint32_t in, const uint8_t *frame, si
 		char error[96];
 		const char *const errors[] = {error};
 
-		snprintf(error, sizeof(error), "the kernel does not run this frame of %zu bytes: %s", length, strerror(-r));
+		snprintf(error, sizeof(error), "the kernel does not run this frame of %zu bytes: %s", length,
+			 strerror(-r));
 		session->refused++;
 		return output_refused(&session->output, session->n++, errors, 1);
 	}
@@ -241,8 +242,8 @@ int session_line(struct session *session, const char *text, size_t length)
 	if (r < 0) {
 		r = refuse_line(session, "%s", line.error);
 	} else if (line.has_at && line.at_ns < session->at_ns) {
-		r = refuse_line(session, "'at' is %.9g, and the line before is at %.9g already", (double)line.at_ns / 1e9,
-				(double)session->at_ns / 1e9);
+		r = refuse_line(session, "'at' is %.9g, and the line before is at %.9g already",
+				(double)line.at_ns / 1e9, (double)session->at_ns / 1e9);
 	} else {
 		if (line.has_at)
 			session->at_ns = line.at_ns;

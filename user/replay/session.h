@@ -24,12 +24,12 @@ struct session {
 	struct runner runner;
 	struct output output;
 	struct port_cached ports[PORTS_CACHED];
-	uint64_t n;           /* of the next output line */
-	uint64_t at_ns;       /* virtual time */
-	uint64_t expiry_ns;   /* no record can expire before */
-	uint64_t swept_ns;    /* when records were swept last, and how many packets ago */
+	uint64_t n;         /* of the next output line */
+	uint64_t at_ns;     /* virtual time */
+	uint64_t expiry_ns; /* no record can expire before */
+	uint64_t swept_ns;  /* when records were swept last, and how many packets ago */
 	uint64_t swept_packets;
-	uint64_t refused;     /* lines that were not understood */
+	uint64_t refused; /* lines that were not understood */
 	uint8_t frame[FRAME_MAX];
 };
 

@@ -14,17 +14,19 @@
 
 #define NS_PER_S 1000000000ull
 
+/* As an ENI that tracks the flow saw it; an untracked flow has no state (CT-13). */
 static const char *conversation_name(const struct flow_record *record)
 {
 	static const char *const tcp[] = {"SYN_SENT", "SYN_RECV", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "FIN_WAIT", "CLOSE"};
-	static const char *const other[] = {"UNREPLIED", "REPLIED", "REPLIED", "STREAM", "STREAM", "STREAM", "CLOSE"};
-	uint32_t state = record->half[0].shared;
+	static const char *const udp[] = {"UNREPLIED", "REPLIED", "REPLIED", "STREAM", "STREAM", "STREAM", "CLOSE"};
+	const struct flow_half *half = &record->half[record->half[0].leg != LEG_TRACKED];
+	uint32_t state = CT_STATE(half->ct);
 
-	if (state > CT_CLOSED)
-		return "UNKNOWN";
-	if (record->half[0].tuple.proto == IPPROTO_TCP)
+	if (half->leg != LEG_TRACKED || state > CT_CLOSED)
+		return "NONE";
+	if (half->tuple.proto == IPPROTO_TCP)
 		return tcp[state];
-	return record->half[0].tuple.proto == IPPROTO_UDP ? other[state] : "OPEN";
+	return half->tuple.proto == IPPROTO_UDP ? udp[state] : "OPEN";
 }
 
 static json_t *protocol_name(uint8_t proto)

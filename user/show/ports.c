@@ -22,13 +22,17 @@ static json_t *mac_text(const uint8_t mac[6])
 	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
+/* By the state, if it is known: the agent's devices may be in another network namespace than ours. */
 static json_t *device_name(const struct view *view, uint32_t port)
 {
-	char name[IF_NAMESIZE];
+	const struct image_port *image = view_image_port(view, datapath_port_id(view->datapath, port));
 	uint32_t ifindex = view->ports[port].ifindex;
+	char name[IF_NAMESIZE];
 
 	if (!ifindex)
 		return json_null();
+	if (image && *image->device)
+		return json_string(image->device);
 	return if_indextoname(ifindex, name) ? json_string(name) : json_sprintf("if%u", ifindex);
 }
 

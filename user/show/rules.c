@@ -156,8 +156,8 @@ static json_t *rule_row(const struct view *view, const struct hit *hit)
 	struct decision_text text;
 
 	if (!datapath_decision(view->datapath, hit->decision, &text))
-		return json_pack("{s:I, s:n, s:n, s:o, s:I, s:I, s:I}", "stage", (json_int_t)DECISION_STAGE(hit->decision),
-		                 "id", "rule", view_decision(view, hit->decision), "flows", (json_int_t)hit->flows,
+		return json_pack("{s:s, s:n, s:o, s:I, s:I, s:I}", "stage", view_stage_name(hit->decision), "id", "rule",
+		                 json_sprintf("%u", DECISION_NUMBER(hit->decision)), "flows", (json_int_t)hit->flows,
 		                 "packets", (json_int_t)hit->packets, "rejects", (json_int_t)hit->rejects);
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "stage", text.stage, "id", text.id, "rule", text.rule, "flows",
 	                 (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",

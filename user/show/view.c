@@ -109,13 +109,24 @@ json_t *view_zone_name(const struct view *view, uint32_t zone)
 	return json_sprintf("zone %u", zone);
 }
 
+const char *view_stage_name(uint32_t decision)
+{
+	static const char *const names[STAGE_MAX] = {
+#define X(symbol, name) [STAGE_##symbol] = name,
+		ENID_STAGES(X)
+#undef X
+	};
+
+	return DECISION_STAGE(decision) < STAGE_MAX ? names[DECISION_STAGE(decision)] : "unknown";
+}
+
 json_t *view_decision(const struct view *view, uint32_t decision)
 {
 	struct decision_text text;
 
 	if (datapath_decision(view->datapath, decision, &text))
-		return json_sprintf("%s %s %s", text.stage, text.id, text.rule);
-	return json_sprintf("rule %u", DECISION_NUMBER(decision));
+		return json_sprintf("%s %s%s%s", text.stage, text.id, *text.rule ? " " : "", text.rule);
+	return json_sprintf("%s rule %u", view_stage_name(decision), DECISION_NUMBER(decision));
 }
 
 json_t *view_address(int family, const union addr *addr)

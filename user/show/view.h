@@ -32,6 +32,7 @@ static inline const struct port_policy *view_port(const struct view *view, uint3
 json_t *view_port_name(const struct view *view, uint32_t port);   /* "eni-web"; null for 0 */
 json_t *view_zone_name(const struct view *view, uint32_t zone);   /* "vpc-01", or "zone 1" */
 json_t *view_decision(const struct view *view, uint32_t decision); /* "sg-egress sg-web sgr-01" */
+const char *view_stage_name(uint32_t decision);
 json_t *view_address(int family, const union addr *addr);
 json_t *view_prefix(int family, const union addr *addr, unsigned int prefixlen);
 

@@ -8,7 +8,7 @@
 #include "state/arena.h"
 
 #define CHUNK_BYTES 65536
-#define ALIGNMENT 16
+#define ALIGNMENT   16
 
 struct arena_chunk {
 	struct arena_chunk *next;

@@ -19,7 +19,8 @@ struct arena {
 
 void *state_arena_alloc(struct arena *arena, size_t nr, size_t size);
 char *state_arena_strdup(struct arena *arena, const char *text);
-char *state_arena_vprintf(struct arena *arena, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+char *state_arena_vprintf(struct arena *arena, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0), nonnull));
 char *state_arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void state_arena_done(struct arena *arena);
 

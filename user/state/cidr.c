@@ -113,7 +113,8 @@ int mac_parse(const char *text, uint8_t *ret_mac)
 
 	if (strlen(text) != 17 || strspn(text, "0123456789abcdefABCDEF:") != 17)
 		return -EINVAL;
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &used) != 6 || used != 17)
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &used) != 6 ||
+	    used != 17)
 		return -EINVAL;
 	for (int i = 0; i < 6; i++)
 		ret_mac[i] = (uint8_t)v[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Private addresses, delegated prefixes and public associations of ENIs (ENI-06, ENI-12, IGW-01, VPC-10, VPC-11), and the
- * list Addresses, which repeats the associations (JSON-08). */
+/* Private addresses, delegated prefixes and public associations of ENIs (ENI-06, ENI-12, IGW-01, VPC-10, VPC-11), and
+ * the list Addresses, which repeats the associations (JSON-08). */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +40,7 @@ static void parse_private(struct load *load, struct item *item, struct eni *eni)
 	const json_t *json;
 	size_t index, nr_primary = 0;
 
-	json_array_foreach(json_object_get(item->json, "PrivateIpAddresses"), index, json)
-	{
+	json_array_foreach (json_object_get(item->json, "PrivateIpAddresses"), index, json) {
 		union addr addr = {.ip4 = get_ip4(json, "PrivateIpAddress")};
 		struct eni_address *address;
 
@@ -66,8 +65,7 @@ static void parse_ipv6(const json_t *list, struct eni *eni)
 	const json_t *json;
 	size_t index;
 
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		const char *text = json_string_value(json_object_get(json, "Ipv6Address"));
 		union addr addr;
 
@@ -79,14 +77,14 @@ static void parse_ipv6(const json_t *list, struct eni *eni)
 /* ENI-06: /28 and /80, nothing else */
 static void parse_prefixes(struct load *load, struct item *item, struct eni *eni, int family)
 {
-	const char *list = family == 4 ? "Ipv4Prefixes" : "Ipv6Prefixes", *key = family == 4 ? "Ipv4Prefix" : "Ipv6Prefix";
+	const char *list = family == 4 ? "Ipv4Prefixes" : "Ipv6Prefixes",
+		   *key = family == 4 ? "Ipv4Prefix" : "Ipv6Prefix";
 	unsigned int length = family == 4 ? 28 : 80;
 	char text[CIDR_TEXT_MAX];
 	const json_t *json;
 	size_t index;
 
-	json_array_foreach(json_object_get(item->json, list), index, json)
-	{
+	json_array_foreach (json_object_get(item->json, list), index, json) {
 		struct cidr cidr;
 
 		if (!get_cidr(json, key, &cidr))
@@ -115,7 +113,7 @@ static bool is_reserved(const struct cidr *subnet, const struct eni_address *add
 }
 
 static void check_in_subnet(struct load *load, struct item *item, const struct eni *eni,
-                            const struct eni_address *address)
+			    const struct eni_address *address)
 {
 	struct cidr own = as_cidr(address);
 	char text[CIDR_TEXT_MAX];
@@ -129,11 +127,11 @@ static void check_in_subnet(struct load *load, struct item *item, const struct e
 		inside = true;
 		if (is_reserved(cidr, address))
 			state_warn(load, item, "", "address %s is one that its subnet reserves",
-			           address_format(address->family, &address->addr, text));
+				   address_format(address->family, &address->addr, text));
 	}
 	if (!inside)
 		state_warn(load, item, "", "address %s lies outside its subnet",
-		           address_format(address->family, &address->addr, text));
+			   address_format(address->family, &address->addr, text));
 }
 
 void parse_addresses(struct load *load, struct item *item, struct eni *eni)
@@ -176,12 +174,14 @@ static void apply_elastic_ip(struct load *load, struct item *item, const struct 
 	if (!*elastic->eni_id)
 		return;
 	if (!elastic->eni) {
-		state_warn(load, item, "", "NetworkInterfaceId %s is not in the state: the address is nobody's", elastic->eni_id);
+		state_warn(load, item, "", "NetworkInterfaceId %s is not in the state: the address is nobody's",
+			   elastic->eni_id);
 		return;
 	}
 	address = private_address(elastic->eni, elastic->private_ip);
 	if (!address)
-		state_warn(load, item, "", "%s does not have the private address: the address is nobody's", elastic->eni_id);
+		state_warn(load, item, "", "%s does not have the private address: the address is nobody's",
+			   elastic->eni_id);
 	else if (!address->public_ip)
 		address->public_ip = elastic->public_ip;
 	else if (address->public_ip != elastic->public_ip)
@@ -193,7 +193,7 @@ void load_elastic_ips(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->elastic_ips = ARENA_ARRAY(load->arena, load->lists[LIST_ADDRESSES].nr + 1, struct elastic_ip);
-	LIST_FOREACH(load, LIST_ADDRESSES, item) {
+	LIST_FOREACH (load, LIST_ADDRESSES, item) {
 		struct elastic_ip *elastic = &extra->elastic_ips[extra->nr_elastic_ips++];
 
 		elastic->id = item->id;
@@ -267,7 +267,7 @@ void check_address_owners(struct load *load)
 		if (last->eni == claims[i].eni && last->vpc) /* an address inside the ENI's own prefix, or twice */
 			continue;
 		state_error(load, &load->lists[LIST_NETWORK_INTERFACES].item[claims[i].eni - state->enis], "",
-		            "%s address %s is that of %s, too", claims[i].vpc ? "private" : "public",
-		            address_format(claims[i].cidr.family, &claims[i].cidr.addr, text), last->eni->id);
+			    "%s address %s is that of %s, too", claims[i].vpc ? "private" : "public",
+			    address_format(claims[i].cidr.family, &claims[i].cidr.addr, text), last->eni->id);
 	}
 }

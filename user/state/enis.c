@@ -9,17 +9,17 @@
 
 /* CT-09 */
 #define TCP_ESTABLISHED_S 432000
-#define UDP_S 30
-#define UDP_STREAM_S 180
+#define UDP_S             30
+#define UDP_STREAM_S      180
 
 /* ENI-02, ENI-03, SG-24, JSON-09: what the type says; an unknown type goes by its groups. A network load balancer may
  * have groups or none. */
 static bool is_routing(const char *type, bool has_groups)
 {
 	static const char *const routing[] = {"nat_gateway", "transit_gateway", "gateway_load_balancer",
-	                                      "gateway_load_balancer_endpoint"};
-	static const char *const compute[] = {"interface", "vpc_endpoint", "load_balancer", "lambda", "efa", "efa-only",
-	                                      "trunk", "branch"};
+					      "gateway_load_balancer_endpoint"};
+	static const char *const compute[] = {"interface", "vpc_endpoint", "load_balancer", "lambda",
+					      "efa",       "efa-only",     "trunk",         "branch"};
 
 	for (size_t i = 0; i < sizeof(routing) / sizeof(*routing); i++)
 		if (!strcmp(type, routing[i]))
@@ -51,8 +51,7 @@ static void parse_groups(struct load *load, struct item *item, struct eni *eni)
 	size_t index, nr = 0, kept = 0;
 
 	eni->groups = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct security_group *);
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		const char *id = get_text(load, json, "GroupId");
 		struct security_group *group = FIND(load, groups, id);
 
@@ -63,8 +62,8 @@ static void parse_groups(struct load *load, struct item *item, struct eni *eni)
 			continue;
 		}
 		if (!serves(group, eni->vpc)) /* SG-20: what is attached stays enforced */
-			state_warn(load, item, "Groups", "GroupId %s belongs to %s and is enforced here all the same", id,
-			           group->vpc->id);
+			state_warn(load, item, "Groups", "GroupId %s belongs to %s and is enforced here all the same",
+				   id, group->vpc->id);
 		eni->groups[nr++] = group;
 	}
 	if (nr)
@@ -92,7 +91,7 @@ static void parse_place(struct load *load, struct item *item, struct eni *eni)
 		eni->vpc = eni->subnet->vpc;
 	if (eni->vpc && eni->subnet && eni->subnet->vpc && eni->subnet->vpc != eni->vpc)
 		state_error(load, item, "", "SubnetId %s is a subnet of %s, not of %s", subnet, eni->subnet->vpc->id,
-		            eni->vpc->id);
+			    eni->vpc->id);
 }
 
 /* ENI-11 */
@@ -165,7 +164,7 @@ static void check_macs(struct load *load)
 	for (size_t i = 1; i < nr; i++)
 		if (by_mac[i]->subnet == by_mac[i - 1]->subnet && !memcmp(by_mac[i]->mac, by_mac[i - 1]->mac, 6))
 			state_error(load, &load->lists[LIST_NETWORK_INTERFACES].item[by_mac[i] - state->enis], "",
-			            "MacAddress is that of %s in the same subnet", by_mac[i - 1]->id);
+				    "MacAddress is that of %s in the same subnet", by_mac[i - 1]->id);
 }
 
 void load_enis(struct load *load)

@@ -13,18 +13,18 @@ struct nat_address {
 	struct eni *eni;
 	__be32 private_ip, public_ip; /* 0 = none */
 	const char *az;
-	bool primary, usable;         /* Status succeeded or absent */
+	bool primary, usable; /* Status succeeded or absent */
 };
 
 struct nat_gateway {
 	const char *id;
 	struct vpc *vpc;
 	struct vpc_subnet *subnet;
-	const char *state;            /* lower case; "available" if absent */
+	const char *state; /* lower case; "available" if absent */
 	bool available;
-	bool private_only;            /* ConnectivityType private (NAT-16) */
-	bool regional;                /* AvailabilityMode regional (NAT-23) */
-	struct route_table *table;    /* RouteTableId of a regional one */
+	bool private_only;             /* ConnectivityType private (NAT-16) */
+	bool regional;                 /* AvailabilityMode regional (NAT-23) */
+	struct route_table *table;     /* RouteTableId of a regional one */
 	struct nat_address *addresses; /* primary first, then by address */
 	size_t nr_addresses;
 };
@@ -32,7 +32,7 @@ struct nat_gateway {
 struct peering_side {
 	const char *vpc_id, *owner, *region;
 	struct vpc *vpc;
-	struct cidr *cidrs;           /* as the connection tells them; sorted */
+	struct cidr *cidrs; /* as the connection tells them; sorted */
 	size_t nr_cidrs;
 };
 
@@ -50,7 +50,7 @@ struct vpc_endpoint {
 	struct vpc *vpc;
 	const char *service;
 	bool available;
-	struct route_table **tables;  /* without missing ones, as in the next three */
+	struct route_table **tables; /* without missing ones, as in the next three */
 	size_t nr_tables;
 	struct vpc_subnet **subnets;
 	size_t nr_subnets;
@@ -69,10 +69,10 @@ struct tgw {
 struct tgw_attachment {
 	const char *id, *tgw_id;
 	struct tgw *tgw;
-	const char *type;             /* vpc, vpn, peering, connect, direct-connect-gateway, ... */
+	const char *type; /* vpc, vpn, peering, connect, direct-connect-gateway, ... */
 	const char *resource, *owner;
 	bool available;
-	const char *table;            /* associated table, or "" (TGW-02) */
+	const char *table; /* associated table, or "" (TGW-02) */
 };
 
 struct tgw_vpc_attachment {
@@ -85,7 +85,7 @@ struct tgw_vpc_attachment {
 };
 
 struct tgw_route {
-	struct cidr cidr;             /* family 0 where a prefix list is the destination */
+	struct cidr cidr; /* family 0 where a prefix list is the destination */
 	struct prefix_list *prefix_list;
 	bool is_static, blackhole;
 	const char **attachments;
@@ -96,11 +96,11 @@ struct tgw_table {
 	const char *id;
 	struct tgw *tgw;
 	bool available, default_association, default_propagation;
-	struct tgw_route *routes;     /* prefix-list references are among them (TGW-05) */
+	struct tgw_route *routes; /* prefix-list references are among them (TGW-05) */
 	size_t nr_routes;
-	const char **associations;    /* attachment ids, state associated */
+	const char **associations; /* attachment ids, state associated */
 	size_t nr_associations;
-	const char **propagations;    /* attachment ids, state enabled */
+	const char **propagations; /* attachment ids, state enabled */
 	size_t nr_propagations;
 };
 
@@ -115,14 +115,14 @@ struct vpn_connection {
 	struct customer_gateway *customer_gateway;
 	struct gateway *vgw;
 	bool available, static_only;
-	struct cidr *routes;          /* static prefixes, sorted */
+	struct cidr *routes; /* static prefixes, sorted */
 	size_t nr_routes;
 };
 
 struct mirror_rule {
 	int number;
 	bool accept;
-	int protocol;                 /* or PROTOCOL_ANY */
+	int protocol; /* or PROTOCOL_ANY */
 	struct cidr source, destination;
 	uint16_t source_from, source_to, destination_from, destination_to;
 };
@@ -136,8 +136,8 @@ struct mirror_filter {
 
 struct mirror_target {
 	const char *id, *type;
-	struct eni *eni;              /* NULL: missing, or another kind of target */
-	const char *other;            /* load balancer or endpoint */
+	struct eni *eni;   /* NULL: missing, or another kind of target */
+	const char *other; /* load balancer or endpoint */
 };
 
 struct mirror_session {
@@ -146,8 +146,8 @@ struct mirror_session {
 	struct mirror_target *target;
 	struct mirror_filter *filter;
 	int number;
-	uint32_t packet_length;       /* 0 = whole packet (TM-11) */
-	int64_t vni;                  /* -1 = not given */
+	uint32_t packet_length; /* 0 = whole packet (TM-11) */
+	int64_t vni;            /* -1 = not given */
 };
 
 struct dhcp_configuration {
@@ -164,7 +164,7 @@ struct dhcp_options {
 
 /* An address of the list Addresses; what it says of an ENI is merged into eni.addresses (the ENI wins). */
 struct elastic_ip {
-	const char *id;               /* the address as text */
+	const char *id; /* the address as text */
 	__be32 public_ip, private_ip;
 	const char *allocation, *eni_id;
 	struct eni *eni;
@@ -173,7 +173,7 @@ struct elastic_ip {
 /* VpcBlockPublicAccessExclusions in force; already applied to vpc_subnet.bpa. */
 struct bpa_exclusion {
 	const char *id;
-	const char *resource;         /* vpc or subnet id at the end of ResourceArn */
+	const char *resource; /* vpc or subnet id at the end of ResourceArn */
 	bool egress_only;
 };
 
@@ -208,7 +208,7 @@ struct state_extra {
 	size_t nr_elastic_ips;
 	struct bpa_exclusion *bpa_exclusions;
 	size_t nr_bpa_exclusions;
-	int bpa;                      /* enum bpa_mode of the account (VpcBlockPublicAccessOptions) */
+	int bpa; /* enum bpa_mode of the account (VpcBlockPublicAccessOptions) */
 };
 
 #endif

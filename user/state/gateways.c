@@ -27,8 +27,7 @@ static struct vpc *attached_vpc(struct load *load, struct item *item, const char
 	struct vpc *vpc = NULL;
 	size_t index;
 
-	json_array_foreach(json_object_get(item->json, key), index, attachment)
-	{
+	json_array_foreach (json_object_get(item->json, key), index, attachment) {
 		const char *state = get_text(load, attachment, "State");
 		struct vpc *found;
 
@@ -53,7 +52,7 @@ static void check_unique(struct load *load)
 		if (strcmp(gateway->id, gateway[-1].id) != 0)
 			continue;
 		for (size_t j = 0; j < sizeof(sources) / sizeof(*sources); j++)
-			LIST_FOREACH(load, sources[j].list, item)
+			LIST_FOREACH (load, sources[j].list, item)
 				if (!strcmp(item->id, gateway->id))
 					state_error(load, item, "", "is the id of another gateway, too");
 	}
@@ -68,7 +67,7 @@ void load_gateways(struct load *load)
 		nr += load->lists[sources[i].list].nr;
 	state->gateways = ARENA_ARRAY(load->arena, nr + 1, struct gateway);
 	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++)
-		LIST_FOREACH(load, sources[i].list, item) {
+		LIST_FOREACH (load, sources[i].list, item) {
 			struct gateway *gateway = &state->gateways[state->nr_gateways++];
 
 			gateway->id = item->id;

@@ -52,7 +52,7 @@ static bool parse_rule_peer(struct load *load, struct flat_rule *rule, struct sg
 
 	if (cidr4 + cidr6 + list + (pair != NULL) != 1) {
 		state_error(load, item, "", "has %d of CidrIpv4, CidrIpv6, PrefixListId, ReferencedGroupInfo, not one",
-		            cidr4 + cidr6 + list + (pair != NULL));
+			    cidr4 + cidr6 + list + (pair != NULL));
 		return false;
 	}
 	*ret = (struct sg_peer){.kind = PEER_CIDR, .id = "", .peering = ""};
@@ -107,7 +107,7 @@ static size_t index_elements(struct load *load, struct sg_permission *permission
 
 /* The rules of one group and direction. */
 static void join_run(struct load *load, struct flat_rule *rules, size_t nr_rules, struct sg_permission **permissions,
-                     size_t *nr)
+		     size_t *nr)
 {
 	struct sg_permission *joined = ARENA_ARRAY(load->arena, *nr + nr_rules, struct sg_permission);
 	struct element *elements;
@@ -119,7 +119,8 @@ static void join_run(struct load *load, struct flat_rule *rules, size_t nr_rules
 	for (size_t i = 0; i < nr_rules; i++) {
 		struct element wanted = {&rules[i].permission, rules[i].permission.peers};
 		struct element *found =
-			nr_elements ? bsearch(&wanted, elements, nr_elements, sizeof(*elements), compare_elements) : NULL;
+			nr_elements ? bsearch(&wanted, elements, nr_elements, sizeof(*elements), compare_elements)
+				    : NULL;
 
 		if (found && !*found->peer->rule_id)
 			found->peer->rule_id = rules[i].item->id;

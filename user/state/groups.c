@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* SecurityGroups and SecurityGroupVpcAssociations (SG-01..SG-20). What a rule names and what does not exist, or cannot be
- * reached any more (SG-17, SG-19), stays in the rule as NULL and matches nothing. */
+/* SecurityGroups and SecurityGroupVpcAssociations (SG-01..SG-20). What a rule names and what does not exist, or cannot
+ * be reached any more (SG-17, SG-19), stays in the rule as NULL and matches nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +8,9 @@
 #include "state/cidr.h"
 #include "state/load.h"
 
-#define IP_TCP 6
-#define IP_UDP 17
-#define IP_ICMP 1
+#define IP_TCP   6
+#define IP_UDP   17
+#define IP_ICMP  1
 #define IP_ICMP6 58
 
 /* SG-08, SG-09 */
@@ -33,7 +33,8 @@ static bool parse_ports(struct load *load, struct item *item, const char *path, 
 		permission->from = 0;
 		permission->to = 65535;
 	} else if (permission->from == -1 || permission->to == -1) {
-		state_error(load, item, path, "port range %d to %d mixes -1 with a port", permission->from, permission->to);
+		state_error(load, item, path, "port range %d to %d mixes -1 with a port", permission->from,
+			    permission->to);
 		return false;
 	} else if (permission->from > permission->to) {
 		state_error(load, item, path, "port range %d-%d is empty", permission->from, permission->to);
@@ -43,7 +44,7 @@ static bool parse_ports(struct load *load, struct item *item, const char *path, 
 }
 
 bool parse_permission(struct load *load, struct item *item, const char *path, const json_t *json,
-                      struct sg_permission *ret)
+		      struct sg_permission *ret)
 {
 	bool has_from = json_object_get(json, "FromPort"), has_to = json_object_get(json, "ToPort");
 	bool tcp_udp, icmp;
@@ -105,7 +106,8 @@ struct peering *find_peering(struct load *load, const struct vpc *a, const struc
 	struct state_extra *extra = load->state->extra;
 
 	for (size_t i = 0; i < extra->nr_peerings; i++)
-		if (extra->peerings[i].active && same_region(&extra->peerings[i]) && connects(&extra->peerings[i], a, b))
+		if (extra->peerings[i].active && same_region(&extra->peerings[i]) &&
+		    connects(&extra->peerings[i], a, b))
 			return &extra->peerings[i];
 	return NULL;
 }
@@ -134,7 +136,7 @@ static bool share_transit_gateway(struct load *load, const struct vpc *a, const 
 
 /* ret: NULL = the reference holds (SG-17, SG-20), else why it matches nothing (SG-19) */
 static const char *why_stale(struct load *load, const struct security_group *group, bool egress,
-                             const struct sg_peer *peer)
+			     const struct sg_peer *peer)
 {
 	const struct peering *peering = FIND_EXTRA(load, peerings, peer->peering);
 
@@ -157,7 +159,7 @@ static const char *why_stale(struct load *load, const struct security_group *gro
 }
 
 struct sg_peer group_peer(struct load *load, struct item *item, const char *path, const struct security_group *group,
-                          bool egress, const json_t *pair)
+			  bool egress, const json_t *pair)
 {
 	struct sg_peer peer = {.kind = PEER_GROUP, .rule_id = ""};
 	const char *why;
@@ -167,7 +169,7 @@ struct sg_peer group_peer(struct load *load, struct item *item, const char *path
 	peer.group = FIND(load, groups, peer.id);
 	if (!peer.group) {
 		state_warn(load, item, path, "GroupId %s is not in the state: the rule matches nothing",
-		           *peer.id ? peer.id : "(none)");
+			   *peer.id ? peer.id : "(none)");
 		return peer;
 	}
 	why = why_stale(load, group, egress, &peer);
@@ -212,44 +214,45 @@ static struct sg_peer cidr_peer(const json_t *json, const char *key)
 
 /* SG-11: every element is an alternative of its own. */
 static void parse_peers(struct load *load, struct item *item, const char *path, const struct security_group *group,
-                        bool egress, const json_t *json, struct sg_permission *permission)
+			bool egress, const json_t *json, struct sg_permission *permission)
 {
 	const json_t *ranges = json_object_get(json, "IpRanges"), *ranges6 = json_object_get(json, "Ipv6Ranges");
-	const json_t *lists = json_object_get(json, "PrefixListIds"), *pairs = json_object_get(json, "UserIdGroupPairs");
-	size_t room = json_array_size(ranges) + json_array_size(ranges6) + json_array_size(lists) + json_array_size(pairs);
+	const json_t *lists = json_object_get(json, "PrefixListIds"),
+		     *pairs = json_object_get(json, "UserIdGroupPairs");
+	size_t room =
+		json_array_size(ranges) + json_array_size(ranges6) + json_array_size(lists) + json_array_size(pairs);
 	struct sg_peer *peers = ARENA_ARRAY(load->arena, room + 1, struct sg_peer);
 	const json_t *element;
 	size_t index, nr = 0;
 
-	json_array_foreach(ranges, index, element)
+	json_array_foreach (ranges, index, element)
 		if (json_is_object(element))
 			peers[nr++] = cidr_peer(element, "CidrIp");
-	json_array_foreach(ranges6, index, element)
+	json_array_foreach (ranges6, index, element)
 		if (json_is_object(element))
 			peers[nr++] = cidr_peer(element, "CidrIpv6");
-	json_array_foreach(lists, index, element)
+	json_array_foreach (lists, index, element)
 		if (json_is_object(element))
 			peers[nr++] = prefix_list_peer(load, item, path, element);
-	json_array_foreach(pairs, index, element)
+	json_array_foreach (pairs, index, element)
 		if (json_is_object(element))
 			peers[nr++] = group_peer(load, item, path, group, egress, element);
 	permission->peers = peers;
 	permission->nr_peers = unique_peers(peers, nr);
 	if ((permission->protocol == IP_ICMP && ranges6) || (permission->protocol == IP_ICMP6 && ranges)) /* SG-10 */
 		state_warn(load, item, path, "protocol %d never meets a CIDR of the other address family",
-		           permission->protocol);
+			   permission->protocol);
 }
 
 static void parse_direction(struct load *load, struct item *item, const struct security_group *group, bool egress,
-                            struct sg_permission **ret, size_t *ret_nr)
+			    struct sg_permission **ret, size_t *ret_nr)
 {
 	const char *key = egress ? "IpPermissionsEgress" : "IpPermissions";
 	const json_t *list = json_object_get(item->json, key), *json;
 	struct sg_permission *permissions = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct sg_permission);
 	size_t index, nr = 0;
 
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		struct sg_permission *permission = &permissions[nr];
 		char place[64];
 
@@ -269,20 +272,21 @@ static void load_associations(struct load *load)
 {
 	struct items *items = &load->lists[LIST_GROUP_VPC_ASSOCIATIONS];
 
-	LIST_FOREACH(load, LIST_GROUP_VPC_ASSOCIATIONS, item) {
+	LIST_FOREACH (load, LIST_GROUP_VPC_ASSOCIATIONS, item) {
 		struct security_group *group = FIND(load, groups, item->id);
 		struct vpc *vpc = FIND(load, vpcs, item->id2);
 		const char *state = get_text(load, item->json, "State");
 
 		if (!group || !vpc) {
 			state_warn(load, item, "", "%s is not in the state: the association has no effect",
-			           group ? item->id2 : item->id);
+				   group ? item->id2 : item->id);
 			continue;
 		}
 		if (*state && strcmp(state, "associated") != 0)
 			continue;
 		if (!group->associated)
-			group->associated = ARENA_ARRAY(load->arena, (size_t)(items->item + items->nr - item), struct vpc *);
+			group->associated =
+				ARENA_ARRAY(load->arena, (size_t)(items->item + items->nr - item), struct vpc *);
 		group->associated[group->nr_associated++] = vpc;
 	}
 }

@@ -13,7 +13,7 @@ static const uint8_t router_mac[6] = {0x02, 0x65, 0x6e, 0x69, 0x64, 0x01};
 static const uint8_t no_mac[6];
 
 static bool parse_port(struct load *load, struct item *item, const char *path, const json_t *json,
-                       struct host_port *port)
+		       struct host_port *port)
 {
 	const char *id = get_text(load, json, "NetworkInterfaceId");
 
@@ -46,8 +46,7 @@ static void parse_ports(struct load *load, struct item *item, struct host *host)
 	size_t index;
 
 	host->ports = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct host_port);
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		struct host_port port = {};
 		char path[32];
 
@@ -73,8 +72,7 @@ static void parse_uplinks(struct load *load, struct item *item, struct host *hos
 	size_t index;
 
 	host->uplinks = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct host_uplink);
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		struct host_uplink *uplink = &host->uplinks[host->nr_uplinks];
 
 		if (!json_is_object(json))
@@ -84,16 +82,17 @@ static void parse_uplinks(struct load *load, struct item *item, struct host *hos
 		uplink->device = get_text(load, json, "Device");
 		uplink->answer_neighbours = get_flag(json, "AnswerNeighbours", true);
 		if (!uplink->gateway)
-			state_warn(load, item, "Uplinks", "GatewayId %s is no gateway of the state: the uplink carries nothing",
-			           uplink->gateway_id);
+			state_warn(load, item, "Uplinks",
+				   "GatewayId %s is no gateway of the state: the uplink carries nothing",
+				   uplink->gateway_id);
 		host->nr_uplinks++;
 	}
 	if (host->nr_uplinks)
 		qsort(host->uplinks, host->nr_uplinks, sizeof(*host->uplinks), compare_uplinks);
 	for (size_t i = 1; i < host->nr_uplinks; i++)
 		if (!strcmp(host->uplinks[i].gateway_id, host->uplinks[i - 1].gateway_id))
-			state_error(load, item, "Uplinks", "GatewayId %s has two devices, %s and %s", host->uplinks[i].gateway_id,
-			            host->uplinks[i - 1].device, host->uplinks[i].device);
+			state_error(load, item, "Uplinks", "GatewayId %s has two devices, %s and %s",
+				    host->uplinks[i].gateway_id, host->uplinks[i - 1].device, host->uplinks[i].device);
 }
 
 static int compare_text(const void *a, const void *b)
@@ -133,8 +132,8 @@ static void check_hosts(struct load *load)
 			const char **slot = &owner[host->ports[j].eni - state->enis];
 
 			if (*slot)
-				state_error(load, item, "Ports", "NetworkInterfaceId %s is a port of %s, too", host->ports[j].eni->id,
-				            *slot);
+				state_error(load, item, "Ports", "NetworkInterfaceId %s is a port of %s, too",
+					    host->ports[j].eni->id, *slot);
 			*slot = host->id;
 		}
 		for (size_t j = 0; host->tunnel_address && j < i; j++)

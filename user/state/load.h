@@ -40,7 +40,7 @@ struct load {
 	struct state_messages *messages;
 	size_t nr_errors, nr_warnings; /* with those that were not kept */
 	struct items lists[LIST_MAX];
-	json_t *documents; /* array: every file read, owner of all items */
+	json_t *documents;      /* array: every file read, owner of all items */
 	size_t nr_files, bytes; /* read so far */
 };
 
@@ -86,7 +86,7 @@ bool get_associated(const json_t *object, const char *key);
 /* ---- resolve by id, in arrays sorted by id; NULL = missing */
 #define FIND(load, list, id) \
 	((__typeof__((load)->state->list))state_find((load)->state->list, (load)->state->nr_##list, \
-	                                             sizeof(*(load)->state->list), id))
+						     sizeof(*(load)->state->list), id))
 #define FIND_EXTRA(load, list, id) \
 	((__typeof__((load)->state->extra->list))state_find( \
 		(load)->state->extra->list, (load)->state->extra->nr_##list, sizeof(*(load)->state->extra->list), id))
@@ -100,11 +100,11 @@ struct peering *find_peering(struct load *load, const struct vpc *a, const struc
 /* ---- parts of groups.c that group_rules.c needs, too */
 /* SG-06..SG-09: fill protocol, from and to; false = refused, the error is noted */
 bool parse_permission(struct load *load, struct item *item, const char *path, const json_t *json,
-                      struct sg_permission *ret);
+		      struct sg_permission *ret);
 /* A prefix list or group that a rule of `group` names; warns where it matches nothing */
 struct sg_peer prefix_list_peer(struct load *load, struct item *item, const char *path, const json_t *json);
 struct sg_peer group_peer(struct load *load, struct item *item, const char *path, const struct security_group *group,
-                          bool egress, const json_t *pair);
+			  bool egress, const json_t *pair);
 int compare_peers(const void *a, const void *b);
 
 /* ---- one step for each kind of object, called in this order by state.c */

@@ -99,8 +99,7 @@ static const char *join(json_t *into, json_t *from)
 	const char *name, *conflict;
 	json_t *value;
 
-	json_object_foreach(from, name, value)
-	{
+	json_object_foreach (from, name, value) {
 		json_t *own = json_object_get(into, name);
 
 		if (!own) {
@@ -135,13 +134,13 @@ static void merge_list(struct load *load, enum list_kind kind)
 		}
 		conflict = join(last->json, item->json);
 		if (conflict)
-			state_error(load, item, "", "%s differs from the one in %s: %s[%zu]", conflict, last->file, last->list,
-			            last->index);
+			state_error(load, item, "", "%s differs from the one in %s: %s[%zu]", conflict, last->file,
+				    last->list, last->index);
 	}
 	items->nr = kept;
 	if (kept > max)
 		state_error(load, &items->item[max], "", "is more than the %zu that the list %s may have", max,
-		            state_lists[kind].name);
+			    state_lists[kind].name);
 }
 
 void state_merge(struct load *load)

@@ -52,8 +52,8 @@ static const char *place_of(struct load *load, const struct item *item, const ch
 	const char *gap = *item->id ? " " : "";
 	const char *colon = *path ? ": " : "";
 
-	return state_arena_printf(load->messages->arena, "%s: %s[%zu]%s%s%s%s", item->file, item->list, item->index, gap,
-	                          item->id, colon, path);
+	return state_arena_printf(load->messages->arena, "%s: %s[%zu]%s%s%s%s", item->file, item->list, item->index,
+				  gap, item->id, colon, path);
 }
 
 void state_error(struct load *load, const struct item *item, const char *path, const char *format, ...)
@@ -98,11 +98,11 @@ void state_messages_finish(struct load *load)
 	struct state_messages *messages = load->messages;
 
 	if (load->nr_errors > messages->nr_errors)
-		messages->errors[messages->nr_errors++].text =
-			state_arena_printf(messages->arena, "and %zu more errors", load->nr_errors - STATE_MESSAGES_MAX);
+		messages->errors[messages->nr_errors++].text = state_arena_printf(
+			messages->arena, "and %zu more errors", load->nr_errors - STATE_MESSAGES_MAX);
 	if (load->nr_warnings > messages->nr_warnings)
-		messages->warnings[messages->nr_warnings++].text =
-			state_arena_printf(messages->arena, "and %zu more warnings", load->nr_warnings - STATE_MESSAGES_MAX);
+		messages->warnings[messages->nr_warnings++].text = state_arena_printf(
+			messages->arena, "and %zu more warnings", load->nr_warnings - STATE_MESSAGES_MAX);
 }
 
 void state_messages_done(struct state_messages *messages)

@@ -9,7 +9,7 @@
 
 /* TM-04; absent = any port */
 static bool parse_range(struct load *load, struct item *item, const char *path, const json_t *range, uint16_t *ret_from,
-                        uint16_t *ret_to)
+			uint16_t *ret_to)
 {
 	long long from = get_int(range, "FromPort", 0), to = get_int(range, "ToPort", 65535);
 
@@ -23,7 +23,7 @@ static bool parse_range(struct load *load, struct item *item, const char *path, 
 }
 
 static bool parse_rule(struct load *load, struct item *item, const char *path, const json_t *json,
-                       struct mirror_rule *rule)
+		       struct mirror_rule *rule)
 {
 	rule->number = (int)get_int(json, "RuleNumber", 0);
 	rule->accept = get_is(json, "RuleAction", "accept");
@@ -35,9 +35,9 @@ static bool parse_rule(struct load *load, struct item *item, const char *path, c
 		return false;
 	}
 	return parse_range(load, item, path, json_object_get(json, "SourcePortRange"), &rule->source_from,
-	                   &rule->source_to) &&
+			   &rule->source_to) &&
 	       parse_range(load, item, path, json_object_get(json, "DestinationPortRange"), &rule->destination_from,
-	                   &rule->destination_to);
+			   &rule->destination_to);
 }
 
 static int compare_rules(const void *a, const void *b)
@@ -51,8 +51,7 @@ static size_t parse_rules(struct load *load, struct item *item, const char *key,
 	struct mirror_rule *rules = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct mirror_rule);
 	size_t index, nr = 0;
 
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		char path[64];
 
 		snprintf(path, sizeof(path), "%s[%zu]", key, index);
@@ -72,7 +71,7 @@ static void load_filters(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->mirror_filters = ARENA_ARRAY(load->arena, load->lists[LIST_MIRROR_FILTERS].nr + 1, struct mirror_filter);
-	LIST_FOREACH(load, LIST_MIRROR_FILTERS, item) {
+	LIST_FOREACH (load, LIST_MIRROR_FILTERS, item) {
 		struct mirror_filter *filter = &extra->mirror_filters[extra->nr_mirror_filters++];
 		const json_t *service;
 		size_t index;
@@ -80,8 +79,9 @@ static void load_filters(struct load *load)
 		filter->id = item->id;
 		filter->nr_in = parse_rules(load, item, "IngressFilterRules", &filter->in);
 		filter->nr_out = parse_rules(load, item, "EgressFilterRules", &filter->out);
-		json_array_foreach(json_object_get(item->json, "NetworkServices"), index, service)
-			filter->amazon_dns |= json_is_string(service) && !strcmp(json_string_value(service), "amazon-dns");
+		json_array_foreach (json_object_get(item->json, "NetworkServices"), index, service)
+			filter->amazon_dns |=
+				json_is_string(service) && !strcmp(json_string_value(service), "amazon-dns");
 	}
 }
 
@@ -90,7 +90,7 @@ static void load_targets(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->mirror_targets = ARENA_ARRAY(load->arena, load->lists[LIST_MIRROR_TARGETS].nr + 1, struct mirror_target);
-	LIST_FOREACH(load, LIST_MIRROR_TARGETS, item) {
+	LIST_FOREACH (load, LIST_MIRROR_TARGETS, item) {
 		struct mirror_target *target = &extra->mirror_targets[extra->nr_mirror_targets++];
 		const char *eni = get_text(load, item->json, "NetworkInterfaceId");
 		const char *arn = get_text(load, item->json, "NetworkLoadBalancerArn");
@@ -100,7 +100,8 @@ static void load_targets(struct load *load)
 		target->eni = FIND(load, enis, eni);
 		target->other = *arn ? arn : get_text(load, item->json, "GatewayLoadBalancerEndpointId");
 		if (*eni && !target->eni)
-			state_warn(load, item, "", "NetworkInterfaceId %s is not in the state: nothing is mirrored to it", eni);
+			state_warn(load, item, "",
+				   "NetworkInterfaceId %s is not in the state: nothing is mirrored to it", eni);
 	}
 }
 
@@ -119,7 +120,9 @@ static void parse_session(struct load *load, struct item *item, struct mirror_se
 	session->vni = get_int(item->json, "VirtualNetworkId", -1);
 	if (!session->eni || !session->target || !session->filter)
 		state_warn(load, item, "", "%s is not in the state: nothing is mirrored",
-		           !session->eni ? eni : !session->target ? target : filter);
+			   !session->eni      ? eni
+			   : !session->target ? target
+					      : filter);
 }
 
 void load_mirrors(struct load *load)
@@ -128,7 +131,8 @@ void load_mirrors(struct load *load)
 
 	load_filters(load);
 	load_targets(load);
-	extra->mirror_sessions = ARENA_ARRAY(load->arena, load->lists[LIST_MIRROR_SESSIONS].nr + 1, struct mirror_session);
-	LIST_FOREACH(load, LIST_MIRROR_SESSIONS, item)
+	extra->mirror_sessions =
+		ARENA_ARRAY(load->arena, load->lists[LIST_MIRROR_SESSIONS].nr + 1, struct mirror_session);
+	LIST_FOREACH (load, LIST_MIRROR_SESSIONS, item)
 		parse_session(load, item, &extra->mirror_sessions[extra->nr_mirror_sessions++]);
 }

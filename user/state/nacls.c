@@ -8,14 +8,14 @@
 #include "state/load.h"
 
 #define NUMBER_LAST 32766 /* NACL-03: above it stand the implied denies */
-#define IP_TCP 6
-#define IP_UDP 17
-#define IP_ICMP 1
-#define IP_ICMP6 58
+#define IP_TCP      6
+#define IP_UDP      17
+#define IP_ICMP     1
+#define IP_ICMP6    58
 
 /* NACL-06, NACL-07 */
 static bool parse_ports(struct load *load, struct item *item, const char *path, const json_t *json,
-                        struct nacl_entry *entry)
+			struct nacl_entry *entry)
 {
 	const json_t *range = json_object_get(json, "PortRange");
 
@@ -36,7 +36,7 @@ static bool parse_ports(struct load *load, struct item *item, const char *path, 
 
 /* NACL-08: ICMP of the entry's own family needs type and code; of the other family, all types. */
 static bool parse_icmp(struct load *load, struct item *item, const char *path, const json_t *json,
-                       struct nacl_entry *entry)
+		       struct nacl_entry *entry)
 {
 	const json_t *icmp = json_object_get(json, "IcmpTypeCode");
 	bool own = (entry->protocol == IP_ICMP) == (entry->cidr.family == 4);
@@ -65,7 +65,7 @@ static bool parse_cidr(struct load *load, struct item *item, const char *path, c
 
 	if (has4 == has6) {
 		state_error(load, item, path, "has %s CidrBlock %s Ipv6CidrBlock", has4 ? "both" : "neither",
-		            has4 ? "and" : "nor");
+			    has4 ? "and" : "nor");
 		return false;
 	}
 	*ret = has4 ? cidr4 : cidr6;
@@ -73,7 +73,7 @@ static bool parse_cidr(struct load *load, struct item *item, const char *path, c
 }
 
 static bool parse_entry(struct load *load, struct item *item, const char *path, const json_t *json,
-                        struct nacl_entry *entry)
+			struct nacl_entry *entry)
 {
 	entry->number = (int)get_int(json, "RuleNumber", 0);
 	entry->allow = get_is(json, "RuleAction", "allow");
@@ -116,8 +116,8 @@ static size_t sort_entries(struct load *load, struct item *item, bool egress, st
 		if (!kept || entries[kept - 1].number != entries[i].number)
 			entries[kept++] = entries[i];
 		else if (!entries_equal(&entries[kept - 1], &entries[i]))
-			state_error(load, item, "Entries", "RuleNumber %d stands twice for %s traffic", entries[i].number,
-			            egress ? "egress" : "ingress");
+			state_error(load, item, "Entries", "RuleNumber %d stands twice for %s traffic",
+				    entries[i].number, egress ? "egress" : "ingress");
 	}
 	return kept;
 }
@@ -129,8 +129,7 @@ static void parse_entries(struct load *load, struct item *item, struct nacl *nac
 
 	nacl->in = ARENA_ARRAY(load->arena, room, struct nacl_entry);
 	nacl->out = ARENA_ARRAY(load->arena, room, struct nacl_entry);
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		struct nacl_entry entry = {};
 		char path[64];
 
@@ -151,8 +150,7 @@ static void associate(struct load *load, struct item *item, struct nacl *nacl)
 	const json_t *association;
 	size_t index;
 
-	json_array_foreach(json_object_get(item->json, "Associations"), index, association)
-	{
+	json_array_foreach (json_object_get(item->json, "Associations"), index, association) {
 		const char *id = get_text(load, association, "SubnetId");
 		struct vpc_subnet *subnet = find_subnet(load, item, id, "the association has no effect");
 
@@ -161,7 +159,8 @@ static void associate(struct load *load, struct item *item, struct nacl *nacl)
 		if (subnet->vpc && nacl->vpc && subnet->vpc != nacl->vpc)
 			state_error(load, item, "Associations", "SubnetId %s is a subnet of another VPC", id);
 		else if (subnet->nacl && subnet->nacl != nacl)
-			state_error(load, item, "Associations", "SubnetId %s is associated with %s, too", id, subnet->nacl->id);
+			state_error(load, item, "Associations", "SubnetId %s is associated with %s, too", id,
+				    subnet->nacl->id);
 		else
 			subnet->nacl = nacl;
 	}
@@ -180,8 +179,8 @@ static void apply_defaults(struct load *load)
 		if (!nacl->is_default || !slot)
 			continue;
 		if (*slot)
-			state_error(load, &load->lists[LIST_NETWORK_ACLS].item[i], "", "%s has the default ACL %s already",
-			            nacl->vpc->id, (*slot)->id);
+			state_error(load, &load->lists[LIST_NETWORK_ACLS].item[i], "",
+				    "%s has the default ACL %s already", nacl->vpc->id, (*slot)->id);
 		*slot = nacl;
 	}
 	for (size_t i = 0; i < state->nr_subnets; i++) {
@@ -204,7 +203,8 @@ void load_nacls(struct load *load)
 		struct nacl *nacl = &state->nacls[i];
 
 		nacl->id = item->id;
-		nacl->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"), "the ACL serves no subnet by default");
+		nacl->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"),
+				     "the ACL serves no subnet by default");
 		nacl->is_default = get_flag(item->json, "IsDefault", false);
 		parse_entries(load, item, nacl);
 		associate(load, item, nacl);

@@ -21,9 +21,9 @@ static void parse_side(struct load *load, const json_t *json, struct peering_sid
 	size_t index, nr = 0;
 
 	nr += get_cidr(json, "CidrBlock", &cidrs[nr]);
-	json_array_foreach(set4, index, element)
+	json_array_foreach (set4, index, element)
 		nr += get_cidr(element, "CidrBlock", &cidrs[nr]);
-	json_array_foreach(set6, index, element)
+	json_array_foreach (set6, index, element)
 		nr += get_cidr(element, "Ipv6CidrBlock", &cidrs[nr]);
 	side->cidrs = cidrs;
 	side->nr_cidrs = cidr_sort_unique(cidrs, nr);
@@ -45,7 +45,8 @@ static void check_peering(struct load *load, struct item *item, const struct pee
 		for (size_t j = 0; j < b->nr_cidrs; j++)
 			if (cidr_overlaps(&a->cidrs[i], &b->cidrs[j]))
 				state_warn(load, item, "", "joins VPCs that overlap: %s of %s and %s of %s",
-				           cidr_format(&a->cidrs[i], text), a->id, cidr_format(&b->cidrs[j], other), b->id);
+					   cidr_format(&a->cidrs[i], text), a->id, cidr_format(&b->cidrs[j], other),
+					   b->id);
 }
 
 void load_peerings(struct load *load)
@@ -53,7 +54,7 @@ void load_peerings(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->peerings = ARENA_ARRAY(load->arena, load->lists[LIST_PEERINGS].nr + 1, struct peering);
-	LIST_FOREACH(load, LIST_PEERINGS, item) {
+	LIST_FOREACH (load, LIST_PEERINGS, item) {
 		struct peering *peering = &extra->peerings[extra->nr_peerings++];
 		const json_t *status = json_object_get(item->json, "Status");
 
@@ -84,8 +85,7 @@ static void parse_nat_addresses(struct load *load, struct item *item, struct nat
 	size_t index;
 
 	nat->addresses = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct nat_address);
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		struct nat_address *address = &nat->addresses[nat->nr_addresses];
 
 		if (!json_is_object(json))
@@ -98,8 +98,8 @@ static void parse_nat_addresses(struct load *load, struct item *item, struct nat
 		address->primary = get_flag(json, "IsPrimary", json_array_size(list) == 1);
 		address->usable = !json_object_get(json, "Status") || get_is(json, "Status", "succeeded");
 		if (!address->eni && *address->eni_id)
-			state_warn(load, item, "NatGatewayAddresses", "NetworkInterfaceId %s is not in the state: not served",
-			           address->eni_id);
+			state_warn(load, item, "NatGatewayAddresses",
+				   "NetworkInterfaceId %s is not in the state: not served", address->eni_id);
 		nat->nr_addresses++;
 	}
 	if (nat->nr_addresses)
@@ -111,13 +111,14 @@ void load_nat_gateways(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->nat_gateways = ARENA_ARRAY(load->arena, load->lists[LIST_NAT_GATEWAYS].nr + 1, struct nat_gateway);
-	LIST_FOREACH(load, LIST_NAT_GATEWAYS, item) {
+	LIST_FOREACH (load, LIST_NAT_GATEWAYS, item) {
 		struct nat_gateway *nat = &extra->nat_gateways[extra->nr_nat_gateways++];
 		const char *state = get_text(load, item->json, "State");
 
 		nat->id = item->id;
 		nat->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"), "the NAT gateway is not served");
-		nat->subnet = find_subnet(load, item, get_text(load, item->json, "SubnetId"), "the NAT gateway is not served");
+		nat->subnet = find_subnet(load, item, get_text(load, item->json, "SubnetId"),
+					  "the NAT gateway is not served");
 		nat->state = *state ? state : "available";
 		nat->available = !strcmp(nat->state, "available");
 		nat->private_only = get_is(item->json, "ConnectivityType", "private");
@@ -134,21 +135,22 @@ static enum endpoint_kind endpoint_kind(const json_t *json)
 		return ENDPOINT_INTERFACE;
 	if (get_is(json, "VpcEndpointType", "gatewayloadbalancer"))
 		return ENDPOINT_GWLB;
-	return !json_object_get(json, "VpcEndpointType") || get_is(json, "VpcEndpointType", "gateway") ? ENDPOINT_GATEWAY
-	                                                                                              : ENDPOINT_OTHER;
+	return !json_object_get(json, "VpcEndpointType") || get_is(json, "VpcEndpointType", "gateway")
+		       ? ENDPOINT_GATEWAY
+		       : ENDPOINT_OTHER;
 }
 
 /* Objects of `array` that the ids name; a missing one gets a warning. ret: how many are in *ret_found */
 static size_t find_all(struct load *load, struct item *item, const char *key, const void *array, size_t nr, size_t size,
-                       void ***ret_found)
+		       void ***ret_found)
 {
 	const json_t *list = json_object_get(item->json, key), *element;
 	void **found = ARENA_ARRAY(load->arena, json_array_size(list) + 1, void *);
 	size_t index, nr_found = 0;
 
-	json_array_foreach(list, index, element)
-	{
-		const char *id = json_string_value(json_is_object(element) ? json_object_get(element, "GroupId") : element);
+	json_array_foreach (list, index, element) {
+		const char *id =
+			json_string_value(json_is_object(element) ? json_object_get(element, "GroupId") : element);
 		void *object = id ? state_find(array, nr, size, id) : NULL;
 
 		if (object)
@@ -162,14 +164,14 @@ static size_t find_all(struct load *load, struct item *item, const char *key, co
 
 #define FIND_ALL(load, item, key, list, ret) \
 	find_all(load, item, key, (load)->state->list, (load)->state->nr_##list, sizeof(*(load)->state->list), \
-	         (void ***)(ret))
+		 (void ***)(ret))
 
 void load_endpoints(struct load *load)
 {
 	struct state_extra *extra = load->state->extra;
 
 	extra->endpoints = ARENA_ARRAY(load->arena, load->lists[LIST_ENDPOINTS].nr + 1, struct vpc_endpoint);
-	LIST_FOREACH(load, LIST_ENDPOINTS, item) {
+	LIST_FOREACH (load, LIST_ENDPOINTS, item) {
 		struct vpc_endpoint *endpoint = &extra->endpoints[extra->nr_endpoints++];
 
 		endpoint->id = item->id;
@@ -188,8 +190,8 @@ void link_tables(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	for (size_t i = 0; i < extra->nr_endpoints; i++)
-		extra->endpoints[i].nr_tables = FIND_ALL(load, &load->lists[LIST_ENDPOINTS].item[i], "RouteTableIds", tables,
-		                                         &extra->endpoints[i].tables);
+		extra->endpoints[i].nr_tables = FIND_ALL(load, &load->lists[LIST_ENDPOINTS].item[i], "RouteTableIds",
+							 tables, &extra->endpoints[i].tables);
 	for (size_t i = 0; i < extra->nr_nat_gateways; i++) {
 		const json_t *json = load->lists[LIST_NAT_GATEWAYS].item[i].json;
 

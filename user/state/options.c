@@ -48,7 +48,7 @@ void load_flow_logs(struct load *load)
 	struct state *state = load->state;
 
 	state->flow_logs = ARENA_ARRAY(load->arena, load->lists[LIST_FLOW_LOGS].nr + 1, struct flow_log);
-	LIST_FOREACH(load, LIST_FLOW_LOGS, item)
+	LIST_FOREACH (load, LIST_FLOW_LOGS, item)
 		parse_flow_log(load, item, &state->flow_logs[state->nr_flow_logs++]);
 }
 
@@ -64,8 +64,7 @@ static void parse_configuration(struct load *load, const json_t *json, struct dh
 
 	configuration->key = get_text(load, json, "Key");
 	configuration->values = ARENA_ARRAY(load->arena, json_array_size(list) + 1, const char *);
-	json_array_foreach(list, index, value)
-	{
+	json_array_foreach (list, index, value) {
 		const char *text = get_text(load, value, "Value");
 
 		if (*text)
@@ -83,8 +82,8 @@ static void check_configuration(struct load *load, struct item *item, const stru
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
 		if (!strcmp(configuration->key, limits[i].key) && configuration->nr_values > limits[i].max)
-			state_warn(load, item, "DhcpConfigurations", "%s has %zu values, more than %zu", configuration->key,
-			           configuration->nr_values, limits[i].max);
+			state_warn(load, item, "DhcpConfigurations", "%s has %zu values, more than %zu",
+				   configuration->key, configuration->nr_values, limits[i].max);
 }
 
 static void load_dhcp_options(struct load *load)
@@ -92,15 +91,15 @@ static void load_dhcp_options(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->dhcp_options = ARENA_ARRAY(load->arena, load->lists[LIST_DHCP_OPTIONS].nr + 1, struct dhcp_options);
-	LIST_FOREACH(load, LIST_DHCP_OPTIONS, item) {
+	LIST_FOREACH (load, LIST_DHCP_OPTIONS, item) {
 		struct dhcp_options *options = &extra->dhcp_options[extra->nr_dhcp_options++];
 		const json_t *list = json_object_get(item->json, "DhcpConfigurations"), *json;
 		size_t index;
 
 		options->id = item->id;
-		options->configurations = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct dhcp_configuration);
-		json_array_foreach(list, index, json)
-		{
+		options->configurations =
+			ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct dhcp_configuration);
+		json_array_foreach (list, index, json) {
 			struct dhcp_configuration *configuration = &options->configurations[options->nr_configurations];
 
 			if (!json_is_object(json))
@@ -118,7 +117,7 @@ static void load_dhcp_options(struct load *load)
 
 		if (*id && strcmp(id, "default") != 0 && extra->nr_dhcp_options && !FIND_EXTRA(load, dhcp_options, id))
 			state_warn(load, &load->lists[LIST_VPCS].item[i], "",
-			           "DhcpOptionsId %s is not in the state: no options are served", id);
+				   "DhcpOptionsId %s is not in the state: no options are served", id);
 	}
 }
 
@@ -142,8 +141,9 @@ static void apply_exclusion(struct load *load, struct item *item, const struct b
 	struct vpc_subnet *subnet = FIND(load, subnets, exclusion->resource);
 
 	if (!vpc && !subnet)
-		state_warn(load, item, "", "ResourceArn names %s, which is not in the state: the exclusion has no effect",
-		           *exclusion->resource ? exclusion->resource : "nothing");
+		state_warn(load, item, "",
+			   "ResourceArn names %s, which is not in the state: the exclusion has no effect",
+			   *exclusion->resource ? exclusion->resource : "nothing");
 	if (subnet)
 		subnet->bpa = relax(subnet->bpa, exclusion->egress_only);
 	for (size_t i = 0; vpc && i < state->nr_subnets; i++)
@@ -156,7 +156,7 @@ static void load_bpa_exclusions(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->bpa_exclusions = ARENA_ARRAY(load->arena, load->lists[LIST_BPA_EXCLUSIONS].nr + 1, struct bpa_exclusion);
-	LIST_FOREACH(load, LIST_BPA_EXCLUSIONS, item) {
+	LIST_FOREACH (load, LIST_BPA_EXCLUSIONS, item) {
 		struct bpa_exclusion *exclusion = &extra->bpa_exclusions[extra->nr_bpa_exclusions];
 		const char *arn = get_text(load, item->json, "ResourceArn");
 		const char *slash = strrchr(arn, '/');

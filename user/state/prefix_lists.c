@@ -5,18 +5,20 @@
 #include "state/cidr.h"
 #include "state/load.h"
 
-static void take_entries(struct load *load, struct prefix_list *list, const struct item *item, const struct item *entries)
+static void take_entries(struct load *load, struct prefix_list *list, const struct item *item,
+			 const struct item *entries)
 {
 	const json_t *inline_cidrs = item ? json_object_get(item->json, "Cidrs") : NULL;
 	const json_t *managed = entries ? json_object_get(entries->json, "Entries") : NULL;
 	const json_t *element;
 	size_t index, nr = 0;
 
-	list->entries = ARENA_ARRAY(load->arena, json_array_size(inline_cidrs) + json_array_size(managed) + 1, struct cidr);
-	json_array_foreach(inline_cidrs, index, element)
+	list->entries =
+		ARENA_ARRAY(load->arena, json_array_size(inline_cidrs) + json_array_size(managed) + 1, struct cidr);
+	json_array_foreach (inline_cidrs, index, element)
 		if (json_is_string(element))
 			list->entries[nr++] = text_cidr(element);
-	json_array_foreach(managed, index, element)
+	json_array_foreach (managed, index, element)
 		if (json_is_object(element))
 			nr += get_cidr(element, "Cidr", &list->entries[nr]);
 	list->nr_entries = cidr_sort_unique(list->entries, nr);
@@ -26,14 +28,16 @@ static void take_entries(struct load *load, struct prefix_list *list, const stru
 static void check_list(struct load *load, struct prefix_list *list, const struct item *item)
 {
 	long long max = get_int(item->json, "MaxEntries", -1);
-	int family = get_is(item->json, "AddressFamily", "ipv4") ? 4 : get_is(item->json, "AddressFamily", "ipv6") ? 6 : 0;
+	int family = get_is(item->json, "AddressFamily", "ipv4")   ? 4
+		     : get_is(item->json, "AddressFamily", "ipv6") ? 6
+								   : 0;
 	const char *state = get_text(load, item->json, "State");
 	char text[CIDR_TEXT_MAX];
 
 	for (size_t i = 0; i < list->nr_entries; i++)
 		if (family && list->entries[i].family != family)
 			state_error(load, item, "", "entry %s is not of the list's address family",
-			            cidr_format(&list->entries[i], text));
+				    cidr_format(&list->entries[i], text));
 	if (max >= 0 && list->nr_entries > (size_t)max)
 		state_warn(load, item, "", "has %zu entries, more than MaxEntries %lld", list->nr_entries, max);
 	if (!strncmp(state, "delete", 6)) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* VPC-19, VPC-20: quotas can be raised, so a state beyond them loads; a warning says so. The numbers are the highest that
- * AWS is known to grant. */
+/* VPC-19, VPC-20: quotas can be raised, so a state beyond them loads; a warning says so. The numbers are the highest
+ * that AWS is known to grant. */
 #include "state/load.h"
 
-#define VPC_CIDRS4 50
-#define VPC_CIDRS6 5
-#define SUBNETS_PER_VPC 200
-#define GROUPS_PER_ENI 16
-#define RULES_PER_GROUP 1000
-#define NACL_RULES 40
+#define VPC_CIDRS4       50
+#define VPC_CIDRS6       5
+#define SUBNETS_PER_VPC  200
+#define GROUPS_PER_ENI   16
+#define RULES_PER_GROUP  1000
+#define NACL_RULES       40
 #define ROUTES_PER_TABLE 1000
 
 static void check_vpcs(struct load *load)
@@ -27,10 +27,11 @@ static void check_vpcs(struct load *load)
 		while (nr4 < vpc->nr_cidrs && vpc->cidrs[nr4].family == 4)
 			nr4++;
 		if (nr4 > VPC_CIDRS4 || vpc->nr_cidrs - nr4 > VPC_CIDRS6)
-			state_warn(load, item, "", "has %zu IPv4 and %zu IPv6 CIDRs, beyond the quota of %d and %d", nr4,
-			           vpc->nr_cidrs - nr4, VPC_CIDRS4, VPC_CIDRS6);
+			state_warn(load, item, "", "has %zu IPv4 and %zu IPv6 CIDRs, beyond the quota of %d and %d",
+				   nr4, vpc->nr_cidrs - nr4, VPC_CIDRS4, VPC_CIDRS6);
 		if (nr_subnets[i] > SUBNETS_PER_VPC)
-			state_warn(load, item, "", "has %zu subnets, beyond the quota of %d", nr_subnets[i], SUBNETS_PER_VPC);
+			state_warn(load, item, "", "has %zu subnets, beyond the quota of %d", nr_subnets[i],
+				   SUBNETS_PER_VPC);
 	}
 }
 
@@ -53,12 +54,14 @@ static void check_groups(struct load *load)
 
 		if (nr_in > RULES_PER_GROUP || nr_out > RULES_PER_GROUP)
 			state_warn(load, &load->lists[LIST_SECURITY_GROUPS].item[i], "",
-			           "has %zu ingress and %zu egress rules, beyond the quota of %d", nr_in, nr_out, RULES_PER_GROUP);
+				   "has %zu ingress and %zu egress rules, beyond the quota of %d", nr_in, nr_out,
+				   RULES_PER_GROUP);
 	}
 	for (size_t i = 0; i < state->nr_enis; i++)
 		if (state->enis[i].nr_groups > GROUPS_PER_ENI)
 			state_warn(load, &load->lists[LIST_NETWORK_INTERFACES].item[i], "",
-			           "has %zu security groups, beyond the quota of %d", state->enis[i].nr_groups, GROUPS_PER_ENI);
+				   "has %zu security groups, beyond the quota of %d", state->enis[i].nr_groups,
+				   GROUPS_PER_ENI);
 }
 
 void check_quotas(struct load *load)
@@ -72,11 +75,12 @@ void check_quotas(struct load *load)
 
 		if (nacl->nr_in > NACL_RULES || nacl->nr_out > NACL_RULES)
 			state_warn(load, &load->lists[LIST_NETWORK_ACLS].item[i], "",
-			           "has %zu ingress and %zu egress entries, beyond the quota of %d", nacl->nr_in, nacl->nr_out,
-			           NACL_RULES);
+				   "has %zu ingress and %zu egress entries, beyond the quota of %d", nacl->nr_in,
+				   nacl->nr_out, NACL_RULES);
 	}
 	for (size_t i = 0; i < state->nr_tables; i++)
 		if (state->tables[i].nr_routes > ROUTES_PER_TABLE)
-			state_warn(load, &load->lists[LIST_ROUTE_TABLES].item[i], "", "has %zu routes, beyond the quota of %d",
-			           state->tables[i].nr_routes, ROUTES_PER_TABLE);
+			state_warn(load, &load->lists[LIST_ROUTE_TABLES].item[i], "",
+				   "has %zu routes, beyond the quota of %d", state->tables[i].nr_routes,
+				   ROUTES_PER_TABLE);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From paths to items: files and folders are read, each JSON document is taken apart into its lists (JSON-01), and every
- * object of a known list is shaped and stored. A file that is refused does not keep the others from being checked.
- * Files are read whole, not mapped: a state file that somebody truncates while we look must not kill the agent. */
+/* From paths to items: files and folders are read, each JSON document is taken apart into its lists (JSON-01), and
+ * every object of a known list is shaped and stored. A file that is refused does not keep the others from being
+ * checked. Files are read whole, not mapped: a state file that somebody truncates while we look must not kill the
+ * agent. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +14,9 @@
 
 #include "state/load.h"
 
-#define FILE_BYTES_MAX (64ull << 20)
-#define STATE_BYTES_MAX (256ull << 20) /* all files of a state */
-#define FILES_MAX 65536
+#define FILE_BYTES_MAX   (64ull << 20)
+#define STATE_BYTES_MAX  (256ull << 20) /* all files of a state */
+#define FILES_MAX        65536
 #define FOLDER_DEPTH_MAX 8
 
 /* Outputs that do not say which object they belong to take its id from their file name (FORMATS 1.1):
@@ -26,15 +27,15 @@ static const struct bare_output {
 	{"prefix-list-entries", "Entries", "ManagedPrefixListEntries", "PrefixListId"},
 	{"transit-gateway-routes", "Routes", "TransitGatewayRoutes", "TransitGatewayRouteTableId"},
 	{"transit-gateway-associations", "Associations", "TransitGatewayRouteTableAssociations",
-         "TransitGatewayRouteTableId"},
+	 "TransitGatewayRouteTableId"},
 	{"transit-gateway-propagations", "TransitGatewayRouteTablePropagations", "TransitGatewayPropagations",
-         "TransitGatewayRouteTableId"},
+	 "TransitGatewayRouteTableId"},
 };
 
 static const char *type_name(const json_t *value)
 {
-	static const char *const names[] = {"an object", "a list",  "a string", "an integer",
-	                                    "a number",  "a boolean", "a boolean", "null"};
+	static const char *const names[] = {"an object", "a list",    "a string",  "an integer",
+					    "a number",  "a boolean", "a boolean", "null"};
 
 	return names[json_typeof(value)];
 }
@@ -45,8 +46,7 @@ static void add_objects(struct load *load, const char *file, enum list_kind kind
 	size_t index;
 	json_t *object;
 
-	json_array_foreach(list, index, object)
-	{
+	json_array_foreach (list, index, object) {
 		struct item item = {.json = object, .file = file, .list = name, .index = index, .id = "", .id2 = ""};
 
 		if (json_is_null(object))
@@ -75,7 +75,8 @@ static void add_list(struct load *load, const char *file, enum list_kind kind, c
 	} else if (json_is_array(list) && !single) {
 		add_objects(load, file, kind, name, list);
 	} else {
-		state_file_error(load, file, "%s is %s, not %s", name, type_name(list), single ? "an object" : "a list");
+		state_file_error(load, file, "%s is %s, not %s", name, type_name(list),
+				 single ? "an object" : "a list");
 	}
 }
 
@@ -120,8 +121,8 @@ static void add_bare_output(struct load *load, const char *file, json_t *documen
 {
 	char folder[256], stem[256];
 
-	if (json_object_get(document, "VpcId") && (json_object_get(document, "EnableDnsSupport") ||
-	                                           json_object_get(document, "EnableDnsHostnames"))) {
+	if (json_object_get(document, "VpcId") &&
+	    (json_object_get(document, "EnableDnsSupport") || json_object_get(document, "EnableDnsHostnames"))) {
 		json_t *list = json_pack("[O]", document);
 
 		if (list && !json_array_append_new(load->documents, list))
@@ -287,7 +288,8 @@ static size_t load_folder(struct load *load, const char *path, unsigned int dept
 	}
 	for (int i = 0; i < nr; i++) {
 		bool slash = *path && path[strlen(path) - 1] == '/';
-		const char *child = state_arena_printf(load->arena, "%s%s%s", path, slash ? "" : "/", entries[i]->d_name);
+		const char *child =
+			state_arena_printf(load->arena, "%s%s%s", path, slash ? "" : "/", entries[i]->d_name);
 		bool json = is_json(entries[i]->d_name);
 		struct stat st;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A route: its one destination (RT-17), its one target (RT-16), and whether that can be used (RT-28): a route whose target
- * is missing or unusable is a blackhole, whatever its State says. */
+/* A route: its one destination (RT-17), its one target (RT-16), and whether that can be used (RT-28): a route whose
+ * target is missing or unusable is a blackhole, whatever its State says. */
 #include <stdio.h>
 #include <string.h>
 
@@ -64,7 +64,8 @@ static bool parse_target(struct route_place *place, const json_t *json, struct v
 		if (!json_object_get(json, key->name))
 			continue;
 		if (first) {
-			state_error(place->load, place->item, place->path, "has two targets, %s and %s", first, key->name);
+			state_error(place->load, place->item, place->path, "has two targets, %s and %s", first,
+				    key->name);
 			return false;
 		}
 		first = key->name;
@@ -78,13 +79,15 @@ static bool parse_target(struct route_place *place, const json_t *json, struct v
 static bool parse_destination(struct route_place *place, const json_t *json, struct vpc_route *route)
 {
 	struct load *load = place->load;
-	bool has4 = json_object_get(json, "DestinationCidrBlock"), has6 = json_object_get(json, "DestinationIpv6CidrBlock");
+	bool has4 = json_object_get(json, "DestinationCidrBlock"),
+	     has6 = json_object_get(json, "DestinationIpv6CidrBlock");
 	bool has_list = json_object_get(json, "DestinationPrefixListId");
 
 	if (has4 + has6 + has_list != 1) {
-		state_error(load, place->item, place->path,
-		            "has %d of DestinationCidrBlock, DestinationIpv6CidrBlock, DestinationPrefixListId, not one",
-		            has4 + has6 + has_list);
+		state_error(
+			load, place->item, place->path,
+			"has %d of DestinationCidrBlock, DestinationIpv6CidrBlock, DestinationPrefixListId, not one",
+			has4 + has6 + has_list);
 		return false;
 	}
 	if (has_list) {
@@ -92,7 +95,8 @@ static bool parse_destination(struct route_place *place, const json_t *json, str
 		route->prefix_list = FIND(load, prefix_lists, route->destination);
 		if (!route->prefix_list)
 			state_warn(load, place->item, place->path,
-			           "DestinationPrefixListId %s is not in the state: the route matches nothing", route->destination);
+				   "DestinationPrefixListId %s is not in the state: the route matches nothing",
+				   route->destination);
 	} else {
 		const char *key = has4 ? "DestinationCidrBlock" : "DestinationIpv6CidrBlock";
 
@@ -108,9 +112,7 @@ static void parse_origin(const json_t *json, struct vpc_route *route)
 	bool propagated =
 		get_is(json, "Origin", "enablevgwroutepropagation") || get_is(json, "Origin", "advertisement");
 
-	route->origin = propagated                      ? ORIGIN_PROPAGATED
-	                : route->target == TARGET_LOCAL ? ORIGIN_LOCAL
-	                                                : ORIGIN_STATIC;
+	route->origin = propagated ? ORIGIN_PROPAGATED : route->target == TARGET_LOCAL ? ORIGIN_LOCAL : ORIGIN_STATIC;
 	route->blackhole = get_is(json, "State", "blackhole");
 	route->filtered = get_is(json, "State", "filtered");
 }
@@ -183,7 +185,7 @@ static void resolve_target(struct route_place *place, struct vpc_route *route)
 	}
 	if (why && !route->blackhole)
 		state_warn(place->load, place->item, place->path, "target %s%s%s: the route to %s is a blackhole",
-		           route->target_id, *route->target_id ? " " : "", why, route->destination);
+			   route->target_id, *route->target_id ? " " : "", why, route->destination);
 	route->blackhole |= why != NULL;
 }
 
@@ -199,7 +201,7 @@ static bool check_reserved(struct route_place *place, const struct vpc_route *ro
 		if (cidr_parse(reserved[i], &range, &host_bits) || !cidr_contains(&range, &route->cidr))
 			continue;
 		state_error(place->load, place->item, place->path, "destination %s lies in the reserved range %s",
-		            route->destination, reserved[i]);
+			    route->destination, reserved[i]);
 		return false;
 	}
 	return true;
@@ -230,13 +232,13 @@ static const struct cidr *local_cidr(const struct route_table *table, const stru
 	return NULL;
 }
 
-/* RT-05, RT-06, RT-19: inside the VPC's CIDRs a static route may lead only to middleboxes, and only for whole subnets (a
- * subnet that is gone leaves its route behind: harmless). */
+/* RT-05, RT-06, RT-19: inside the VPC's CIDRs a static route may lead only to middleboxes, and only for whole subnets
+ * (a subnet that is gone leaves its route behind: harmless). */
 static bool check_local(struct route_place *place, const struct vpc_route *route)
 {
 	const struct cidr *local = local_cidr(place->table, route);
 	bool middlebox = route->target == TARGET_ENI || route->target == TARGET_VPCE ||
-	                 (route->target == TARGET_NAT && !place->of_gateway);
+			 (route->target == TARGET_NAT && !place->of_gateway);
 	char text[CIDR_TEXT_MAX];
 
 	if (route->target == TARGET_LOCAL || route->target == TARGET_NONE || route->target == TARGET_OTHER)
@@ -245,25 +247,26 @@ static bool check_local(struct route_place *place, const struct vpc_route *route
 		return true;
 	if (place->of_gateway && (!middlebox || (place->table->vpc && !local))) {
 		state_error(place->load, place->item, place->path,
-		            "route to %s by %s: a gateway's table leads only to ENIs and endpoints inside the VPC",
-		            route->destination, route->target_id);
+			    "route to %s by %s: a gateway's table leads only to ENIs and endpoints inside the VPC",
+			    route->destination, route->target_id);
 		return false;
 	}
 	if (!local)
 		return true;
 	if (!middlebox) {
-		state_error(place->load, place->item, place->path, "route to %s by %s would override the local route %s",
-		            route->destination, route->target_id, cidr_format(local, text));
+		state_error(place->load, place->item, place->path,
+			    "route to %s by %s would override the local route %s", route->destination, route->target_id,
+			    cidr_format(local, text));
 		return false;
 	}
 	if (cidr_compare(local, &route->cidr) != 0 && !is_subnet(place->load, place->table->vpc, &route->cidr))
 		state_warn(place->load, place->item, place->path, "destination %s is the CIDR of no subnet",
-		           route->destination);
+			   route->destination);
 	return true;
 }
 
 bool parse_route(struct load *load, struct item *item, size_t index, const json_t *json,
-                 const struct route_table *table, bool of_gateway, struct vpc_route *ret)
+		 const struct route_table *table, bool of_gateway, struct vpc_route *ret)
 {
 	struct route_place place = {.load = load, .item = item, .table = table, .of_gateway = of_gateway};
 	struct vpc_route route = {};

@@ -6,13 +6,13 @@
 
 #include "state/load.h"
 
-#define DEPTH_MAX 32
+#define DEPTH_MAX  32
 #define STRING_MAX (1u << 20)
 #define MEMORY_MAX (1024ull << 20) /* bytes that the parsed text may take */
 /* What a value costs in the library (64-bit, measured with malloc_usable_size): header, table, node. */
 #define COST_OBJECT 240
-#define COST_ARRAY 128
-#define COST_VALUE 96 /* member or element */
+#define COST_ARRAY  128
+#define COST_VALUE  96 /* member or element */
 
 /* ret: the byte after the string's closing quote, or end */
 static const char *skip_string(const char *c, const char *end)

@@ -63,12 +63,9 @@ static const struct key ip_range_keys[] = {KEY_N("CidrIp", V_CIDR4), KEYS_END};
 static const struct key ipv6_range_keys[] = {KEY_N("CidrIpv6", V_CIDR6), KEYS_END};
 static const struct key prefix_list_id_keys[] = {KEY_N("PrefixListId", V_ID), KEYS_END};
 static const struct key group_pair_keys[] = {
-	KEY("GroupId", V_ID),
-	KEY("UserId", V_ID),
-	KEY("VpcId", V_ID),
-	KEY("VpcPeeringConnectionId", V_ID),
-	KEY("PeeringStatus", V_WORD),
-	KEYS_END,
+	KEY("GroupId", V_ID),         KEY("UserId", V_ID),
+	KEY("VpcId", V_ID),           KEY("VpcPeeringConnectionId", V_ID),
+	KEY("PeeringStatus", V_WORD), KEYS_END,
 };
 static const struct key permission_keys[] = {
 	KEY_N("IpProtocol", V_PROTOCOL),
@@ -196,7 +193,8 @@ static const struct key attachment_keys[] = {
 	KEY("Status", V_WORD),
 	KEYS_END,
 };
-static const struct key tracking_keys[] = { /* CT-09 */
+static const struct key tracking_keys[] = {
+	/* CT-09 */
 	KEY_INT("TcpEstablishedTimeout", 60, 432000),
 	KEY_INT("UdpTimeout", 30, 60),
 	KEY_INT("UdpStreamTimeout", 60, 180),
@@ -247,7 +245,7 @@ static const struct key vgw_keys[] = {
 static const struct key prefix_list_keys[] = {
 	KEY_N("PrefixListId", V_ID),
 	KEY_TEXT("PrefixListName", 255),
-	KEY_WORDS("AddressFamily", "ipv4|ipv6"),
+	KEY_OPEN("AddressFamily", "ipv4|ipv6"),
 	KEY_INT("MaxEntries", 0, 4294967295),
 	KEY_INT("Version", 0, 9223372036854775807),
 	KEY("State", V_WORD),
@@ -282,7 +280,7 @@ static const struct key flow_log_keys[] = {
 	KEY_N("FlowLogId", V_ID),
 	KEY("FlowLogStatus", V_WORD),
 	KEY("ResourceId", V_ID),
-	KEY_WORDS("TrafficType", "accept|reject|all"),
+	KEY_OPEN("TrafficType", "accept|reject|all"),
 	KEY("LogDestinationType", V_WORD),
 	KEY("LogDestination", V_TEXT),
 	KEY("LogGroupName", V_TEXT),
@@ -306,12 +304,8 @@ static const struct key bpa_exclusion_keys[] = {
 };
 
 static const struct key host_port_keys[] = {
-	KEY_N("NetworkInterfaceId", V_ID),
-	KEY("Device", V_DEVICE),
-	KEY_WORDS("Mode", "router|guard"),
-	KEY_WORDS("Side", "host|instance"),
-	KEY_WORDS("Hook", "auto|xdp|tc"),
-	KEYS_END,
+	KEY_N("NetworkInterfaceId", V_ID),  KEY("Device", V_DEVICE),          KEY_WORDS("Mode", "router|guard"),
+	KEY_WORDS("Side", "host|instance"), KEY_WORDS("Hook", "auto|xdp|tc"), KEYS_END,
 };
 static const struct key host_uplink_keys[] = {
 	KEY_N("GatewayId", V_ID),
@@ -328,9 +322,18 @@ static const struct key host_keys[] = {
 	KEYS_END,
 };
 
-#define LIST_OF(n, id, k) {.name = (n), .id_key = (id), .keys = (k)}
-#define LIST_OF_MAX(n, id, k, m) {.name = (n), .id_key = (id), .keys = (k), .max = (m)}
-#define LIST_OF_PAIRS(n, id, id2, k) {.name = (n), .id_key = (id), .id2_key = (id2), .keys = (k)}
+#define LIST_OF(n, id, k) \
+	{ \
+		.name = (n), .id_key = (id), .keys = (k) \
+	}
+#define LIST_OF_MAX(n, id, k, m) \
+	{ \
+		.name = (n), .id_key = (id), .keys = (k), .max = (m) \
+	}
+#define LIST_OF_PAIRS(n, id, id2, k) \
+	{ \
+		.name = (n), .id_key = (id), .id2_key = (id2), .keys = (k) \
+	}
 
 const struct list_schema state_lists[LIST_MAX] = {
 	[LIST_VPCS] = LIST_OF("Vpcs", "VpcId", vpc_keys),
@@ -342,11 +345,9 @@ const struct list_schema state_lists[LIST_MAX] = {
 		LIST_OF_PAIRS("SecurityGroupVpcAssociations", "GroupId", "VpcId", group_vpc_association_keys),
 	[LIST_NETWORK_ACLS] = LIST_OF("NetworkAcls", "NetworkAclId", nacl_keys),
 	[LIST_ROUTE_TABLES] = LIST_OF("RouteTables", "RouteTableId", route_table_keys),
-	[LIST_NETWORK_INTERFACES] =
-		LIST_OF_MAX("NetworkInterfaces", "NetworkInterfaceId", eni_keys, PORTS_MAX - 1),
+	[LIST_NETWORK_INTERFACES] = LIST_OF_MAX("NetworkInterfaces", "NetworkInterfaceId", eni_keys, PORTS_MAX - 1),
 	[LIST_INTERNET_GATEWAYS] = LIST_OF("InternetGateways", "InternetGatewayId", igw_keys),
-	[LIST_EGRESS_ONLY_GATEWAYS] =
-		LIST_OF("EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", eigw_keys),
+	[LIST_EGRESS_ONLY_GATEWAYS] = LIST_OF("EgressOnlyInternetGateways", "EgressOnlyInternetGatewayId", eigw_keys),
 	[LIST_VPN_GATEWAYS] = LIST_OF("VpnGateways", "VpnGatewayId", vgw_keys),
 	[LIST_PREFIX_LISTS] = LIST_OF("PrefixLists", "PrefixListId", prefix_list_keys),
 	[LIST_PREFIX_LIST_ENTRIES] = LIST_OF("ManagedPrefixListEntries", "PrefixListId", prefix_list_entries_keys),
@@ -360,21 +361,20 @@ const struct list_schema state_lists[LIST_MAX] = {
 	[LIST_ENDPOINTS] = LIST_OF("VpcEndpoints", "VpcEndpointId", endpoint_keys),
 	[LIST_TGWS] = LIST_OF("TransitGateways", "TransitGatewayId", tgw_keys),
 	[LIST_TGW_ATTACHMENTS] = LIST_OF_PAIRS("TransitGatewayAttachments", "TransitGatewayAttachmentId",
-	                                       "TransitGatewayId", tgw_attachment_keys),
+					       "TransitGatewayId", tgw_attachment_keys),
 	[LIST_TGW_VPC_ATTACHMENTS] =
 		LIST_OF("TransitGatewayVpcAttachments", "TransitGatewayAttachmentId", tgw_vpc_attachment_keys),
 	[LIST_TGW_TABLES] = LIST_OF("TransitGatewayRouteTables", "TransitGatewayRouteTableId", tgw_table_keys),
 	[LIST_TGW_ROUTES] = {.name = "TransitGatewayRoutes",
-	                     .alias = "TransitGatewayStaticRoutes",
-	                     .id_key = "TransitGatewayRouteTableId",
-	                     .keys = tgw_routes_keys},
-	[LIST_TGW_ASSOCIATIONS] = LIST_OF("TransitGatewayRouteTableAssociations", "TransitGatewayRouteTableId",
-	                                  tgw_associations_keys),
+			     .alias = "TransitGatewayStaticRoutes",
+			     .id_key = "TransitGatewayRouteTableId",
+			     .keys = tgw_routes_keys},
+	[LIST_TGW_ASSOCIATIONS] =
+		LIST_OF("TransitGatewayRouteTableAssociations", "TransitGatewayRouteTableId", tgw_associations_keys),
 	[LIST_TGW_PROPAGATIONS] =
 		LIST_OF("TransitGatewayPropagations", "TransitGatewayRouteTableId", tgw_propagations_keys),
-	[LIST_TGW_PREFIX_REFERENCES] =
-		LIST_OF_PAIRS("TransitGatewayPrefixListReferences", "TransitGatewayRouteTableId", "PrefixListId",
-	                      tgw_prefix_reference_keys),
+	[LIST_TGW_PREFIX_REFERENCES] = LIST_OF_PAIRS("TransitGatewayPrefixListReferences", "TransitGatewayRouteTableId",
+						     "PrefixListId", tgw_prefix_reference_keys),
 	[LIST_CUSTOMER_GATEWAYS] = LIST_OF("CustomerGateways", "CustomerGatewayId", customer_gateway_keys),
 	[LIST_VPN_CONNECTIONS] = LIST_OF("VpnConnections", "VpnConnectionId", vpn_connection_keys),
 	[LIST_MIRROR_FILTERS] = LIST_OF("TrafficMirrorFilters", "TrafficMirrorFilterId", mirror_filter_keys),

@@ -3,22 +3,18 @@
 #include "state/schema.h"
 
 static const struct key nat_address_keys[] = {
-	KEY("NetworkInterfaceId", V_ID),
-	KEY("PrivateIp", V_IP4),
-	KEY("PublicIp", V_IP4),
-	KEY("AllocationId", V_ID),
-	KEY("IsPrimary", V_BOOL),
-	KEY("Status", V_WORD),
-	KEY("AvailabilityZone", V_ID),
-	KEYS_END,
+	KEY("NetworkInterfaceId", V_ID), KEY("PrivateIp", V_IP4),
+	KEY("PublicIp", V_IP4),          KEY("AllocationId", V_ID),
+	KEY("IsPrimary", V_BOOL),        KEY("Status", V_WORD),
+	KEY("AvailabilityZone", V_ID),   KEYS_END,
 };
 const struct key nat_gateway_keys[] = {
 	KEY_N("NatGatewayId", V_ID),
 	KEY("VpcId", V_ID),
 	KEY("SubnetId", V_ID),
 	KEY("State", V_WORD),
-	KEY_WORDS("ConnectivityType", "public|private"),
-	KEY_WORDS("AvailabilityMode", "zonal|regional"),
+	KEY_OPEN("ConnectivityType", "public|private"),
+	KEY_OPEN("AvailabilityMode", "zonal|regional"),
 	KEY("RouteTableId", V_ID),
 	KEY_LIST("NatGatewayAddresses", nat_address_keys),
 	KEYS_END,
@@ -61,12 +57,9 @@ const struct key endpoint_keys[] = {
 #define ENABLE "enable|disable"
 
 static const struct key tgw_option_keys[] = {
-	KEY("AssociationDefaultRouteTableId", V_ID),
-	KEY("PropagationDefaultRouteTableId", V_ID),
-	KEY_WORDS("VpnEcmpSupport", ENABLE),
-	KEY_WORDS("SecurityGroupReferencingSupport", ENABLE),
-	KEY_WORDS("MulticastSupport", ENABLE),
-	KEYS_END,
+	KEY("AssociationDefaultRouteTableId", V_ID), KEY("PropagationDefaultRouteTableId", V_ID),
+	KEY_OPEN("VpnEcmpSupport", ENABLE),          KEY_OPEN("SecurityGroupReferencingSupport", ENABLE),
+	KEY_OPEN("MulticastSupport", ENABLE),        KEYS_END,
 };
 const struct key tgw_keys[] = {
 	KEY_N("TransitGatewayId", V_ID),
@@ -90,10 +83,10 @@ const struct key tgw_attachment_keys[] = {
 	KEYS_END,
 };
 static const struct key tgw_vpc_option_keys[] = {
-	KEY_WORDS("Ipv6Support", ENABLE),
-	KEY_WORDS("ApplianceModeSupport", ENABLE),
-	KEY_WORDS("SecurityGroupReferencingSupport", ENABLE),
-	KEY_WORDS("DnsSupport", ENABLE),
+	KEY_OPEN("Ipv6Support", ENABLE),
+	KEY_OPEN("ApplianceModeSupport", ENABLE),
+	KEY_OPEN("SecurityGroupReferencingSupport", ENABLE),
+	KEY_OPEN("DnsSupport", ENABLE),
 	KEYS_END,
 };
 const struct key tgw_vpc_attachment_keys[] = {
@@ -207,14 +200,10 @@ const struct key mirror_filter_keys[] = {
 	KEYS_END,
 };
 const struct key mirror_session_keys[] = {
-	KEY_N("TrafficMirrorSessionId", V_ID),
-	KEY("NetworkInterfaceId", V_ID),
-	KEY("TrafficMirrorTargetId", V_ID),
-	KEY("TrafficMirrorFilterId", V_ID),
-	KEY_INT_N("SessionNumber", 1, 32766),
-	KEY_INT("PacketLength", 1, 8500),
-	KEY_INT("VirtualNetworkId", 0, 16777215),
-	KEYS_END,
+	KEY_N("TrafficMirrorSessionId", V_ID),    KEY("NetworkInterfaceId", V_ID),
+	KEY("TrafficMirrorTargetId", V_ID),       KEY("TrafficMirrorFilterId", V_ID),
+	KEY_INT_N("SessionNumber", 1, 32766),     KEY_INT("PacketLength", 1, 8500),
+	KEY_INT("VirtualNetworkId", 0, 16777215), KEYS_END,
 };
 const struct key mirror_target_keys[] = {
 	KEY_N("TrafficMirrorTargetId", V_ID),

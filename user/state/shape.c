@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Check the known keys of an object against the schema and reduce it to them: unknown keys and nulls go (JSON-03), CIDRs
- * lose host bits, words become lower case, protocols become integers. A value that is refused is taken out (list
+/* Check the known keys of an object against the schema and reduce it to them: unknown keys and nulls go (JSON-03),
+ * CIDRs lose host bits, words become lower case, protocols become integers. A value that is refused is taken out (list
  * elements become null) after its error is noted, so one pass finds all errors. */
 #include <ctype.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ static bool reduce_object(struct shaper *shaper, json_t *object, const struct ke
 
 static const char *kind_of(const json_t *value)
 {
-	static const char *const names[] = {"an object", "a list",  "a string", "an integer",
-	                                    "a number",  "a boolean", "a boolean", "null"};
+	static const char *const names[] = {"an object", "a list",    "a string",  "an integer",
+					    "a number",  "a boolean", "a boolean", "null"};
 
 	return names[json_typeof(value)];
 }
@@ -70,9 +70,14 @@ static json_t *shape_word(struct shaper *shaper, const struct key *key, const ch
 	size_t length = strlen(text);
 
 	if (!is_id(text))
-		return REFUSE(shaper, "%s '%.80s' is not a word of 1 to %d printable characters", key->name, text, ID_MAX - 1);
+		return REFUSE(shaper, "%s '%.80s' is not a word of 1 to %d printable characters", key->name, text,
+			      ID_MAX - 1);
 	for (size_t i = 0; i <= length; i++)
 		word[i] = (char)tolower((unsigned char)text[i]);
+	if (key->words && !in_words(key->words, word) && key->open) {
+		state_warn(shaper->load, shaper->item, shaper->path, "%s '%s' is not known: ignored", key->name, text);
+		return json_null();
+	}
 	if (key->words && !in_words(key->words, word))
 		return REFUSE(shaper, "%s '%.80s' is not one of %s", key->name, text, key->words);
 	return json_string(word);
@@ -90,8 +95,8 @@ static json_t *shape_cidr(struct shaper *shaper, const struct key *key, const ch
 		return REFUSE(shaper, "%s '%.80s' is not %s", key->name, text, want);
 	cidr_format(&cidr, canonical);
 	if (host_bits)
-		state_warn(shaper->load, shaper->item, shaper->path, "%s %s has host bits set: read as %s", key->name, text,
-		           canonical);
+		state_warn(shaper->load, shaper->item, shaper->path, "%s %s has host bits set: read as %s", key->name,
+			   text, canonical);
 	return json_string(canonical);
 }
 
@@ -104,7 +109,9 @@ static json_t *shape_address(struct shaper *shaper, const struct key *key, const
 
 	if (family < 0 || (want && family != want))
 		return REFUSE(shaper, "%s '%.80s' is not %s address", key->name, text,
-		              want == 4 ? "an IPv4" : want == 6 ? "an IPv6" : "an IP");
+			      want == 4   ? "an IPv4"
+			      : want == 6 ? "an IPv6"
+					  : "an IP");
 	return json_string(address_format(family, &addr, canonical));
 }
 
@@ -116,7 +123,7 @@ static json_t *shape_mac(struct shaper *shaper, const struct key *key, const cha
 	if (mac_parse(text, mac) || (mac[0] & 1) || !memcmp(mac, "\0\0\0\0\0\0", 6))
 		return REFUSE(shaper, "%s '%.80s' is not a unicast MAC address", key->name, text);
 	snprintf(canonical, sizeof(canonical), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-	         mac[5]);
+		 mac[5]);
 	return json_string(canonical);
 }
 
@@ -144,7 +151,8 @@ static json_t *shape_protocol(struct shaper *shaper, const struct key *key, cons
 			return json_integer(names[i].number);
 	number = strtoll(text, &end, 10);
 	if (!*text || *end || isspace((unsigned char)*text) || *text == '+' || number < -1 || number > 255)
-		return REFUSE(shaper, "%s '%.80s' is not tcp, udp, icmp, icmpv6 or a number within -1..255", key->name, text);
+		return REFUSE(shaper, "%s '%.80s' is not tcp, udp, icmp, icmpv6 or a number within -1..255", key->name,
+			      text);
 	return json_integer(number);
 }
 
@@ -162,8 +170,8 @@ static json_t *shape_string(struct shaper *shaper, const struct key *key, const 
 		return json_string(text);
 	case V_ID:
 		if (!is_id(text))
-			return REFUSE(shaper, "%s '%.80s' is not an id of 1 to %d printable characters", key->name, text,
-			              ID_MAX - 1);
+			return REFUSE(shaper, "%s '%.80s' is not an id of 1 to %d printable characters", key->name,
+				      text, ID_MAX - 1);
 		return json_string(text);
 	case V_DEVICE:
 		if (!is_device(text))
@@ -230,12 +238,11 @@ static json_t *shape_list(struct shaper *shaper, const struct key *key, json_t *
 
 	if (!json_is_array(list))
 		return REFUSE(shaper, "%s is %s, not a list", key->name, kind_of(list));
-	json_array_foreach(list, index, element)
-	{
+	json_array_foreach (list, index, element) {
 		json_t *shaped;
 
-		snprintf(shaper->path + length, sizeof(shaper->path) - length, "%s%s[%zu]", length ? "." : "", key->name,
-		         index);
+		snprintf(shaper->path + length, sizeof(shaper->path) - length, "%s%s[%zu]", length ? "." : "",
+			 key->name, index);
 		shaped = shape_element(shaper, key, element);
 		shaper->path[length] = '\0';
 		json_array_set_new(list, index, shaped ? shaped : json_null());
@@ -243,7 +250,7 @@ static json_t *shape_list(struct shaper *shaper, const struct key *key, json_t *
 	return json_incref(list);
 }
 
-/* ret: the value in its one spelling (a new reference), or NULL after noting an error */
+/* ret: the value in its one spelling (a new reference), null = ignore it, or NULL after noting an error */
 static json_t *shape_value(struct shaper *shaper, const struct key *key, json_t *value)
 {
 	switch (key->type) {
@@ -251,7 +258,7 @@ static json_t *shape_value(struct shaper *shaper, const struct key *key, json_t 
 		return shape_integer(shaper, key, value);
 	case V_BOOL:
 		return json_is_boolean(value) ? json_incref(value)
-		                              : REFUSE(shaper, "%s is %s, not a boolean", key->name, kind_of(value));
+					      : REFUSE(shaper, "%s is %s, not a boolean", key->name, kind_of(value));
 	case V_PROTOCOL:
 		return shape_protocol(shaper, key, value);
 	case V_OBJECT:
@@ -312,14 +319,13 @@ static bool reduce_object(struct shaper *shaper, json_t *object, const struct ke
 	json_t *value;
 	void *next;
 
-	json_object_foreach_safe(object, next, name, value)
-	{
+	json_object_foreach_safe (object, next, name, value) {
 		const struct key *key = find_key(keys, name);
 		bool wanted = key && !is_absent(key, value);
 		json_t *shaped = wanted ? shape_value(shaper, key, value) : NULL;
 
 		complete &= shaped || !wanted;
-		if (shaped && !(inner && is_empty(shaped))) {
+		if (shaped && !json_is_null(shaped) && !(inner && is_empty(shaped))) {
 			json_object_set_new(object, key->name, shaped);
 		} else {
 			json_decref(shaped);

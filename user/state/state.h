@@ -142,7 +142,7 @@ struct vpc_route {
 	struct eni *eni;                 /* TARGET_ENI, NULL = missing */
 	struct gateway *gateway;         /* TARGET_IGW, TARGET_EIGW, TARGET_VGW; NULL = missing */
 	enum route_origin origin;
-	bool blackhole;                  /* State says so */
+	bool blackhole;                  /* State says so, or the target is missing or unusable (RT-28) */
 	bool filtered;                   /* State: filtered = not installed (RT-11) */
 };
 
@@ -164,6 +164,7 @@ struct gateway {
 	struct route_table *table;       /* gateway route table (RT-18), or NULL */
 };
 
+/* An address has one owner in its VPC, a public one in the whole state; prefixes included. */
 struct eni_address {
 	union addr addr;
 	uint8_t family;
@@ -174,9 +175,9 @@ struct eni_address {
 
 struct eni {
 	const char *id;
-	struct vpc *vpc;
-	struct vpc_subnet *subnet;
-	uint8_t mac[6];
+	struct vpc *vpc;                 /* NULL: missing; the ENI is not served */
+	struct vpc_subnet *subnet;       /* as above */
+	uint8_t mac[6];                  /* zeros if absent; a port with a device has one */
 	bool live;                       /* in-use and attached (ENI-11); an absent Status or Attachment counts as live */
 	bool routing;                    /* no security group exists here (ENI-02, ENI-03, JSON-09) */
 	bool check;                      /* SourceDestCheck; default true for compute, false for routing */

@@ -30,12 +30,12 @@ static size_t sort_routes(struct load *load, struct item *item, struct vpc_route
 	for (size_t i = 0; i < nr; i++) {
 		struct vpc_route *last = kept ? &routes[kept - 1] : NULL;
 		bool again = last && !strcmp(last->destination, routes[i].destination) &&
-		             (last->origin == ORIGIN_PROPAGATED) == (routes[i].origin == ORIGIN_PROPAGATED);
+			     (last->origin == ORIGIN_PROPAGATED) == (routes[i].origin == ORIGIN_PROPAGATED);
 		bool same = again && last->target == routes[i].target && !strcmp(last->target_id, routes[i].target_id);
 
 		if (again && !same && last->origin != ORIGIN_PROPAGATED)
 			state_error(load, item, "Routes", "destination %s leads to %s and to %s", routes[i].destination,
-			            last->target_id, routes[i].target_id);
+				    last->target_id, routes[i].target_id);
 		if (!same)
 			routes[kept++] = routes[i];
 	}
@@ -53,8 +53,7 @@ static void parse_propagating(struct load *load, struct item *item, struct route
 	size_t index;
 
 	table->propagating = ARENA_ARRAY(load->arena, json_array_size(list) + 1, const char *);
-	json_array_foreach(list, index, gateway)
-	{
+	json_array_foreach (list, index, gateway) {
 		const char *id = get_text(load, gateway, "GatewayId");
 
 		if (*id)
@@ -73,7 +72,8 @@ static void associate_subnet(struct load *load, struct item *item, struct route_
 	if (subnet->vpc && table->vpc && subnet->vpc != table->vpc)
 		state_error(load, item, "Associations", "SubnetId %s is a subnet of another VPC", id);
 	else if (subnet->table && subnet->table != table)
-		state_error(load, item, "Associations", "SubnetId %s is associated with %s, too", id, subnet->table->id);
+		state_error(load, item, "Associations", "SubnetId %s is associated with %s, too", id,
+			    subnet->table->id);
 	else
 		subnet->table = table;
 }
@@ -83,12 +83,14 @@ static void associate_gateway(struct load *load, struct item *item, struct route
 	struct gateway *gateway = FIND(load, gateways, id);
 
 	if (!gateway)
-		state_warn(load, item, "Associations", "GatewayId %s is not in the state: the association has no effect", id);
+		state_warn(load, item, "Associations",
+			   "GatewayId %s is not in the state: the association has no effect", id);
 	else if (gateway->kind == TARGET_EIGW)
-		state_error(load, item, "Associations", "GatewayId %s is an egress-only gateway, which has no route table",
-		            id);
+		state_error(load, item, "Associations",
+			    "GatewayId %s is an egress-only gateway, which has no route table", id);
 	else if (gateway->table && gateway->table != table)
-		state_error(load, item, "Associations", "GatewayId %s is associated with %s, too", id, gateway->table->id);
+		state_error(load, item, "Associations", "GatewayId %s is associated with %s, too", id,
+			    gateway->table->id);
 	else
 		gateway->table = table;
 }
@@ -100,8 +102,7 @@ static bool associate(struct load *load, struct item *item, struct route_table *
 	const json_t *association;
 	size_t index;
 
-	json_array_foreach(json_object_get(item->json, "Associations"), index, association)
-	{
+	json_array_foreach (json_object_get(item->json, "Associations"), index, association) {
 		const char *subnet = get_text(load, association, "SubnetId");
 		const char *gateway = get_text(load, association, "GatewayId");
 
@@ -126,7 +127,7 @@ static void parse_routes(struct load *load, struct item *item, struct route_tabl
 	size_t index, nr = 0;
 
 	table->routes = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct vpc_route);
-	json_array_foreach(list, index, json)
+	json_array_foreach (list, index, json)
 		if (json_is_object(json) && parse_route(load, item, index, json, table, of_gateway, &table->routes[nr]))
 			nr++;
 	table->nr_routes = sort_routes(load, item, table->routes, nr);
@@ -145,8 +146,8 @@ static void apply_main(struct load *load)
 		if (!table->main || !slot)
 			continue;
 		if (*slot)
-			state_error(load, &load->lists[LIST_ROUTE_TABLES].item[i], "", "%s has the main route table %s already",
-			            table->vpc->id, (*slot)->id);
+			state_error(load, &load->lists[LIST_ROUTE_TABLES].item[i], "",
+				    "%s has the main route table %s already", table->vpc->id, (*slot)->id);
 		*slot = table;
 	}
 	for (size_t i = 0; i < state->nr_subnets; i++) {
@@ -169,7 +170,8 @@ void load_tables(struct load *load)
 		struct route_table *table = &state->tables[i];
 
 		table->id = item->id;
-		table->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"), "the table is main to no subnet");
+		table->vpc =
+			find_vpc(load, item, get_text(load, item->json, "VpcId"), "the table is main to no subnet");
 		parse_propagating(load, item, table);
 		parse_routes(load, item, table, associate(load, item, table));
 	}

@@ -25,14 +25,15 @@ static void load_tgws(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	extra->tgws = ARENA_ARRAY(load->arena, load->lists[LIST_TGWS].nr + 1, struct tgw);
-	LIST_FOREACH(load, LIST_TGWS, item) {
+	LIST_FOREACH (load, LIST_TGWS, item) {
 		struct tgw *tgw = &extra->tgws[extra->nr_tgws++];
 		const json_t *options = json_object_get(item->json, "Options");
 
 		tgw->id = item->id;
 		tgw->available = state_is(item->json, "available");
 		tgw->vpn_ecmp = get_is(options, "VpnEcmpSupport", "enable");
-		tgw->sg_referencing = get_is(options, "SecurityGroupReferencingSupport", "enable"); /* SG-17: off by default */
+		tgw->sg_referencing =
+			get_is(options, "SecurityGroupReferencingSupport", "enable"); /* SG-17: off by default */
 		tgw->multicast = get_is(options, "MulticastSupport", "enable");
 		tgw->association_table = get_text(load, options, "AssociationDefaultRouteTableId");
 		tgw->propagation_table = get_text(load, options, "PropagationDefaultRouteTableId");
@@ -43,8 +44,9 @@ static void load_attachments(struct load *load)
 {
 	struct state_extra *extra = load->state->extra;
 
-	extra->tgw_attachments = ARENA_ARRAY(load->arena, load->lists[LIST_TGW_ATTACHMENTS].nr + 1, struct tgw_attachment);
-	LIST_FOREACH(load, LIST_TGW_ATTACHMENTS, item) {
+	extra->tgw_attachments =
+		ARENA_ARRAY(load->arena, load->lists[LIST_TGW_ATTACHMENTS].nr + 1, struct tgw_attachment);
+	LIST_FOREACH (load, LIST_TGW_ATTACHMENTS, item) {
 		struct tgw_attachment *attachment = &extra->tgw_attachments[extra->nr_tgw_attachments++];
 		const json_t *association = json_object_get(item->json, "Association");
 
@@ -56,8 +58,8 @@ static void load_attachments(struct load *load)
 		attachment->owner = get_text(load, item->json, "ResourceOwnerId");
 		attachment->available = state_is(item->json, "available");
 		attachment->table = state_is(association, "associated")
-		                            ? get_text(load, association, "TransitGatewayRouteTableId")
-		                            : "";
+					    ? get_text(load, association, "TransitGatewayRouteTableId")
+					    : "";
 	}
 }
 
@@ -75,8 +77,7 @@ static void parse_vpc_attachment(struct load *load, struct item *item, struct tg
 	attachment->appliance_mode = get_is(options, "ApplianceModeSupport", "enable");
 	attachment->sg_referencing = !get_is(options, "SecurityGroupReferencingSupport", "disable"); /* SG-17: on */
 	attachment->subnets = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct vpc_subnet *);
-	json_array_foreach(list, index, element)
-	{
+	json_array_foreach (list, index, element) {
 		const char *id = json_string_value(element);
 		struct vpc_subnet *subnet = id ? find_subnet(load, item, id, "no attachment there") : NULL;
 
@@ -91,7 +92,7 @@ static void load_vpc_attachments(struct load *load)
 
 	extra->tgw_vpc_attachments =
 		ARENA_ARRAY(load->arena, load->lists[LIST_TGW_VPC_ATTACHMENTS].nr + 1, struct tgw_vpc_attachment);
-	LIST_FOREACH(load, LIST_TGW_VPC_ATTACHMENTS, item)
+	LIST_FOREACH (load, LIST_TGW_VPC_ATTACHMENTS, item)
 		parse_vpc_attachment(load, item, &extra->tgw_vpc_attachments[extra->nr_tgw_vpc_attachments++]);
 }
 
@@ -109,8 +110,7 @@ static size_t attachment_ids(struct load *load, const json_t *list, const char *
 	const json_t *json;
 	size_t index, nr = 0;
 
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		const char *id = get_text(load, json, "TransitGatewayAttachmentId");
 
 		if (*id && (!state || state_is(json, state)))
@@ -142,8 +142,8 @@ static bool parse_tgw_route(struct load *load, struct item *item, const json_t *
 	}
 	route->is_static = !get_is(json, "Type", "propagated");
 	route->blackhole = get_is(json, "State", "blackhole");
-	route->nr_attachments = attachment_ids(load, json_object_get(json, "TransitGatewayAttachments"), NULL,
-	                                       &route->attachments);
+	route->nr_attachments =
+		attachment_ids(load, json_object_get(json, "TransitGatewayAttachments"), NULL, &route->attachments);
 	return true;
 }
 
@@ -152,10 +152,10 @@ static size_t parse_references(struct load *load, const char *table, struct tgw_
 {
 	size_t nr = 0;
 
-	LIST_FOREACH(load, LIST_TGW_PREFIX_REFERENCES, item) {
+	LIST_FOREACH (load, LIST_TGW_PREFIX_REFERENCES, item) {
 		struct tgw_route *route = &routes[nr];
-		const char *attachment =
-			get_text(load, json_object_get(item->json, "TransitGatewayAttachment"), "TransitGatewayAttachmentId");
+		const char *attachment = get_text(load, json_object_get(item->json, "TransitGatewayAttachment"),
+						  "TransitGatewayAttachmentId");
 
 		if (strcmp(item->id, table) != 0)
 			continue;
@@ -166,7 +166,8 @@ static size_t parse_references(struct load *load, const char *table, struct tgw_
 		route->attachments[0] = attachment;
 		route->nr_attachments = *attachment != '\0';
 		if (!route->prefix_list)
-			state_warn(load, item, "", "PrefixListId %s is not in the state: the reference matches nothing", item->id2);
+			state_warn(load, item, "", "PrefixListId %s is not in the state: the reference matches nothing",
+				   item->id2);
 		else
 			nr++;
 	}
@@ -175,7 +176,7 @@ static size_t parse_references(struct load *load, const char *table, struct tgw_
 
 static struct item *find_item(struct load *load, enum list_kind list, const char *id)
 {
-	LIST_FOREACH(load, list, item)
+	LIST_FOREACH (load, list, item)
 		if (!strcmp(item->id, id))
 			return item;
 	return NULL;
@@ -195,30 +196,31 @@ static void parse_tgw_table(struct load *load, struct item *item, struct tgw_tab
 	table->default_association = get_flag(item->json, "DefaultAssociationRouteTable", false);
 	table->default_propagation = get_flag(item->json, "DefaultPropagationRouteTable", false);
 	table->routes = ARENA_ARRAY(load->arena, room, struct tgw_route);
-	json_array_foreach(list, index, json)
+	json_array_foreach (list, index, json)
 		table->nr_routes += parse_tgw_route(load, routes, json, &table->routes[table->nr_routes]);
 	table->nr_routes += parse_references(load, item->id, table->routes + table->nr_routes);
 	if (table->nr_routes)
 		qsort(table->routes, table->nr_routes, sizeof(*table->routes), compare_tgw_routes);
 	if (associations)
-		table->nr_associations = attachment_ids(load, json_object_get(associations->json, "Associations"), "associated",
-		                                        &table->associations);
+		table->nr_associations = attachment_ids(load, json_object_get(associations->json, "Associations"),
+							"associated", &table->associations);
 	if (propagations)
-		table->nr_propagations =
-			attachment_ids(load, json_object_get(propagations->json, "TransitGatewayRouteTablePropagations"),
-		                       "enabled", &table->propagations);
+		table->nr_propagations = attachment_ids(
+			load, json_object_get(propagations->json, "TransitGatewayRouteTablePropagations"), "enabled",
+			&table->propagations);
 }
 
 /* What is wrapped with the id of a table that nobody describes. */
 static void warn_orphans(struct load *load)
 {
 	static const enum list_kind lists[] = {LIST_TGW_ROUTES, LIST_TGW_ASSOCIATIONS, LIST_TGW_PROPAGATIONS,
-	                                       LIST_TGW_PREFIX_REFERENCES};
+					       LIST_TGW_PREFIX_REFERENCES};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
-		LIST_FOREACH(load, lists[i], item)
+		LIST_FOREACH (load, lists[i], item)
 			if (!FIND_EXTRA(load, tgw_tables, item->id))
-				state_warn(load, item, "", "TransitGatewayRouteTableId %s is not in the state: ignored", item->id);
+				state_warn(load, item, "", "TransitGatewayRouteTableId %s is not in the state: ignored",
+					   item->id);
 }
 
 void load_transit_gateways(struct load *load)
@@ -229,7 +231,7 @@ void load_transit_gateways(struct load *load)
 	load_attachments(load);
 	load_vpc_attachments(load);
 	extra->tgw_tables = ARENA_ARRAY(load->arena, load->lists[LIST_TGW_TABLES].nr + 1, struct tgw_table);
-	LIST_FOREACH(load, LIST_TGW_TABLES, item)
+	LIST_FOREACH (load, LIST_TGW_TABLES, item)
 		parse_tgw_table(load, item, &extra->tgw_tables[extra->nr_tgw_tables++]);
 	warn_orphans(load);
 }

@@ -66,18 +66,18 @@ static void check_mixed_families(struct load *load, struct item *item, const str
 
 		if ((family && family != primary) || is_any_of(&vpc->cidrs[i], benchmark))
 			state_warn(load, item, "", "CIDR %s may not be added to this VPC's primary range",
-			           cidr_format(&vpc->cidrs[i], text));
+				   cidr_format(&vpc->cidrs[i], text));
 	}
 }
 
 /* The CIDRs that are in effect (VPC-04), sorted; ret: how many */
 static size_t associated_cidrs(const json_t *object, const char *list, const char *cidr_key, const char *state_key,
-                               struct cidr *ret)
+			       struct cidr *ret)
 {
 	const json_t *association;
 	size_t index, nr = 0;
 
-	json_array_foreach(json_object_get(object, list), index, association)
+	json_array_foreach (json_object_get(object, list), index, association)
 		if (json_is_object(association) && get_associated(association, state_key))
 			nr += get_cidr(association, cidr_key, &ret[nr]);
 	return nr;
@@ -91,7 +91,7 @@ static size_t associated_cidrs6(const json_t *object, struct cidr *ret)
 static void vpc_cidrs(struct load *load, struct item *item, struct vpc *vpc)
 {
 	size_t room = 1 + json_array_size(json_object_get(item->json, "CidrBlockAssociationSet")) +
-	              json_array_size(json_object_get(item->json, "Ipv6CidrBlockAssociationSet"));
+		      json_array_size(json_object_get(item->json, "Ipv6CidrBlockAssociationSet"));
 	struct cidr *cidrs = ARENA_ARRAY(load->arena, room, struct cidr);
 	char text[CIDR_TEXT_MAX], other[CIDR_TEXT_MAX];
 	size_t nr;
@@ -106,7 +106,7 @@ static void vpc_cidrs(struct load *load, struct item *item, struct vpc *vpc)
 		check_vpc_cidr(load, item, &cidrs[i]);
 		if (i && cidr_overlaps(&cidrs[i - 1], &cidrs[i])) /* VPC-05; sorted, so neighbours suffice */
 			state_error(load, item, "", "CIDR %s overlaps CIDR %s", cidr_format(&cidrs[i], text),
-			            cidr_format(&cidrs[i - 1], other));
+				    cidr_format(&cidrs[i - 1], other));
 	}
 	check_mixed_families(load, item, vpc);
 	if (!vpc->nr_cidrs)
@@ -131,19 +131,19 @@ static void check_vnis(struct load *load)
 	qsort(by_vni, state->nr_vpcs, sizeof(*by_vni), compare_vni);
 	for (size_t i = 1; i < state->nr_vpcs; i++)
 		if (by_vni[i]->vni == by_vni[i - 1]->vni)
-			state_error(load, &load->lists[LIST_VPCS].item[by_vni[i] - state->vpcs], "", "Vni %u is that of %s, too",
-			            by_vni[i]->vni, by_vni[i - 1]->id);
+			state_error(load, &load->lists[LIST_VPCS].item[by_vni[i] - state->vpcs], "",
+				    "Vni %u is that of %s, too", by_vni[i]->vni, by_vni[i - 1]->id);
 }
 
 static void load_bpa_options(struct load *load)
 {
-	LIST_FOREACH(load, LIST_BPA_OPTIONS, item)
+	LIST_FOREACH (load, LIST_BPA_OPTIONS, item)
 		load->state->extra->bpa = bpa_mode(item->json, BPA_OFF);
 }
 
 static void load_vpc_attributes(struct load *load)
 {
-	LIST_FOREACH(load, LIST_VPC_ATTRIBUTES, item) {
+	LIST_FOREACH (load, LIST_VPC_ATTRIBUTES, item) {
 		struct vpc *vpc = find_vpc(load, item, item->id, "its attributes are ignored");
 
 		if (vpc)
@@ -255,13 +255,14 @@ static void check_subnet_overlaps(struct load *load)
 	}
 	qsort(claims, nr, sizeof(*claims), compare_claims);
 	for (size_t i = 0; i < nr; i++) {
-		if (!last || last->subnet->vpc != claims[i].subnet->vpc || !cidr_overlaps(&last->cidr, &claims[i].cidr)) {
+		if (!last || last->subnet->vpc != claims[i].subnet->vpc ||
+		    !cidr_overlaps(&last->cidr, &claims[i].cidr)) {
 			last = &claims[i];
 			continue;
 		}
 		state_error(load, &load->lists[LIST_SUBNETS].item[claims[i].subnet - state->subnets], "",
-		            "CIDR %s overlaps CIDR %s of %s", cidr_format(&claims[i].cidr, text),
-		            cidr_format(&last->cidr, other), last->subnet->id);
+			    "CIDR %s overlaps CIDR %s of %s", cidr_format(&claims[i].cidr, text),
+			    cidr_format(&last->cidr, other), last->subnet->id);
 	}
 }
 
@@ -284,7 +285,7 @@ void load_subnets(struct load *load)
 		subnet->az = get_text(load, item->json, "AvailabilityZone");
 		subnet->az_id = get_text(load, item->json, "AvailabilityZoneId");
 		subnet->bpa = bpa_mode(json_object_get(item->json, "BlockPublicAccessStates"),
-		                       subnet->vpc ? subnet->vpc->bpa : state->extra->bpa);
+				       subnet->vpc ? subnet->vpc->bpa : state->extra->bpa);
 		subnet_cidrs(load, item, subnet);
 	}
 	check_subnet_overlaps(load);

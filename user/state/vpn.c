@@ -11,7 +11,7 @@ static void load_customer_gateways(struct load *load)
 
 	extra->customer_gateways =
 		ARENA_ARRAY(load->arena, load->lists[LIST_CUSTOMER_GATEWAYS].nr + 1, struct customer_gateway);
-	LIST_FOREACH(load, LIST_CUSTOMER_GATEWAYS, item) {
+	LIST_FOREACH (load, LIST_CUSTOMER_GATEWAYS, item) {
 		struct customer_gateway *gateway = &extra->customer_gateways[extra->nr_customer_gateways++];
 
 		gateway->id = item->id;
@@ -28,8 +28,7 @@ static void parse_routes(struct load *load, const json_t *list, struct vpn_conne
 	const json_t *json;
 	size_t index, nr = 0;
 
-	json_array_foreach(list, index, json)
-	{
+	json_array_foreach (list, index, json) {
 		bool counts = !json_object_get(json, "State") || get_is(json, "State", "available");
 
 		if (json_is_object(json) && counts)
@@ -52,7 +51,8 @@ static void parse_connection(struct load *load, struct item *item, struct vpn_co
 	connection->static_only = get_flag(json_object_get(item->json, "Options"), "StaticRoutesOnly", false);
 	parse_routes(load, json_object_get(item->json, "Routes"), connection);
 	if (*customer && !connection->customer_gateway)
-		state_warn(load, item, "", "CustomerGatewayId %s is not in the state: its address is unknown", customer);
+		state_warn(load, item, "", "CustomerGatewayId %s is not in the state: its address is unknown",
+			   customer);
 	if (*vgw && !connection->vgw)
 		state_warn(load, item, "", "VpnGatewayId %s is not in the state: the connection carries nothing", vgw);
 }
@@ -62,7 +62,8 @@ void load_vpn(struct load *load)
 	struct state_extra *extra = load->state->extra;
 
 	load_customer_gateways(load);
-	extra->vpn_connections = ARENA_ARRAY(load->arena, load->lists[LIST_VPN_CONNECTIONS].nr + 1, struct vpn_connection);
-	LIST_FOREACH(load, LIST_VPN_CONNECTIONS, item)
+	extra->vpn_connections =
+		ARENA_ARRAY(load->arena, load->lists[LIST_VPN_CONNECTIONS].nr + 1, struct vpn_connection);
+	LIST_FOREACH (load, LIST_VPN_CONNECTIONS, item)
 		parse_connection(load, item, &extra->vpn_connections[extra->nr_vpn_connections++]);
 }

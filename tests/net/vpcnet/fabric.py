@@ -159,7 +159,7 @@ class Fabric:
     def _plug_internet(self, device):
         self.internet = self.namespace("internet")
         self.host.ip(f"link add {device} type veth peer name eth0 netns {self.internet.name}",
-                     f"link set {device} up", f"addr add {UPLINK4}/24 dev {device}",
+                     f"link set {device} addrgenmode eui64", f"link set {device} up", f"addr add {UPLINK4}/24 dev {device}",
                      f"addr add {UPLINK6}/64 dev {device} nodad")
         six = [entry["Ipv6CidrBlock"] for vpc in self.state["Vpcs"]
                for entry in vpc.get("Ipv6CidrBlockAssociationSet", ())]

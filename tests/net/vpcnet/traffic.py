@@ -71,6 +71,12 @@ class Listeners:
             listener = guest.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             self._add(listener, port, lambda sock: self._answer(sock, prefix))
 
+    def sink(self, guest, *ports):
+        """UDP ports that take everything and say nothing, not even that they are closed."""
+        for port in ports:
+            listener = guest.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self._add(listener, port, lambda sock: sock.recv(65536))
+
     def _serve(self):
         while self._running:
             for key, _ in self._selector.select():
@@ -211,6 +217,8 @@ class Stream:
         self._running = True
         self._receiver = target.socket(family, socket.SOCK_DGRAM)
         self._receiver.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        if family == socket.AF_INET6:
+            self._receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self._receiver.bind(("", port))
         self._receiver.settimeout(0.1)
         self._sender = source.socket(family, socket.SOCK_DGRAM)

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps after an apply, entry by entry: from random state to random state, restarted, refused, failed and killed at
+ * every write (E2, E4). Needs root; says so and skips otherwise.
+ *
+ * The three functions that write maps are defined here, before libbpf's: they count, and fail or die when told to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "compile/image.h"
+#include "datapath/internal.h"
+#include "lib/world.h"
+
+#define PIN_DIR_FORMAT "/sys/fs/bpf/enid-test-apply-%d"
+
+static char pin_dir[64];
+static struct datapath *subject_datapath; /* of all tests: loading takes a second */
+static const struct datapath_options options = {.pin_dir = pin_dir, .flows_max = 1024, .policy_lines = 65536};
+
+/* ---- faults */
+
+enum fault { FAULT_NONE, FAULT_ERROR, FAULT_KILL };
+
+static enum fault fault;
+static unsigned int writes_left;
+
+/* From the n-th write on, every one fails: so the attempts to undo fail, too. */
+static bool fault_now(void)
+{
+	if (fault == FAULT_NONE || (writes_left && --writes_left))
+		return false;
+	if (fault == FAULT_KILL)
+		_exit(99);
+	errno = EPERM;
+	return true;
+}
+
+static int bpf_call(int command, union bpf_attr *attr)
+{
+	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr)) < 0 ? -errno : 0;
+}
+
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	union bpf_attr attr = {
+		.map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value, .flags = flags};
+
+	return fault_now() ? -errno : bpf_call(BPF_MAP_UPDATE_ELEM, &attr);
+}
+
+int bpf_map_delete_elem(int fd, const void *key)
+{
+	union bpf_attr attr = {.map_fd = (uint32_t)fd, .key = (uintptr_t)key};
+
+	return fault_now() ? -errno : bpf_call(BPF_MAP_DELETE_ELEM, &attr);
+}
+
+int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
+			 const struct bpf_map_batch_opts *opts)
+{
+	union bpf_attr attr = {
+		.batch = {
+			.map_fd = (uint32_t)fd, .keys = (uintptr_t)keys, .values = (uintptr_t)values, .count = *count}};
+	int r;
+
+	(void)opts;
+	if (fault_now())
+		return -errno;
+	r = bpf_call(BPF_MAP_UPDATE_BATCH, &attr);
+	*count = attr.batch.count;
+	return r;
+}
+
+/* ---- states */
+
+struct subject {
+	struct world *world;
+	struct image *image;
+};
+
+static struct subject subject_make(uint64_t seed)
+{
+	struct subject subject = {.world = world_make(seed, seed)};
+	char *why = NULL;
+
+	assert_int_equal(compile_image(&subject.world->state, &subject.world->state.hosts[0], &subject.image, &why), 0);
+	return subject;
+}
+
+static void subject_done(struct subject *subject)
+{
+	image_free(&subject->image);
+	world_free(subject->world);
+}
+
+/* ---- what the maps hold, compared with an image */
+
+static size_t count_keys(const struct datapath *datapath, const char *map)
+{
+	int fd = datapath_map_fd(datapath, map);
+	uint8_t key[64], next[64];
+	size_t nr = 0;
+
+	while (!bpf_map_get_next_key(fd, nr ? key : NULL, next)) {
+		memcpy(key, next, sizeof(key));
+		nr++;
+	}
+	return nr;
+}
+
+static void check_object(const struct datapath *datapath, uint32_t line, const struct image_object *object)
+{
+	struct policy_line head = ((struct policy_line *)datapath->policy.at)[line];
+
+	assert_int_equal(head.w[POLICY_W_LINES], object->nr_lines);
+	assert_memory_equal(&head.w[POLICY_W_HASH], object->hash.w, sizeof(object->hash.w));
+	head.w[POLICY_W_RULE_BASE] = 0;
+	memset(&head.w[POLICY_W_HASH], 0, sizeof(object->hash.w));
+	assert_memory_equal(head.w, object->lines[0].w, 10 * sizeof(head.w[0]));
+	assert_memory_equal((struct policy_line *)datapath->policy.at + line + 1, object->lines + 1,
+			    (object->nr_lines - 1) * sizeof(head));
+}
+
+static void check_decision(const struct datapath *datapath, uint32_t stage, uint32_t number,
+			   const struct image_rule *rule)
+{
+	struct decision_text text;
+
+	assert_true(datapath_decision(datapath, DECISION(stage, number), &text));
+	assert_string_equal(text.id, rule->id);
+	assert_string_equal(text.rule, rule->text);
+}
+
+static void check_ports(struct datapath *datapath, const struct image *image)
+{
+	const struct port *ports = datapath_ports(datapath);
+	uint32_t in_use = 0;
+
+	for (size_t i = 0; i < image->nr_ports; i++) {
+		const struct image_port *port = &image->ports[i];
+		uint32_t number = datapath_port_number(datapath, port->id);
+		const struct port_policy *policy = &ports[number].slot[0];
+
+		assert_int_not_equal(number, 0);
+		assert_string_equal(datapath_port_id(datapath, number), port->id);
+		assert_int_equal(policy->kind, port->kind);
+		assert_int_equal(policy->flags, port->flags);
+		assert_int_equal(policy->identity, port->identity);
+		assert_memory_equal(policy->mac, port->mac, 6);
+		if (port->sg_in != IMAGE_NONE)
+			check_object(datapath, policy->sg_in, &image->objects[port->sg_in]);
+		if (port->sg_out != IMAGE_NONE)
+			check_object(datapath, policy->sg_out, &image->objects[port->sg_out]);
+	}
+	for (uint32_t number = 0; number < PORTS_MAX; number++) {
+		assert_memory_equal(&ports[number].slot[0], &ports[number].slot[1], sizeof(struct port_policy));
+		in_use += ports[number].slot[0].kind != PORT_NONE;
+	}
+	assert_int_equal(in_use, image->nr_ports);
+}
+
+static void check_table(const struct datapath *datapath, uint32_t number, const struct image_table *table)
+{
+	for (size_t i = 0; i < table->nr_routes; i++) {
+		const struct image_route *wanted = &table->routes[i];
+		struct route_key key;
+		struct route route;
+
+		assert_int_equal(
+			bpf_map_lookup_elem(route_map(datapath, &wanted->cidr, number, &key), key.bytes, &route), 0);
+		assert_int_equal(route.kind, wanted->kind);
+		if (wanted->target != IMAGE_NONE)
+			assert_int_not_equal(route.target, 0);
+		check_decision(datapath, STAGE_ROUTE, route.rule, &table->rules[wanted->rule]);
+	}
+}
+
+static void check_subnets(struct datapath *datapath, const struct image *image)
+{
+	const struct subnet *subnets = datapath->subnets.at;
+	size_t nr_routes = 0;
+
+	for (size_t i = 0; i < image->nr_tables; i++)
+		nr_routes += image->tables[i].nr_routes;
+	for (size_t i = 0; i < image->nr_subnets; i++) {
+		const struct image_subnet *subnet = &image->subnets[i];
+		uint32_t number = placement_subnet(&datapath->placement, subnet->id);
+
+		assert_int_equal(subnets[number].slot[0].net4, subnet->net4);
+		if (subnet->nacl_in != IMAGE_NONE)
+			check_object(datapath, subnets[number].slot[0].nacl_in, &image->objects[subnet->nacl_in]);
+		if (subnet->table != IMAGE_NONE)
+			check_table(datapath, subnets[number].slot[0].table, &image->tables[subnet->table]);
+	}
+	for (uint32_t number = 0; number < SUBNETS_MAX; number++)
+		assert_memory_equal(&subnets[number].slot[0], &subnets[number].slot[1], sizeof(struct subnet_policy));
+	assert_int_equal(count_keys(datapath, "tables"), image->nr_tables);
+	assert_int_equal(count_keys(datapath, "routes4") + count_keys(datapath, "routes6"), nr_routes);
+}
+
+static void check_entries(const struct datapath *datapath, const struct image *image)
+{
+	for (size_t i = 0; i < image->nr_addresses; i++) {
+		uint32_t port = datapath_port_number(datapath, image->ports[image->addresses[i].port].id);
+		struct address address;
+
+		assert_int_equal(
+			bpf_map_lookup_elem(datapath_map_fd(datapath, "addresses"), &image->addresses[i].key, &address),
+			0);
+		assert_int_equal(address.port[0], port);
+		assert_int_equal(address.port[1], port);
+	}
+	for (size_t i = 0; i < image->nr_associations; i++) {
+		uint32_t port = datapath_port_number(datapath, image->ports[image->associations[i].port].id);
+		struct association association;
+
+		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(datapath, "associations"),
+						     &image->associations[i].key, &association),
+				 0);
+		for (int slot = 0; slot < 2; slot++) {
+			assert_int_equal(association.slot[slot].port, port);
+			assert_int_equal(association.slot[slot].other, image->associations[i].other);
+		}
+	}
+	assert_int_equal(count_keys(datapath, "addresses"), image->nr_addresses);
+	assert_int_equal(count_keys(datapath, "associations"), image->nr_associations);
+	assert_int_equal(count_keys(datapath, "macs"), image->nr_macs);
+}
+
+static void check_maps(struct datapath *datapath, const struct image *image)
+{
+	check_ports(datapath, image);
+	check_subnets(datapath, image);
+	check_entries(datapath, image);
+}
+
+/* ---- tests */
+
+static struct datapath *open_it(const struct datapath_options *how)
+{
+	struct datapath *datapath = NULL;
+	char *why = NULL;
+	int r = datapath_open(how, &datapath, &why);
+
+	if (r < 0)
+		fail_msg("%s", why);
+	return datapath;
+}
+
+static struct apply_result apply(struct datapath *datapath, const struct image *image)
+{
+	struct apply_result result = {};
+	char *why = NULL;
+	int r = datapath_apply(datapath, image, &result, &why);
+
+	if (r < 0)
+		fail_msg("%s", why);
+	return result;
+}
+
+static void maps_equal_the_image_and_twice_writes_nothing(void **state)
+{
+	struct datapath *datapath = subject_datapath;
+	uint64_t seed = test_seed("apply");
+
+	(void)state;
+	for (uint64_t i = 0; i < 20; i++) {
+		struct subject subject = subject_make(seed + i / 2 * 2 + (i % 4 == 3));
+		struct apply_result again;
+
+		(void)apply(datapath, subject.image);
+		check_maps(datapath, subject.image);
+		again = apply(datapath, subject.image);
+		assert_int_equal(again.kernel_writes, 0);
+		assert_int_equal(again.changed, 0);
+		subject_done(&subject);
+	}
+}
+
+/* Apply `image` in a child with a fault from the n-th write on.
+ * ret: exit code; 0 = there was no n-th write, 1 = refused, 2 = done but for what is left over, 99 = killed */
+static int apply_in_child(struct datapath *datapath, const struct image *image, enum fault what, unsigned int n)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		struct apply_result result;
+		char *why = NULL;
+
+		fault = what;
+		writes_left = n;
+		if (datapath_apply(datapath, image, &result, &why) < 0)
+			_exit(1);
+		_exit(writes_left ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* One fault at the n-th write: afterwards exactly the old or exactly the new state holds, and the new one can be
+ * applied. ret: false = there is no n-th write */
+static bool survive(struct datapath *datapath, const struct subject *old, const struct subject *new, enum fault what,
+		    unsigned int n)
+{
+	volatile struct control *control = datapath_control(datapath);
+	uint32_t generation;
+	bool flipped;
+	char *why = NULL;
+	int code;
+
+	(void)apply(datapath, old->image);
+	generation = control->generation;
+	code = apply_in_child(datapath, new->image, what, n);
+	flipped = control->generation != generation;
+	if (code == 1)
+		assert_false(flipped); /* refused = nothing of it is in force */
+	assert_int_equal(adopt_placement(datapath, true, &why), 0);
+	assert_int_equal(datapath_bind(datapath, flipped ? new->image : old->image), 0);
+	check_maps(datapath, flipped ? new->image : old->image);
+	(void)apply(datapath, new->image);
+	check_maps(datapath, new->image);
+	return code != 0;
+}
+
+static void survive_every_write(struct datapath *datapath, enum fault what)
+{
+	uint64_t seed = test_seed("faults");
+	struct subject old = subject_make(seed), new = subject_make(seed + 1);
+	unsigned int n = 1;
+
+	while (survive(datapath, &old, &new, what, n))
+		n++;
+	print_message("%u writes\n", n - 1);
+	assert_true(n > 10);
+	subject_done(&old);
+	subject_done(&new);
+}
+
+static void failed_at_every_write(void **state)
+{
+	(void)state;
+	survive_every_write(subject_datapath, FAULT_ERROR);
+}
+
+static void killed_at_every_write(void **state)
+{
+	(void)state;
+	survive_every_write(subject_datapath, FAULT_KILL);
+}
+
+static void restart_adopts_and_writes_nothing(void **state)
+{
+	struct subject subject = subject_make(test_seed("restart"));
+	struct datapath_options any_size = {.pin_dir = pin_dir};
+	struct apply_result again;
+	uint64_t secret;
+
+	(void)state;
+	(void)apply(subject_datapath, subject.image);
+	secret = datapath_control(subject_datapath)->secrets[0];
+	datapath_close(&subject_datapath);
+	subject_datapath = open_it(&any_size);
+	assert_int_equal(datapath_flows_max(subject_datapath), options.flows_max);
+	assert_int_equal(datapath_control(subject_datapath)->secrets[0], secret);
+	again = apply(subject_datapath, subject.image);
+	assert_int_equal(again.kernel_writes, 0);
+	check_maps(subject_datapath, subject.image);
+	subject_done(&subject);
+}
+
+static void other_sizes_are_refused(void **state)
+{
+	struct datapath_options larger = {.pin_dir = pin_dir, .flows_max = 2048, .policy_lines = 65536};
+	struct datapath *second = NULL;
+	char *why = NULL;
+
+	(void)state;
+	assert_int_equal(datapath_open(&larger, &second, &why), -EPROTO);
+	assert_null(second);
+	assert_non_null(strstr(why, "has 2048 entries, 4096 are asked for"));
+	free(why);
+}
+
+static void reader_sees_all_and_writes_nothing(void **state)
+{
+	struct subject subject = subject_make(test_seed("reader"));
+	struct datapath_options looking = {.pin_dir = pin_dir, .read_only = true};
+	struct apply_result result;
+	struct datapath *reader;
+
+	(void)state;
+	(void)apply(subject_datapath, subject.image);
+	reader = open_it(&looking);
+	assert_int_equal(datapath_bind(reader, subject.image), 0);
+	check_maps(reader, subject.image);
+	assert_int_equal(datapath_apply(reader, subject.image, &result, NULL), -EROFS);
+	datapath_close(&reader);
+	subject_done(&subject);
+}
+
+static void devices_lead_in_and_out(void **state)
+{
+	struct subject subject = subject_make(test_seed("devices"));
+	int fd = datapath_map_fd(subject_datapath, "devices"), far = datapath_map_fd(subject_datapath, "devices_far");
+	const struct port *ports = datapath_ports(subject_datapath);
+	uint32_t a, b, near_index = 700, far_index = DEVICES_NEAR + 5, port;
+
+	(void)state;
+	(void)apply(subject_datapath, subject.image);
+	assert_true(subject.image->nr_ports > 1);
+	a = datapath_port_number(subject_datapath, subject.image->ports[0].id);
+	b = datapath_port_number(subject_datapath, subject.image->ports[1].id);
+	assert_int_equal(datapath_set_device(subject_datapath, a, near_index, DELIVER_PEER), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &near_index, &port), 0);
+	assert_int_equal(port, a);
+	assert_int_equal(datapath_set_device(subject_datapath, a, far_index, DELIVER_REDIRECT), 0); /* the port moves */
+	assert_int_equal(bpf_map_lookup_elem(fd, &near_index, &port), 0);
+	assert_int_equal(port, 0);
+	assert_int_equal(ports[a].ifindex, far_index);
+	assert_int_equal(datapath_set_device(subject_datapath, b, far_index, DELIVER_REDIRECT),
+			 0); /* the device does */
+	assert_int_equal(ports[a].deliver, DELIVER_NOT);
+	assert_int_equal(ports[a].ifindex, 0);
+	assert_int_equal(bpf_map_lookup_elem(far, &far_index, &port), 0);
+	assert_int_equal(port, b);
+	assert_int_equal(datapath_clear_device(subject_datapath, far_index), 0);
+	assert_int_equal(bpf_map_lookup_elem(far, &far_index, &port), -ENOENT);
+	assert_int_equal(ports[b].ifindex, 0);
+	subject_done(&subject);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(pin_dir, sizeof(pin_dir), PIN_DIR_FORMAT, (int)getpid());
+	subject_datapath = open_it(&options);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char command[128];
+
+	(void)state;
+	datapath_close(&subject_datapath);
+	snprintf(command, sizeof(command), "rm -rf %s", pin_dir);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(maps_equal_the_image_and_twice_writes_nothing),
+		cmocka_unit_test(failed_at_every_write),
+		cmocka_unit_test(killed_at_every_write),
+		cmocka_unit_test(other_sizes_are_refused),
+		cmocka_unit_test(reader_sees_all_and_writes_nothing),
+		cmocka_unit_test(devices_lead_in_and_out),
+		cmocka_unit_test(restart_adopts_and_writes_nothing),
+	};
+
+	if (geteuid()) {
+		printf("SKIP test_apply: needs root\n");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
