@@ -84,7 +84,7 @@ datapath: $(DATAPATH_BIN) ## tables of packets through the real programs (root)
 # What `make test` runs, one shell word a program; parts with a rules.mk of their own add theirs.
 TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
 CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
-	'tests/golden/run.py --hooks tc $(B)/enid' 'tests/golden/run.py --hooks xdp $(B)/enid')
+	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' '/usr/bin/python3 tests/golden/run.py --hooks xdp $(B)/enid')
 
 -include $(sort $(wildcard tests/*/rules.mk))
 

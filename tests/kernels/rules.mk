@@ -3,8 +3,8 @@
 # Guests are 20 to 60 times slower: fewer cases and records, longer limits.
 
 GUEST_LOAD := 'tests/kernels/load $(B)/gen/enid.bpf.o'
-GUEST_GOLDEN := $(if $(wildcard tests/golden/run.py), 'tests/golden/run.py --hooks tc $(B)/enid')
-GUEST_FULL := $(GUEST_LOAD) $(GUEST_GOLDEN) $(subst --hooks tc,--hooks xdp,$(GUEST_GOLDEN)) $(DATAPATH_BIN) \
+GUEST_GOLDEN := $(if $(wildcard tests/golden/run.py),'tests/kernels/golden --hook tc $(B)/enid')
+GUEST_FULL := $(GUEST_LOAD) $(GUEST_GOLDEN) $(subst --hook tc,--hook xdp,$(GUEST_GOLDEN)) $(DATAPATH_BIN) \
 	$(if $(wildcard tests/net/smoke),'ENID_SLOW=10 tests/net/smoke')
 
 test-kernels: all test-programs ## data-path tables and a smoke of the network tests under 6.1 and 6.12 (root, qemu)
