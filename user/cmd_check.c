@@ -72,8 +72,6 @@ static void print_text(const struct state *state, const struct state_messages *m
 	}
 	printf("%s: %zu errors, %zu warnings\n", state ? "valid" : "invalid", messages->nr_errors,
 	       messages->nr_warnings);
-<<<<<<< HEAD
-=======
 }
 
 /* A file name need not be UTF-8; JSON text must. */
@@ -90,7 +88,6 @@ static json_t *text_value(const char *text)
 	value = ascii ? json_string(ascii) : NULL;
 	free(ascii);
 	return value;
->>>>>>> state
 }
 
 static json_t *texts(const struct state_message *messages, size_t nr)
