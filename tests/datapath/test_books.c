@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/ip.h>
 #include <stdio.h>
@@ -344,8 +345,10 @@ static int read_line(void *arg, const char *text, size_t len)
 	}
 	while (nr < 15 && (field[nr] = strsep(&rest, " ")))
 		nr++;
-	if (nr != 14)
+	if (nr != 14) {
 		fail_msg("not a line of 14 fields: %.*s", (int)len, text);
+		return -EINVAL;
+	}
 	packets = strtoull(field[8], NULL, 10);
 	start = strtoull(field[10], NULL, 10);
 	end = strtoull(field[11], NULL, 10);
