@@ -45,11 +45,11 @@ static __always_inline int deliver_to(struct pkt *p)
 /* Within the subnet: no route, no NACL, the sender's MAC stays (PATH-01). */
 static __always_inline int same_subnet(struct pkt *p, __u32 port)
 {
+	p->seen_egress = 1;
 	if (!port)
 		return REASON_NO_OWNER;
 	p->target.port = port;
 	p->flags |= HALF_KEEP_SMAC;
-	p->seen_egress = 1;
 	return deliver_to(p);
 }
 
