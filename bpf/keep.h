@@ -168,11 +168,11 @@ static __always_inline void touch_target(struct pkt *p)
 	if (!record)
 		return;
 	half = half_of(record, p->target.ref);
+	flow_track(p, p->target.ref ^ 1);
 	if (p->target.fresh) {
 		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
 		flow_settle(p, record);
 	}
-	flow_track(p, p->target.ref ^ 1);
 	if (CT_STATE(half->ct) != CT_CLOSED)
 		half->last_ns = p->now;
 }
@@ -194,6 +194,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
+	flow_track(p, p->ref); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
 		half_take_entry(p, half, &p->source, p->ref & 1, p->ref);
 	if (p->target.fresh && !alone)
@@ -202,7 +203,6 @@ static __always_inline int flow_refresh(struct pkt *p)
 		touch_target(p);
 	half_decide(p, half, alone);
 	flow_settle(p, record);
-	flow_track(p, p->ref);
 	flow_count(p, half);
 	return 0;
 }

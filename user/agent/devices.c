@@ -54,10 +54,12 @@ void devices_close(struct devices **devices)
 	for (size_t i = 0; i < d->nr_served; i++) {
 		hook_close(&d->served[i].on.rx);
 		hook_close(&d->served[i].on.tx);
+		hook_close(&d->served[i].on.early);
 	}
 	for (size_t i = 0; i < d->nr_held; i++) {
 		hook_close(&d->held[i].on.rx);
 		hook_close(&d->held[i].on.tx);
+		hook_close(&d->held[i].on.early);
 	}
 	free(d->served);
 	free(d->held);
@@ -70,7 +72,7 @@ void devices_close(struct devices **devices)
 
 static struct device_hooks no_hooks(void)
 {
-	return (struct device_hooks){.rx = HOOK_NONE, .tx = HOOK_NONE};
+	return (struct device_hooks){.rx = HOOK_NONE, .tx = HOOK_NONE, .early = HOOK_NONE};
 }
 
 /* ---- the forwarding guard */
@@ -108,10 +110,10 @@ void devices_cover(struct devices *devices, const struct host *next)
 
 	for (size_t i = 0; names && i < devices->nr_served; i++)
 		if (!devices->served[i].guard && !devices->served[i].uplink)
-			nr = add_name(names, nr, devices->served[i].device, devices->served[i].hook != HOOK_XDP);
+			nr = add_name(names, nr, devices->served[i].device, true);
 	for (size_t i = 0; names && next && i < next->nr_ports; i++)
 		if (!next->ports[i].guard && *next->ports[i].device)
-			nr = add_name(names, nr, next->ports[i].device, next->ports[i].hook != HOOK_XDP);
+			nr = add_name(names, nr, next->ports[i].device, true);
 	for (size_t i = 0; names && i < devices->nr_held; i++)
 		if (!devices->held[i].guard && guard_name_ok(devices->held[i].name))
 			nr = add_name(names, nr, devices->held[i].name, true);
@@ -130,6 +132,7 @@ static void take_off(struct devices *devices, struct device_hooks *on)
 {
 	if (!on->ifindex)
 		return;
+	hook_detach(&devices->attacher, &on->early);
 	hook_detach(&devices->attacher, &on->rx);
 	hook_detach(&devices->attacher, &on->tx);
 	(void)datapath_clear_device(devices->datapath, on->ifindex);
@@ -146,9 +149,8 @@ static void say_problem(struct devices *devices, struct served *served, const ch
 	devices->dirty = true;
 }
 
-/* The driver form of XDP on a veth or tap hands out frames with unfinished checksums, and a veth takes redirected
- * frames only when the other end, which is the guest's, has GRO on: no TCP connection comes up. The generic form
- * delivers. */
+/* The driver form of XDP on a veth or tap takes segmentation and checksum offload from the guest's end: bulk TCP falls to a
+ * fifth. The generic form sees whole packets of the stack, and xdp_rx only drops. */
 static bool in_software(const struct served *served)
 {
 	return *served->link.kind;
@@ -174,18 +176,28 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 	*hook = fresh;
 	hook_detach(&devices->attacher, &old);
 	if (point == HOOK_RX_XDP && fresh.generic)
-		log_warning("port %s (%s): XDP in the stack's generic form: packets that offloads made larger than the "
-			    "MTU are lost, so bulk TCP crawls (Hook tc does not have this)",
+		log_warning("port %s (%s): XDP in the stack's generic form: each packet is looked at twice, which costs more "
+			    "than Hook tc and gains nothing on this kind of device",
 			    served->id, served->device);
 	return 0;
 }
 
+static void take_early_off(struct devices *devices, struct served *served)
+{
+	hook_detach(&devices->attacher, &served->on.early);
+	served->on.early = HOOK_NONE;
+}
+
 static int put_hooks(struct devices *devices, struct served *served)
 {
-	int r = put_hook(devices, served, served->hook == HOOK_XDP ? HOOK_RX_XDP : HOOK_RX_TC, &served->on.rx);
+	int r = put_hook(devices, served, HOOK_RX_TC, &served->on.rx);
 
 	if (!r && !served->uplink)
 		r = put_hook(devices, served, HOOK_TX_TC, &served->on.tx);
+	if (!r && served->hook == HOOK_XDP)
+		r = put_hook(devices, served, HOOK_RX_XDP, &served->on.early);
+	else if (served->on.early.ifindex)
+		take_early_off(devices, served);
 	if (served->enforced != !r)
 		devices->dirty = true;
 	served->enforced = !r;
@@ -200,7 +212,7 @@ static enum deliver_how deliver_how(const struct served *served)
 		return DELIVER_NOT;
 	if (served->uplink)
 		return link->type == ARPHRD_ETHER ? DELIVER_NEIGH : DELIVER_REDIRECT;
-	if (!strcmp(link->kind, "veth") && link->peer_elsewhere && served->hook != HOOK_XDP)
+	if (!strcmp(link->kind, "veth") && link->peer_elsewhere)
 		return DELIVER_PEER;
 	return DELIVER_REDIRECT;
 }
@@ -242,10 +254,8 @@ static void serve(struct devices *devices, struct served *served, const struct n
 	say_problem(devices, served, "");
 	if (!fresh)
 		return;
-	log_info("port %s: enforced on %s (index %u, %s)", served->id, served->device, link->ifindex,
-		 served->on.rx.point == HOOK_RX_XDP ? "XDP"
-		 : served->on.rx.link_fd >= 0       ? "TCX"
-						    : "clsact");
+	log_info("port %s: enforced on %s (index %u, %s%s)", served->id, served->device, link->ifindex,
+		 served->on.early.ifindex ? "XDP and " : "", served->on.rx.link_fd >= 0 ? "TCX" : "clsact");
 	devices->dirty = true;
 }
 
@@ -532,7 +542,9 @@ static void on_left(const struct net_link *link, bool gone, void *data)
 	if (!xdp && !hook_found(devices->pin_dir, HOOK_RX_TC, link->ifindex))
 		return;
 	on.ifindex = link->ifindex;
-	(void)hook_attach(&devices->attacher, xdp ? HOOK_RX_XDP : HOOK_RX_TC, link->ifindex, *link->kind, &on.rx);
+	(void)hook_attach(&devices->attacher, HOOK_RX_TC, link->ifindex, false, &on.rx);
+	if (xdp)
+		(void)hook_attach(&devices->attacher, HOOK_RX_XDP, link->ifindex, *link->kind, &on.early);
 	/* An uplink has no egress hook; it may be the host's own way out, so it is set free. */
 	if (!hook_found(devices->pin_dir, HOOK_TX_TC, link->ifindex)) {
 		log_info("device %s is left alone from now on", link->name);
@@ -638,20 +650,22 @@ static void repin(struct devices *devices, const char *device, const struct hook
 
 static void verify_served(struct devices *devices, struct served *served)
 {
-	int rx, tx;
+	int rx, tx, early;
 
 	if (!served->on.ifindex || (served->uplink && !served->port))
 		return;
 	rx = keep_hook(devices, served->device, &served->on.rx);
 	tx = keep_hook(devices, served->device, &served->on.tx);
+	early = keep_hook(devices, served->device, &served->on.early);
 	if (devices->checks % PIN_CHECK_EVERY == 0) {
 		repin(devices, served->device, &served->on.rx);
 		repin(devices, served->device, &served->on.tx);
+		repin(devices, served->device, &served->on.early);
 	}
 	if (set_device(devices, served) || put_hooks(devices, served))
 		return;
 	say_problem(devices, served,
-		    rx == -EEXIST || tx == -EEXIST ? "another program runs before enid's on this device" : "");
+		    rx == -EEXIST || tx == -EEXIST || early == -EEXIST ? "another program runs before enid's on this device" : "");
 }
 
 /* ret: true = still held */
@@ -667,6 +681,7 @@ static bool verify_held(struct devices *devices, struct held *held)
 	}
 	(void)keep_hook(devices, held->name, &held->on.rx);
 	(void)keep_hook(devices, held->name, &held->on.tx);
+	(void)keep_hook(devices, held->name, &held->on.early);
 	return true;
 }
 

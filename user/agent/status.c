@@ -133,20 +133,19 @@ static void check_port(struct gathering *g, json_t *port)
 	const char *device = json_string_value(json_object_get(port, "device"));
 	const char *kind = json_string_value(json_object_get(port, "kind"));
 	uint32_t ifindex = device ? if_nametoindex(device) : 0;
-	const char *rx = NULL, *tx = NULL;
+	const char *rx = NULL, *tx = NULL, *early = NULL;
 	bool uplink = kind && !strcmp(kind, "uplink"), enforced;
 
 	if (ifindex) {
-		rx = hook_found(g->pin_dir, HOOK_RX_XDP, ifindex);
-		if (!rx)
-			rx = hook_found(g->pin_dir, HOOK_RX_TC, ifindex);
+		early = hook_found(g->pin_dir, HOOK_RX_XDP, ifindex);
+		rx = hook_found(g->pin_dir, HOOK_RX_TC, ifindex);
 		tx = hook_found(g->pin_dir, HOOK_TX_TC, ifindex);
 	}
 	enforced = rx && (tx || uplink);
 	(void)json_object_set_new(port, "present", json_boolean(ifindex));
 	(void)json_object_set_new(port, "ifindex", ifindex ? json_integer(ifindex) : json_null());
 	(void)json_object_set_new(port, "enforced", json_boolean(enforced));
-	(void)json_object_set_new(port, "hook", rx ? json_string(rx) : json_null());
+	(void)json_object_set_new(port, "hook", early ? json_string(early) : rx ? json_string(rx) : json_null());
 	if (ifindex && !enforced && !json_is_true(json_object_get(port, "unknown")))
 		attend(g, "port %s: %s is not enforced", json_string_value(json_object_get(port, "eni")), device);
 }
