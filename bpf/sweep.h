@@ -34,7 +34,10 @@ struct sweep_pass { /* bpf_loop wants its context on the stack */
 
 static __always_inline bool agent_alive(__u64 now)
 {
-	return control.agent_alive_ns && now - control.agent_alive_ns < AGENT_STALE_NS;
+	__u64 alive = READ_ONCE(control.agent_alive_ns);
+
+	/* our coarse clock lags behind the agent's: `alive` may be later than `now` */
+	return alive && now < alive + AGENT_STALE_NS;
 }
 
 static __always_inline bool record_expired(const struct flow_record *record, __u64 now, __u32 extra_s)
@@ -90,8 +93,10 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 	} else if (gs == RECORD_CLOSING && grave->since_ns &&
 		   s->now > grave->since_ns + LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0)) {
 		s->closings++;
-		declare_lost(index, record);
-		flow_free(index, record);
+		if (flow_bury(record)) {
+			declare_lost(index, record);
+			flow_free(index, record);
+		}
 	}
 	return 0;
 }
