@@ -7,9 +7,11 @@
 
 #include "account.h"
 #include "flow.h"
+#include "fragment.h"
 
 #define SWEEP_RECORDS 2048 /* a tick: ~45 us */
 #define SWEEP_CLOSINGS 128 /* a tick: ~40 us */
+#define SWEEP_FRAGMENTS 512 /* a tick: ~80 us */
 #define SWEEP_TICK_NS 10000000ull
 #define AGENT_HEAD_START_S 30
 #define AGENT_STALE_NS 10000000000ull
@@ -108,6 +110,7 @@ static int sweep_tick(void *map, __u32 *key, struct sweeper *s)
 	s->now = bpf_ktime_get_coarse_ns();
 	s->closings = 0;
 	bpf_loop(SWEEP_RECORDS, sweep_one, &pass, 0);
+	fragment_reap(s->now, SWEEP_FRAGMENTS);
 	bpf_timer_start(&s->timer, SWEEP_TICK_NS, 0);
 	return 0;
 }
