@@ -104,7 +104,7 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 		__u8 nobody[8] = {};
 
 		if (replay)
-			return set_macs(ctx, HOOK_TC, nobody, port->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
+			return set_macs(ctx, HOOK_TC, nobody, e->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
 		if (port->deliver == DELIVER_NEIGH)
 			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
 	} else {
@@ -185,74 +185,31 @@ static __always_inline int tc_guard_act(struct __sk_buff *ctx, struct pkt *p)
 	return p->action == ACTION_DELIVER || p->action == ACTION_PASS ? TC_ACT_OK : TC_ACT_SHOT;
 }
 
-__noinline int xdp_uplink(struct xdp_md *ctx, struct pkt *p)
-{
-	struct port *port = p ? port_at(p->exit) : NULL;
-	__u8 dmac[8] __attribute__((aligned(8))), smac[8] __attribute__((aligned(8)));
-	struct bpf_fib_lookup fib = {};
-
-	if (!port)
-		return XDP_DROP;
-	fib.family = p->tuple.family == 4 ? 2 : 10;
-	fib.l4_protocol = p->tuple.proto;
-	fib.tot_len = 0;
-	fib.ifindex = port->ifindex;
-	if (p->tuple.family == 4) {
-		fib.ipv4_src = p->out.saddr.ip4;
-		fib.ipv4_dst = p->out.daddr.ip4;
-	} else {
-		__builtin_memcpy(fib.ipv6_src, p->out.saddr.w, 16);
-		__builtin_memcpy(fib.ipv6_dst, p->out.daddr.w, 16);
-	}
-	if (!bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT) && fib.ifindex == port->ifindex) {
-		__builtin_memcpy(dmac, fib.dmac, 6);
-		__builtin_memcpy(smac, fib.smac, 6);
-		if (!set_macs(ctx, HOOK_XDP, dmac, smac, false))
-			return bpf_redirect(port->ifindex, 0);
-	}
-	drop_undeliverable(p);
-	return XDP_DROP;
-}
-
+/* Replay through XDP shows the frame as it would leave; on a wire XDP delivers nothing (see leave_to_tc). */
 static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 {
 	struct port *port = port_at(p->exit);
 	struct port_policy *e;
 	__u8 nobody[8] = {};
+	bool keep = p->flags & HALF_KEEP_SMAC;
 
 	if (!port)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
 		rewrite(ctx, HOOK_XDP, p);
-	if (p->action == ACTION_UPLINK) {
-		if (!replay)
-			return xdp_uplink(ctx, p);
-		return set_macs(ctx, HOOK_XDP, nobody, port->mac, false) ? XDP_DROP : XDP_PASS;
-	}
-	if (set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
-		return XDP_DROP;
-	if (replay)
-		return XDP_PASS;
-	if (!port->ifindex || port->deliver == DELIVER_NOT) {
-		drop_undeliverable(p);
-		return XDP_DROP;
-	}
-	return bpf_redirect(port->ifindex, 0);
+	if (p->action == ACTION_UPLINK)
+		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
+	return set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, keep) ? XDP_DROP : XDP_PASS;
 }
 
 static __always_inline int xdp_act(struct xdp_md *ctx, struct pkt *p)
 {
-	switch (p->action) {
-	case ACTION_DELIVER:
-	case ACTION_UPLINK:
+	if (p->action == ACTION_DROP)
+		return XDP_DROP;
+	if (replay && (p->action == ACTION_DELIVER || p->action == ACTION_UPLINK))
 		return xdp_deliver(ctx, p);
-	case ACTION_PASS:
-		return XDP_PASS;
-	case ACTION_REPLY:
-		return XDP_TX;
-	}
-	return XDP_DROP;
+	return XDP_PASS;
 }
 
 #endif

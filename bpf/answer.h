@@ -94,16 +94,6 @@ static __always_inline bool uplink_answers(struct pkt *p, const struct port_poli
 	return owner && owner->zone == e->zone && owner->flags & PORT_LIVE;
 }
 
-static __always_inline void device_mac(const struct pkt *p, __u8 *ret_mac)
-{
-	struct port *device = port_at(IN_PORT(p->in));
-
-	if (device)
-		__builtin_memcpy(ret_mac, device->mac, 6);
-	else
-		__builtin_memset(ret_mac, 0, 6);
-}
-
 static __always_inline int arp_write(void *ctx, const int hook, struct pkt *p, struct arp_frame *arp, const __u8 *mac)
 {
 	__be32 asked = arp->tpa;
@@ -158,7 +148,7 @@ static __always_inline int answer_uplink_arp(void *ctx, const int hook, struct p
 		p->action = ACTION_PASS; /* the host's own neighbour table lives from these */
 		return 0;
 	}
-	device_mac(p, mac);
+	__builtin_memcpy(mac, e->mac, 6);
 	return arp_write(ctx, hook, p, &arp, mac);
 }
 
@@ -228,10 +218,13 @@ static __always_inline int neighbour_advert(void *ctx, const int hook, struct pk
 static __always_inline int router_advert(void *ctx, const int hook, struct pkt *p)
 {
 	const __u8 *m = control.router_mac;
+	__u8 hops;
 	struct nd_frame nd;
 	__u8 mac[6];
 	__be32 from[4];
 
+	if (ctx_load(ctx, hook, ETH_HLEN + 7, &hops, 1) || hops != 255 || p->icmp_code)
+		return REASON_L2; /* RFC 4861, 6.1.1 */
 	__builtin_memcpy(mac, m, 6);
 	from[0] = be32(EUI64_PREFIX);
 	from[1] = 0;
@@ -275,7 +268,7 @@ static __always_inline int answer_uplink_solicit(void *ctx, const int hook, stru
 		p->action = ACTION_PASS;
 		return 0;
 	}
-	device_mac(p, mac);
+	__builtin_memcpy(mac, e->mac, 6);
 	return neighbour_advert(ctx, hook, p, mac, &asked, true);
 }
 

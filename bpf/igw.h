@@ -22,18 +22,6 @@ static __always_inline bool blocked_for_public(const struct port_policy *e, __u8
 	return true;
 }
 
-/* An ICMP error that turns round at the gateway quotes a packet that came from its receiver's public address. */
-static __always_inline int hairpin_inner(struct pkt *p)
-{
-	__u32 port = 0;
-	__be32 other = 0;
-
-	if (p->kind == KIND_ERROR && association_of(p, ZONE_INTERNET, p->inner_out.saddr.ip4, &port, &other) &&
-	    port == p->target.port)
-		p->inner_out.saddr.ip4 = other;
-	return 0;
-}
-
 /* From the ENI `source` out by the uplink: its private address becomes the public one. */
 __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 {
@@ -56,17 +44,19 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 		if (!association_of(p, e->zone, p->out.saddr.ip4, &port, &other))
 			return REASON_IGW_NO_PUBLIC_ADDRESS;
 		p->out.saddr.ip4 = other;
-		if (p->kind == KIND_ERROR && association_of(p, e->zone, p->inner_out.daddr.ip4, &port, &other))
+		if (p->kind == KIND_ERROR && p->inner_out.daddr.ip4 == p->tuple.saddr.ip4)
 			p->inner_out.daddr.ip4 = other;
 	}
 	decide(p, STAGE_IGW, uplink);
 	if (p->tuple.family == 4 && association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other)) {
 		inside = policy_of(p, port);
 		if (inside && inside->zone == e->zone) { /* hairpin (IGW-11) */
+			if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->out.daddr.ip4)
+				p->inner_out.saddr.ip4 = other;
 			p->out.daddr.ip4 = other;
 			p->relayed = 1;
 			p->target.port = port;
-			return hairpin_inner(p);
+			return 0;
 		}
 	}
 	p->exit = uplink;
@@ -78,7 +68,7 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 __noinline int igw_inbound(struct pkt *p, __u32 zone)
 {
 	struct port_policy *e;
-	__u32 port = 0, inner_port = 0;
+	__u32 port = 0;
 	__be32 other = 0;
 	int reason = 0;
 
@@ -92,8 +82,7 @@ __noinline int igw_inbound(struct pkt *p, __u32 zone)
 		if (!association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other))
 			return REASON_IGW_NO_OWNER;
 		p->out.daddr.ip4 = other;
-		if (p->kind == KIND_ERROR &&
-		    association_of(p, ZONE_INTERNET, p->inner_out.saddr.ip4, &inner_port, &other) && inner_port == port)
+		if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->tuple.daddr.ip4)
 			p->inner_out.saddr.ip4 = other;
 	}
 	e = policy_of(p, port);

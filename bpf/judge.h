@@ -45,29 +45,12 @@ static __always_inline int deliver_to(struct pkt *p)
 /* Within the subnet: no route, no NACL, the sender's MAC stays (PATH-01). */
 static __always_inline int same_subnet(struct pkt *p, __u32 port)
 {
+	p->seen_egress = 1;
 	if (!port)
 		return REASON_NO_OWNER;
 	p->target.port = port;
 	p->flags |= HALF_KEEP_SMAC;
-	p->seen_egress = 1;
 	return deliver_to(p);
-}
-
-/* The other direction of this flow came from the host's own stack: its answers go back there. */
-static __always_inline bool opened_by_host(const struct pkt *p)
-{
-	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
-
-	return record && sibling_of(record, p->ref)->in == (p->in ^ IN_TX);
-}
-
-static __always_inline int leave_to_host(struct pkt *p)
-{
-	p->exit = 0;
-	p->flags |= HALF_PASS;
-	p->action = ACTION_PASS;
-	p->seen_egress = 1;
-	return 0;
 }
 
 /* Does the packet cross the border of the source's subnet on its way to the ENI `port`? A middlebox may sit in the same
@@ -127,8 +110,6 @@ static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 	reason = sg_egress(p);
 	if (reason)
 		return reason;
-	if (opened_by_host(p))
-		return leave_to_host(p);
 	if (by_mac)
 		return same_subnet(p, mac_owner(p, e->subnet, p->dmac));
 	if (local)

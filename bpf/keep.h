@@ -12,7 +12,7 @@ static __always_inline __u32 back_arrival(const struct pkt *p)
 {
 	struct port_policy *x;
 
-	if (!p->exit || p->exit == IN_PORT(p->in))
+	if (!p->exit || p->in & IN_TX)
 		return p->in ^ IN_TX; /* left to the host's stack, or sent by it */
 	x = policy_of(p, p->exit);
 	return x ? arrival_from(x, p->exit) : p->exit;
@@ -41,11 +41,18 @@ static __always_inline void half_decide(const struct pkt *p, struct flow_half *h
 	WRITE_ONCE(half->epoch, alone ? 0 : epoch_of(p, IN_PORT(p->in)) + epoch_of(p, p->exit));
 }
 
+/* A new entry at the ENI of `spot` stands in the half `ref`. */
 static __always_inline void half_take_entry(const struct pkt *p, struct flow_half *half, const struct spot *spot,
-					    bool backwards)
+					    bool backwards, __u32 ref)
 {
+	struct port_policy *e = policy_of(p, spot->port);
+	__u32 index = ref >> 1;
+	struct limbo *rest = bpf_map_lookup_elem(&limbo, &index);
+
 	half->leg = spot->leg;
 	half->ct = ct_first(p) | (backwards ? CT_BACKWARDS : 0);
+	if (e && rest && spot->leg == LEG_UNTRACKED)
+		rest->policy[ref & 1] = rules_hash(e);
 }
 
 /* ---- a new flow */
@@ -100,11 +107,11 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		return REASON_CONNTRACK_FULL;
 	charge(stats, record, owner, half_open);
 	if (hold_target) {
-		half_take_entry(p, &record->half[0], &p->target, true);
+		half_take_entry(p, &record->half[0], &p->target, true, index << 1);
 		record->half[1].ct = record->half[0].ct;
 	} else {
-		half_take_entry(p, &record->half[0], &p->source, false);
-		half_take_entry(p, &record->half[1], &p->target, false);
+		half_take_entry(p, &record->half[0], &p->source, false, index << 1);
+		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
 		half_decide(p, &record->half[0], false);
 	}
 	flow_settle(p, record);
@@ -162,8 +169,7 @@ static __always_inline void touch_target(struct pkt *p)
 		return;
 	half = half_of(record, p->target.ref);
 	if (p->target.fresh) {
-		half->leg = p->target.leg;
-		half->ct = ct_first(p) | (p->target.ref & 1 ? 0 : CT_BACKWARDS);
+		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
 		flow_settle(p, record);
 	}
 	flow_track(p, p->target.ref ^ 1);
@@ -189,9 +195,9 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (reason)
 		return reason;
 	if (p->source.fresh)
-		half_take_entry(p, half, &p->source, p->ref & 1);
+		half_take_entry(p, half, &p->source, p->ref & 1, p->ref);
 	if (p->target.fresh && !alone)
-		half_take_entry(p, sibling, &p->target, p->ref & 1);
+		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	half_decide(p, half, alone);
@@ -220,7 +226,7 @@ __noinline int flow_keep(struct pkt *p)
 {
 	if (!p)
 		return REASON_NO_POLICY;
-	if (p->kind != KIND_PLAIN) {
+	if (p->kind != KIND_PLAIN || p->fragment == FRAGMENT_LATER) {
 		account_pass(p);
 		return 0;
 	}

@@ -90,6 +90,7 @@ struct pkt {
 	__u8 relayed;      /* by an uplink or a middlebox: no group reference matches (SG-18) */
 	__u8 tracked;      /* path makes it tracked (CT-06) */
 	__u8 action;       /* enum enid_action */
+	__u8 early;        /* the XDP program on a wire: it drops, the TC program of the port does the rest */
 	__u8 out_dmac[6];
 	__u32 subnet;      /* of the source */
 	__u32 nr_trace;

@@ -119,7 +119,13 @@ static __always_inline void count_segments(struct __sk_buff *ctx, struct pkt *p)
 
 	if (likely(!size))
 		return;
-	headers = p->l4 - ETH_HLEN + (p->tuple.proto == IPPROTO_TCP ? 20 : 8);
+	headers = p->l4 - ETH_HLEN + 8;
+	if (p->tuple.proto == IPPROTO_TCP) {
+		__u8 offset = 5 << 4;
+
+		ctx_load(ctx, HOOK_TC, p->l4 + 12, &offset, 1);
+		headers += (offset >> 4) * 4 - 8;
+	}
 	payload = p->bytes > headers ? p->bytes - headers : 0;
 	segments = ctx->gso_segs;
 	if (segments <= 1)

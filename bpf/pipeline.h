@@ -16,6 +16,15 @@
 #include "judge.h"
 #include "keep.h"
 
+/* On a wire the XDP program only drops, and accounts for what it drops. What is accepted or needs an answer is left, as it is
+ * and uncounted, to tc_rx on the same device, which judges it again: XDP has neither GSO nor a way into the neighbour
+ * table, and TCP through an XDP redirect between veths loses a factor of five (LIMITS). */
+static __always_inline int leave_to_tc(struct pkt *p)
+{
+	p->action = ACTION_PASS;
+	return 0;
+}
+
 /* A frame that a stage has dealt with already: p->action says how. */
 #define DONE (-1)
 
@@ -54,7 +63,7 @@ static __always_inline bool echo_request(const struct pkt *p)
 /* Services of the link: left to the host's stack, at a bounded rate (SG-22, DNS-04, DNS-05). */
 static __always_inline int to_service(struct pkt *p)
 {
-	if (!port_rate_allows(p, RATE_LINK_LOCAL))
+	if (!p->early && !port_rate_allows(p, RATE_LINK_LOCAL))
 		return REASON_RATE_LIMIT;
 	p->action = ACTION_PASS;
 	return DONE;
@@ -107,11 +116,8 @@ static __always_inline bool broadcast_mac(const __u8 *mac)
 
 static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
-	struct port *device = port_at(IN_PORT(p->in));
 	int reason;
 
-	if (!device)
-		return REASON_NO_POLICY;
 	if (p->ethertype == ETH_P_ARP)
 		return answer_uplink_arp(ctx, hook, p, e) ?: DONE;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
@@ -123,7 +129,7 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 	reason = admit_group(p) ?: admit_destination(p);
 	if (reason)
 		return reason;
-	if (!same_mac(p->dmac, control.router_mac) && !same_mac(p->dmac, device->mac) && !broadcast_mac(p->dmac))
+	if (!same_mac(p->dmac, control.router_mac) && !same_mac(p->dmac, e->mac) && !broadcast_mac(p->dmac))
 		return REASON_UNKNOWN_MAC;
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
@@ -255,17 +261,19 @@ __noinline int judge_and_keep(struct pkt *p)
 	if (!p)
 		return REASON_NO_POLICY;
 
-	if (p->kind == KIND_ERROR && !addr_equal(&p->tuple.daddr, &p->inner.saddr))
-		p->kind = KIND_BARE; /* not sent to whom it quotes (C17) */
-	if (p->kind == KIND_ERROR) {
+	/* sent to whom it quotes (C17) */
+	p->related = p->kind == KIND_ERROR && addr_equal(&p->tuple.daddr, &p->inner.saddr);
+	if (p->related) {
 		tuple_reverse(&p->back, &p->inner);
 		p->ref = flow_find(&p->back, p->in);
-	} else if (p->kind == KIND_BARE) {
+	} else if (p->kind != KIND_PLAIN) {
 		p->ref = REF_NONE;
 	}
 	reason = judge(p);
 	if (reason)
 		return reason;
+	if (p->early)
+		return leave_to_tc(p);
 	if (!addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr))
 		p->flags |= HALF_REWRITE;
 	return flow_keep(p);
@@ -282,6 +290,9 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 		return p->reason;
 	p->ref = REF_NONE;
 	p->nr_trace = 0;
+	if (p->early && (p->ethertype == ETH_P_ARP || p->fragment || p->tuple.proto == IPPROTO_ICMP ||
+			 p->tuple.proto == IPPROTO_ICMPV6))
+		return leave_to_tc(p);
 	reason = hook == HOOK_XDP ? xdp_admit(ctx, p) : tc_admit(ctx, p);
 	if (reason)
 		return reason == DONE ? 0 : reason;
@@ -291,6 +302,8 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	if (reason)
 		return reason;
 	half = p->kind == KIND_PLAIN ? flow_cached(p, e) : NULL;
+	if (half && p->early)
+		return leave_to_tc(p);
 	if (half)
 		use_cached(p, half);
 	else
@@ -320,6 +333,7 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	p->now = replay ? control.now_ns : bpf_ktime_get_coarse_ns();
 	p->len = replay ? control.wire_len : ctx_len(ctx, hook);
 	p->segments = 1;
+	p->early = hook == HOOK_XDP && !replay;
 	p->parity = control.generation & 1;
 	e = policy_of(p, IN_PORT(p->in));
 	if (!e)
@@ -328,6 +342,10 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	    (e->kind == PORT_UPLINK || !from_eni(p, e) || same_mac(p->smac, e->mac))) {
 		half = flow_cached(p, e);
 		if (likely(half)) {
+			if (hook == HOOK_XDP && p->early) {
+				leave_to_tc(p);
+				return p;
+			}
 			use_cached(p, half);
 			p->reason = REASON_ACCEPTED;
 			if (replay) {

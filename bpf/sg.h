@@ -25,18 +25,32 @@ static __always_inline void entry_tuple_target(struct pkt *p)
 		tuple_reverse(&p->back, &p->out);
 }
 
-/* An untracked flow is remembered while the policy that admitted it stands: while the decision that was kept for its
- * opener's direction would still be used. */
-static __always_inline bool policy_stands(const struct pkt *p, const struct flow_record *record, const struct flow_half *half)
+static __always_inline __u32 object_hash(__u32 object)
 {
-	const struct flow_half *opener = half->ct & CT_BACKWARDS ? &record->half[1] : &record->half[0];
-	struct port_policy *a = policy_of(p, IN_PORT(opener->in)), *b = opener->exit ? policy_of(p, opener->exit) : NULL;
+	struct policy_line *line = object ? policy_at(object) : NULL;
 
-	return opener->epoch && a && opener->epoch == a->epoch + (b ? b->epoch : 0);
+	return line ? line->w[POLICY_W_HASH] : 0;
+}
+
+/* Both directions' rules of an ENI in one word. */
+static __always_inline __u32 rules_hash(const struct port_policy *e)
+{
+	__u32 out = object_hash(e->sg_out);
+
+	return object_hash(e->sg_in) ^ (out << 16 | out >> 16);
+}
+
+/* An untracked flow is remembered while the rules that admitted it stand (CT-07, CT-21). */
+static __always_inline bool rules_stand(const struct port_policy *e, __u32 ref)
+{
+	__u32 index = ref >> 1;
+	struct limbo *rest = bpf_map_lookup_elem(&limbo, &index);
+
+	return rest && rest->policy[ref & 1] == rules_hash(e);
 }
 
 /* ret: true = an entry lets the packet pass, no rule is asked */
-static __always_inline bool entry_admits(struct pkt *p, struct spot *spot)
+static __always_inline bool entry_admits(struct pkt *p, struct spot *spot, const struct port_policy *e)
 {
 	struct flow_record *record;
 	struct flow_half *half;
@@ -51,7 +65,7 @@ static __always_inline bool entry_admits(struct pkt *p, struct spot *spot)
 	last = record_last(record);
 	if (opens(p) || !within(p->now, last, half->leg_s))
 		return false;
-	if (half->leg == LEG_UNTRACKED && (p->kind != KIND_PLAIN || !policy_stands(p, record, half)))
+	if (half->leg == LEG_UNTRACKED && (p->kind != KIND_PLAIN || !rules_stand(e, spot->ref)))
 		return false;
 	spot->leg = half->leg;
 	return half->leg != LEG_NONE;
@@ -136,7 +150,7 @@ __noinline int sg_egress(struct pkt *p)
 	if (!e || e->flags & PORT_NO_SG)
 		return 0;
 	p->source.ref = p->ref;
-	if (entry_admits(p, &p->source)) {
+	if (entry_admits(p, &p->source, e)) {
 		decide(p, STAGE_CONNTRACK, p->source.port);
 		return 0;
 	}
@@ -153,11 +167,11 @@ __noinline int sg_ingress(struct pkt *p)
 	e = policy_of(p, p->target.port);
 	if (!e || e->flags & PORT_NO_SG)
 		return 0;
-	if (p->kind != KIND_BARE) {
+	if (p->kind == KIND_PLAIN || p->related) {
 		entry_tuple_target(p);
 		p->target.ref = flow_find(&p->back, arrival_from(e, p->target.port));
 	}
-	if (entry_admits(p, &p->target)) {
+	if (entry_admits(p, &p->target, e)) {
 		decide(p, STAGE_CONNTRACK, p->target.port);
 		return 0;
 	}

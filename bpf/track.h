@@ -92,8 +92,6 @@ static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_
 {
 	struct port_policy *e;
 
-	if (half->leg == LEG_UNTRACKED)
-		return IDLE_UNTRACKED_S;
 	if (half->leg == LEG_NONE)
 		return 0;
 	e = policy_of(p, IN_PORT(half->in));
@@ -111,9 +109,9 @@ static __always_inline void flow_settle(const struct pkt *p, struct flow_record 
 	a->leg_s = leg_seconds(p, a);
 	b->leg_s = leg_seconds(p, b);
 	if (!a->leg_s && !b->leg_s)
-		a->leg_s = b->leg_s = IDLE_UNTRACKED_S;
-	idle = a->leg == LEG_TRACKED ? a->leg_s : IDLE_UNTRACKED_S;
-	if (b->leg == LEG_TRACKED && (a->leg != LEG_TRACKED || b->leg_s < idle))
+		a->leg_s = b->leg_s = IDLE_NOBODY_S;
+	idle = a->leg_s;
+	if (!idle || (b->leg_s && b->leg_s < idle))
 		idle = b->leg_s;
 	a->idle_s = idle;
 	b->idle_s = idle;
@@ -136,7 +134,7 @@ static __always_inline void flow_settle(const struct pkt *p, struct flow_record 
 /* A RST that closes: exactly the next sequence number that the other side has seen to be acknowledged (C5). */
 static __always_inline bool reset_valid(const struct pkt *p, const struct flow_half *sibling)
 {
-	return p->tuple.proto == IPPROTO_TCP && p->tcp_flags & TCP_RST && p->seq == sibling->ack;
+	return p->tuple.proto == IPPROTO_TCP && p->tcp_flags & TCP_RST && sibling->ack && p->seq == sibling->ack;
 }
 
 /* Move the entries of the record by this packet, which passed. */
@@ -179,16 +177,16 @@ static __always_inline void flow_count(const struct pkt *p, struct flow_half *ha
 {
 	__sync_fetch_and_add(&half->packets, p->segments);
 	__sync_fetch_and_add(&half->bytes, p->bytes);
+	if (unlikely(p->fragment == FRAGMENT_LATER))
+		return; /* touches no entry */
 	if (likely(CT_STATE(half->ct) != CT_CLOSED))
 		half->last_ns = p->now;
-	if (half->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER) {
+	if (p->tuple.proto == IPPROTO_TCP) {
 		__u8 flags = log_flags(p->tcp_flags);
 
 		if (flags & ~half->tcp_flags)
 			half->tcp_flags |= flags;
-		if (p->tcp_flags & TCP_ACK && (__s32)(p->ack - half->ack) > 0)
-			half->ack = p->ack;
-		else if (p->tcp_flags & TCP_ACK && !half->ack)
+		if ((p->tcp_flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
 			half->ack = p->ack;
 	}
 }

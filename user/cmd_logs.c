@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* enid logs: flow log records from the files, as they are or as JSON lines (keys as consumers name them: account_id). */
+/* enid logs: flow log records from the files, as they are or as JSON lines (keys as consumers name them: account_id).
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,16 +12,16 @@
 #include "commands.h"
 #include "flowlog/reader.h"
 
-#define LOG_DIR "/var/log/enid"
+#define LOG_DIR   "/var/log/enid"
 #define NR_FIELDS 14
 
 static const struct field {
 	const char *name;
 	bool number;
 } fields[NR_FIELDS] = {
-	{"version", true},  {"account_id", false}, {"interface_id", false}, {"srcaddr", false}, {"dstaddr", false},
-	{"srcport", true},  {"dstport", true},     {"protocol", true},      {"packets", true},  {"bytes", true},
-	{"start", true},    {"end", true},         {"action", false},       {"log_status", false},
+	{"version", true}, {"account_id", false}, {"interface_id", false}, {"srcaddr", false},    {"dstaddr", false},
+	{"srcport", true}, {"dstport", true},     {"protocol", true},      {"packets", true},     {"bytes", true},
+	{"start", true},   {"end", true},         {"action", false},       {"log_status", false},
 };
 
 static int print_text(void *arg, const char *line, size_t len)
@@ -109,9 +110,9 @@ int cmd_logs(int argc, char **argv)
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 		}
 	}
-	if (optind < argc || (strcmp(format, "default") && strcmp(format, "json")))
+	if (optind < argc || (strcmp(format, "default") != 0 && strcmp(format, "json") != 0))
 		return usage(stderr, 2);
-	r = log_read(dir, follow, strcmp(format, "json") ? print_text : print_json, flush_output, NULL);
+	r = log_read(dir, follow, strcmp(format, "json") == 0 ? print_json : print_text, flush_output, NULL);
 	if (r)
 		fprintf(stderr, "enid: logs: %s: %s\n", dir, strerror(-r));
 	return r ? 1 : 0;

@@ -60,13 +60,16 @@ static void print_rest(json_t *status)
 	json_t *drops, *text;
 	size_t i;
 
-	json_object_foreach (json_object_get(status, "drops"), reason, drops)
+	json_object_foreach (json_object_get(status, "drops"), reason, drops) {
 		printf("dropped    %-24s %lld packets, %lld bytes\n", reason, number_of(drops, "packets"),
 		       number_of(drops, "bytes"));
-	json_array_foreach (json_object_get(status, "held"), i, text)
+	}
+	json_array_foreach (json_object_get(status, "held"), i, text) {
 		printf("held       %s\n", json_string_value(text));
-	json_array_foreach (json_object_get(status, "attention"), i, text)
+	}
+	json_array_foreach (json_object_get(status, "attention"), i, text) {
 		printf("attention  %s\n", json_string_value(text));
+	}
 }
 
 static int print(json_t *status, bool as_json)

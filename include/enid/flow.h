@@ -55,7 +55,7 @@ enum conversation {
 #define CT_STATE(ct) ((ct) & 0x7f)
 #define CT_BACKWARDS 0x80 /* the entry at this ENI was opened by the direction of half 1 */
 
-#define IDLE_UNTRACKED_S 120 /* a cached decision that no security group remembers */
+#define IDLE_NOBODY_S 120 /* a kept decision of a flow that no security group remembers */
 
 #define HALF_STEADY 1u    /* no packet without SYN, FIN or RST changes the conversation */
 #define HALF_REWRITE 2u   /* the packet leaves as the reverse of the other half's tuple */
@@ -78,7 +78,7 @@ struct flow_half {
 	__u64 last_ns;
 	__u64 packets;
 	__u64 bytes;  /* IP total lengths */
-	__u32 ack;    /* highest acknowledgement seen, host order (C5) */
+	__u32 ack;    /* last acknowledgement seen, host order; 0 = none (C5) */
 	__u32 idle_s; /* after this much silence the packet path asks again: the smaller leg_s of the two */
 	__u32 leg_s;  /* time-out of the entry at this ENI */
 	__u8 tcp_flags; /* as in flow logs (FL-13), of the current window */
@@ -103,9 +103,10 @@ struct ledger {
 	} half[2];
 };
 
-/* Parallel array `limbo`: when the names of a closing record were gone. Plain, written by who closed it. */
+/* Parallel array `limbo`: what is seldom needed of a record. */
 struct limbo {
-	__u64 since_ns;
+	__u64 since_ns;  /* when the names of a closing record were gone; written by who closed it */
+	__u32 policy[2]; /* by half: hash of the rules that admitted the flow untracked at the half's ENI */
 };
 
 #endif

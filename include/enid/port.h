@@ -43,7 +43,7 @@ struct port_policy {
 	__u32 tcp_established_s;
 	__u16 udp_s;
 	__u16 udp_stream_s;
-	__u8 mac[6];     /* the ENI's MacAddress */
+	__u8 mac[6];     /* the ENI's MacAddress; uplink: the device's */
 	__u8 kind;       /* enum port_kind; PORT_NONE = slot unused */
 	__u8 mode;       /* enum port_mode */
 	__u32 flags;     /* PORT_* */
@@ -62,9 +62,7 @@ enum deliver_how {
 struct port {
 	__u32 ifindex; /* 0 = no device at the moment */
 	__u32 deliver; /* enum deliver_how */
-	__u8 mac[6];   /* the device's own, zeros without a device */
-	__u16 none;
-	__u32 zero[12];
+	__u32 zero[14];
 	struct port_policy slot[2];
 };
 

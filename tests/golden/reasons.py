@@ -121,6 +121,38 @@ def neighbours():
     yield c.put("a", ping(A, "10.0.2.1"), drop())
 
 
+def findings():
+    """What the oracle found in the data path, made by hand from the shrunk cases."""
+    c = Case("found-link-local-leads-nowhere", "RT-09 V6-05 A13: not even by a default route", BASE)
+    yield c.put("a", udp(A, "169.254.1.1", 4000, 99), drop()).put("a", udp(A6, "fe80::1", 4000, 99), drop())
+    c = Case("found-solicitation-hop-limit", "L2-06, RFC 4861 6.1.1: a router solicitation that was routed", BASE)
+    yield c.put("a", F.solicit(MAC["a"], A6, A6, kind=133, ttl=64), drop(), dst="raw")
+    c = Case("found-reset-before-any-acknowledgement", "CT-11 C5: sequence 0 is not the number acknowledged",
+             state({"b": ([perm("tcp", 80, A + "/32")], [])}))
+    c.put("a", tcp(A, B, 40000, 80), deliver("b"), 0).put("a", tcp(A, B, 40000, 80, "R", 0), deliver("b"), 1)
+    c.put("b", tcp(B, A, 80, 40000, "SA", 5000, 1001), deliver("a"), 2)
+    c.put("a", tcp(A, B, 40000, 80, "A", 1001, 5001), deliver("b"), 3)
+    yield c.put("b", tcp(B, A, 80, 40000, "A", 5001, 1001, b"x"), deliver("a"), 30)
+    c = Case("found-uplink-frame-for-another-mac", "uplink frames: a MAC of ours or broadcast", BASE)
+    for mac in ("02:aa:aa:aa:aa:aa", "01:00:5e:00:00:01"):
+        c.put(UP, F.frame(MAC["up"], mac, udp(X, QA, 4000, 99)), drop("unknown-mac", "l2", "multicast"), dst="raw")
+    yield c.put(UP, F.frame(MAC["up"], "ff:ff:ff:ff:ff:ff", udp(X, QA, 4000, 99)), deliver("a"), dst="raw")
+    whole = frame("a", udp(A6, B6, 4000, 99))
+    c = Case("found-runts-of-ipv6", "A16: each gets its line and its reason", BASE)
+    for n in (14, 15, 34, 40, 53):
+        c.put("a", whole[:n], drop("malformed"), dst="raw")
+    yield c
+    c = Case("found-frame-to-the-own-mac", "L2: a middlebox that addresses itself", BASE)
+    yield c.put("m", F.frame(MAC["m"], MAC["m"], udp(M, B, 4000, 99)), drop(), dst="raw")
+    c = Case("found-quote-of-another-flow", "IGW-05: a private address never leaves in a quote", BASE)
+    quoted = F.packet("198.51.100.9", A, F.UDP, F.udp(53, 4000))
+    yield c.put("a", F.packet(A, X, F.ICMP, F.icmp(3, 3, b"\0\0\0\0", quoted)), uplink(src=QA, isrc="198.51.100.9", idst=QA))
+    via = [table(None, IGW4), table("S1", route("10.0.2.0/24", "NetworkInterfaceId", "m"))]
+    c = Case("found-egress-reference-behind-a-middlebox", "SG-18: the sender's own reference does not match either",
+             state({"a": (OPEN, [perm("udp", 99, "sg-b")])}, tables=via))
+    yield c.put("a", udp(A, B, 4000, 99), drop("sg-egress"))
+
+
 def policy():
     c = Case("reason-sg", "SG-02 SG-07 SG-12: egress, then ingress",
              state({"a": (OPEN, [perm("tcp", (80, 90), "10.0.2.0/24")]), "b": ([perm("tcp", 85, A + "/32")], [])}))
@@ -281,5 +313,5 @@ def modes():
 
 
 def reasons():
-    for group in (headers, fragments, identity, neighbours, policy, routing, rates, tracking, modes):
+    for group in (headers, fragments, identity, neighbours, findings, policy, routing, rates, tracking, modes):
         yield from group()

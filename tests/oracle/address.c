@@ -26,7 +26,7 @@ bool cidr_has(const struct cidr *c, int fam, const struct ip *ip)
 
 int ip_read(const char *text, int *ret_fam, struct ip *ret_ip)
 {
-	struct ip ip = { 0 };
+	struct ip ip = {0};
 	int fam = strchr(text, ':') ? 6 : 4;
 
 	if (inet_pton(fam == 4 ? AF_INET : AF_INET6, text, ip.b) != 1)
@@ -39,7 +39,7 @@ int ip_read(const char *text, int *ret_fam, struct ip *ret_ip)
 int cidr_read(const char *text, struct cidr *ret_cidr)
 {
 	char buf[64];
-	struct cidr c = { 0 };
+	struct cidr c = {0};
 	char *slash;
 
 	snprintf(buf, sizeof(buf), "%s", text);
@@ -52,7 +52,7 @@ int cidr_read(const char *text, struct cidr *ret_cidr)
 	if (c.len < 0 || c.len > (c.fam == 4 ? 32 : 128))
 		return -EINVAL;
 	for (int i = c.len; i < 128; i++)
-		c.ip.b[i / 8] &= (uint8_t)~(0x80 >> (i & 7));
+		c.ip.b[i / 8] &= (uint8_t) ~(0x80 >> (i & 7));
 	*ret_cidr = c;
 	return 0;
 }
@@ -79,7 +79,7 @@ int mac_read(const char *text, uint8_t *ret_mac)
 
 void ip_eui64(const uint8_t *mac, struct ip *ret_ip)
 {
-	struct ip ip = { { 0xfe, 0x80 } };
+	struct ip ip = {{0xfe, 0x80}};
 
 	ip.b[8] = mac[0] ^ 2;
 	ip.b[9] = mac[1];
@@ -126,7 +126,7 @@ void pkt_describe(const uint8_t *raw, int n, char *ret_text, size_t size)
 	at = snprintf(ret_text, size, "%02x:%02x:%02x:%02x:%02x:%02x>%02x:%02x:%02x:%02x:%02x:%02x ", raw[6], raw[7],
 		      raw[8], raw[9], raw[10], raw[11], raw[0], raw[1], raw[2], raw[3], raw[4], raw[5]);
 	if (p.etype == ET_ARP && n >= 42) {
-		struct ip s = { 0 }, t = { 0 };
+		struct ip s = {0}, t = {0};
 
 		memcpy(s.b, raw + 28, 4);
 		memcpy(t.b, raw + 38, 4);

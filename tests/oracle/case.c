@@ -43,7 +43,7 @@ static bool add_edit(struct test_case *c, struct rnd *r, json_t **current, struc
 int case_make(uint64_t seed, int packets, struct test_case *ret_case)
 {
 	struct test_case *c = ret_case;
-	struct rnd r = { seed * 0x9e3779b97f4a7c15ULL | 1 };
+	struct rnd r = {seed * 0x9e3779b97f4a7c15ULL | 1};
 	struct traffic *t = malloc(sizeof(*t));
 	struct world *w;
 	json_t *current;
@@ -97,8 +97,8 @@ static void write_line(FILE *f, const struct line *l, const char *folder)
 		return;
 	}
 	hex_write(l->frame, l->n, hex);
-	fprintf(f, "{\"port\": \"%s\", %s\"packet\": \"%s\", \"at\": %.6f}\n", l->port, l->tx ? "\"dir\": \"tx\", " : "",
-		hex, (double)l->at / 1e9);
+	fprintf(f, "{\"port\": \"%s\", %s\"packet\": \"%s\", \"at\": %.6f}\n", l->port,
+		l->tx ? "\"dir\": \"tx\", " : "", hex, (double)l->at / 1e9);
 }
 
 /* state.json, state1.json ... and scenario.jsonl of the picked lines, state files named as seen from `prefix`. */
@@ -148,7 +148,7 @@ int case_write(const struct test_case *c, const int *pick, int nr_pick, const ch
 static int spawn_replay(const struct runner *run, const char *out)
 {
 	char state[512], lines[512], errors[512];
-	const char *argv[24] = { run->enid, "replay", "--state", state, "--host", HOST };
+	const char *argv[24] = {run->enid, "replay", "--state", state, "--host", HOST};
 	int n = 6, status;
 
 	snprintf(state, sizeof(state), "%s/state.json", run->folder);
@@ -204,7 +204,7 @@ static const char *step(struct model *m, const struct test_case *c, const struct
 {
 	struct verdict *v = ret_verdict;
 	const char *what;
-	struct pkt p = { 0 };
+	struct pkt p = {0};
 
 	m->now = l->at;
 	memset(v, 0, sizeof(*v));
@@ -226,7 +226,7 @@ static const char *step(struct model *m, const struct test_case *c, const struct
 static int judge_output(const struct test_case *c, const int *pick, int nr_pick, FILE *out, struct tally *tally,
 			struct difference *d)
 {
-	struct model m = { .host = HOST, .world = world_of(c->state[0]) };
+	struct model m = {.host = HOST, .world = world_of(c->state[0])};
 	char *text = NULL;
 	size_t room = 0;
 

@@ -6,7 +6,7 @@
 #include "oracle.h"
 
 #define MAX_STATES 16
-#define HOST	   "host-a"
+#define HOST       "host-a"
 
 struct test_case {
 	uint64_t seed;

@@ -50,7 +50,10 @@ static void print_difference(const struct test_case *c, const struct difference 
 		if (d->want.others & 1u << i)
 			printf(" or %s", act_name[i]);
 	printf("\n    enid    %s %s %s\n",
-	       d->got.applied ? "applied" : d->got.refused ? "refused" : d->got.act < ACT_MAX ? act_name[d->got.act] : "?",
+	       d->got.applied         ? "applied"
+	       : d->got.refused       ? "refused"
+	       : d->got.act < ACT_MAX ? act_name[d->got.act]
+				      : "?",
 	       d->got.to, d->got.reason);
 	if (d->got.n > 0) {
 		pkt_describe(d->got.frame, d->got.n, words, sizeof(words));
@@ -79,7 +82,7 @@ static void report(const struct settings *s, const struct test_case *c, const st
 static int one_case(const struct settings *s, uint64_t seed, int packets, struct tally *tally)
 {
 	struct test_case c;
-	struct difference d = { .line = -1 };
+	struct difference d = {.line = -1};
 	int r = case_make(seed, packets, &c), *pick;
 
 	if (r)
@@ -100,9 +103,10 @@ static int one_case(const struct settings *s, uint64_t seed, int packets, struct
 
 static void print_tally(const struct tally *t, long differences, double seconds)
 {
-	printf("%ld packets, %ld states, %ld edits in %.1f s: %ld differences\n", t->packets, t->states, t->edits, seconds,
-	       differences);
-	printf("  model   %ld flows opened, %ld touched, %ld fragments\n  actions", t->opened, t->touched, t->fragments);
+	printf("%ld packets, %ld states, %ld edits in %.1f s: %ld differences\n", t->packets, t->states, t->edits,
+	       seconds, differences);
+	printf("  model   %ld flows opened, %ld touched, %ld fragments\n  actions", t->opened, t->touched,
+	       t->fragments);
 	for (int i = 0; i < ACT_MAX; i++)
 		if (t->action[i])
 			printf(" %s %ld", act_name[i], t->action[i]);
@@ -123,7 +127,7 @@ static double seconds_now(void)
 
 static int run_all(const struct settings *s)
 {
-	struct tally tally = { 0 };
+	struct tally tally = {0};
 	long differences = 0, cases = s->one ? 1 : s->states;
 	int per_case = (int)(s->one ? s->packets : (s->packets + s->states - 1) / s->states);
 	double begin = seconds_now();
@@ -148,7 +152,8 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [--without self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies] [-- OPTION...]\n"
+	      "              [--stop N] [--one HEX] [--without "
+	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
 	      stderr);
 	return 2;
@@ -156,7 +161,8 @@ static int usage(void)
 
 static unsigned without_mask(const char *names)
 {
-	static const char *const known[] = { "self", "hairpin", "errors", "fragments", "odd", "mac", "linklocal", "runts", "lies" };
+	static const char *const known[] = {"self", "hairpin",   "errors", "fragments", "odd",
+					    "mac",  "linklocal", "runts",  "lies"};
 	unsigned mask = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -168,11 +174,9 @@ static unsigned without_mask(const char *names)
 static int parse_options(int argc, char **argv, struct settings *s)
 {
 	static const struct option options[] = {
-		{ "enid", 1, NULL, 'e' },   { "hook", 1, NULL, 'h' }, { "seed", 1, NULL, 's' }, { "packets", 1, NULL, 'p' },
-		{ "states", 1, NULL, 'n' }, { "keep", 1, NULL, 'k' }, { "stop", 1, NULL, 'x' }, { "one", 1, NULL, 'o' },
-		{ "without", 1, NULL, 'w' },
-		{ NULL, 0, NULL, 0 }
-	};
+		{"enid", 1, NULL, 'e'},    {"hook", 1, NULL, 'h'}, {"seed", 1, NULL, 's'}, {"packets", 1, NULL, 'p'},
+		{"states", 1, NULL, 'n'},  {"keep", 1, NULL, 'k'}, {"stop", 1, NULL, 'x'}, {"one", 1, NULL, 'o'},
+		{"without", 1, NULL, 'w'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -216,7 +220,7 @@ static int parse_options(int argc, char **argv, struct settings *s)
 int main(int argc, char **argv)
 {
 	char folder[] = "/tmp/enid-oracle-XXXXXX", command[64];
-	struct settings s = { .seed = 1, .packets = 1000000, .states = 300, .stop = 5, .run = { .enid = "build/enid" } };
+	struct settings s = {.seed = 1, .packets = 1000000, .states = 300, .stop = 5, .run = {.enid = "build/enid"}};
 	int r;
 
 	if (argc > 1 && !strcmp(argv[1], "replay"))

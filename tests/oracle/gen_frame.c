@@ -3,7 +3,7 @@
 #include <string.h>
 #include "oracle.h"
 
-static const uint8_t outside_mac[6] = { 0x02, 0xff, 0xff, 0xff, 0xfe, 0x01 };
+static const uint8_t outside_mac[6] = {0x02, 0xff, 0xff, 0xff, 0xfe, 0x01};
 
 const struct eni *gen_eni_named(const struct world *w, const char *id)
 {
@@ -51,7 +51,7 @@ static void outside_ip(struct rnd *r, int fam, struct ip *ret_ip)
 
 static uint16_t service_port(struct rnd *r)
 {
-	static const uint16_t popular[] = { 22, 53, 80, 443, 3306, 8080, 40000 };
+	static const uint16_t popular[] = {22, 53, 80, 443, 3306, 8080, 40000};
 
 	return rnd_chance(r, 85) ? popular[rnd_below(r, (int)ARRAY_SIZE(popular))] : (uint16_t)rnd_between(r, 1, 65535);
 }
@@ -101,7 +101,7 @@ static bool talk_inside(struct rnd *r, const struct world *w, const struct eni *
 
 bool gen_conv(struct rnd *r, const struct world *w, struct conv *ret_conv)
 {
-	static const int protos[] = { P_TCP, P_TCP, P_TCP, P_TCP, P_UDP, P_UDP, P_UDP, P_ICMP, P_ICMP, 47, 132, 50 };
+	static const int protos[] = {P_TCP, P_TCP, P_TCP, P_TCP, P_UDP, P_UDP, P_UDP, P_ICMP, P_ICMP, 47, 132, 50};
 	const struct eni *e = &w->eni[rnd_below(r, w->nr_eni)];
 	struct conv *c = ret_conv;
 
@@ -234,7 +234,7 @@ bool gen_frame(const struct world *w, const struct conv *c, int s, int l4_len, c
 bool gen_tcp(const struct world *w, struct conv *c, int s, int flags, int data, struct line *l)
 {
 	struct side *me = &c->side[s], *other = &c->side[!s];
-	uint8_t h[20 + 64] = { 0 };
+	uint8_t h[20 + 64] = {0};
 
 	put16(h, me->port);
 	put16(h + 2, other->port);
@@ -267,7 +267,7 @@ bool gen_udp(const struct world *w, const struct conv *c, int s, int data, struc
 
 bool gen_query(const struct world *w, const struct conv *c, int s, bool reply, struct line *l)
 {
-	uint8_t h[20] = { 0 };
+	uint8_t h[20] = {0};
 
 	h[0] = (uint8_t)(!reply ? c->qtype : c->qtype == 8 ? 0 : c->qtype + 1);
 	put16(h + 4, c->side[0].port);
@@ -319,10 +319,10 @@ static int quote(struct rnd *r, const struct conv *c, int s, uint8_t *b)
 
 bool gen_error(struct rnd *r, const struct world *w, const struct conv *c, int s, struct line *l)
 {
-	static const int types4[][2] = { { 3, 4 }, { 3, 3 }, { 3, 1 }, { 11, 0 }, { 12, 0 }, { 5, 0 }, { 4, 0 } };
-	static const int types6[][2] = { { 1, 4 }, { 2, 0 }, { 3, 0 }, { 4, 1 } };
+	static const int types4[][2] = {{3, 4}, {3, 3}, {3, 1}, {11, 0}, {12, 0}, {5, 0}, {4, 0}};
+	static const int types6[][2] = {{1, 4}, {2, 0}, {3, 0}, {4, 1}};
 	struct conv e = *c;
-	uint8_t h[96] = { 0 };
+	uint8_t h[96] = {0};
 	int k = rnd_below(r, (int)(c->fam == 4 ? ARRAY_SIZE(types4) : ARRAY_SIZE(types6)));
 
 	h[0] = (uint8_t)(c->fam == 4 ? types4[k][0] : types6[k][0]);

@@ -40,13 +40,10 @@ static void insert_bytes(struct line *l, int at, const uint8_t *b, int n)
 
 static void add_options(struct rnd *r, struct line *l)
 {
-	static const uint8_t options[][8] = { { 1, 1, 1, 1, 1, 1, 1, 0 },
-					      { 0x83, 7, 4, 10, 0, 0, 1, 0 },
-					      { 0x89, 7, 4, 10, 0, 0, 1, 0 },
-					      { 7, 7, 4, 0, 0, 0, 0, 0 },
-					      { 7, 0, 4, 0, 0, 0, 0, 0 },
-					      { 1, 7, 90, 0, 0, 0, 0, 0 },
-					      { 0x94, 4, 0, 0, 1, 1, 1, 1 } };
+	static const uint8_t options[][8] = {{1, 1, 1, 1, 1, 1, 1, 0},     {0x83, 7, 4, 10, 0, 0, 1, 0},
+					     {0x89, 7, 4, 10, 0, 0, 1, 0}, {7, 7, 4, 0, 0, 0, 0, 0},
+					     {7, 0, 4, 0, 0, 0, 0, 0},     {1, 7, 90, 0, 0, 0, 0, 0},
+					     {0x94, 4, 0, 0, 1, 1, 1, 1}};
 
 	if (get16(l->frame + 12) != ET_IP4)
 		return;
@@ -64,7 +61,7 @@ static void add_extensions(struct rnd *r, struct line *l)
 	if (get16(l->frame + 12) != ET_IP6)
 		return;
 	for (int i = 0; i < n; i++) {
-		uint8_t h[8] = { 0, 0, 1, 4, 0, 0, 0, 0 };
+		uint8_t h[8] = {0, 0, 1, 4, 0, 0, 0, 0};
 		int kind = rnd_below(r, 20);
 
 		next = l->frame[20];
@@ -84,10 +81,10 @@ static void add_extensions(struct rnd *r, struct line *l)
 
 static void spoof(struct rnd *r, const struct world *w, struct line *l)
 {
-	static const char *const wrong[] = { "10.0.1.10",  "10.0.1.11", "198.51.100.3", "127.0.0.1", "224.0.0.1",
-					     "0.0.0.0",	   "169.254.1.1", "255.255.255.255", "240.0.0.1", "10.0.1.200",
-					     "2001:db8:1:1::11", "::1",	  "ff02::1",	  "::ffff:10.0.1.10", "::",
-					     "2001:db8:1:1:1::5", "fe80::1" };
+	static const char *const wrong[] = {
+		"10.0.1.10",   "10.0.1.11",        "198.51.100.3", "127.0.0.1",         "224.0.0.1",        "0.0.0.0",
+		"169.254.1.1", "255.255.255.255",  "240.0.0.1",    "10.0.1.200",        "2001:db8:1:1::11", "::1",
+		"ff02::1",     "::ffff:10.0.1.10", "::",           "2001:db8:1:1:1::5", "fe80::1"};
 	const char *a = wrong[rnd_below(r, (int)ARRAY_SIZE(wrong))];
 
 	(void)w;
@@ -158,7 +155,7 @@ static void lie(struct rnd *r, struct line *l)
 
 static void tag(struct rnd *r, struct line *l)
 {
-	static const uint16_t types[] = { 0x8100, 0x88a8, 0x8847, 0x0842, 0x8863, 0x0100, 0x86de, 0 };
+	static const uint16_t types[] = {0x8100, 0x88a8, 0x8847, 0x0842, 0x8863, 0x0100, 0x86de, 0};
 	int k = rnd_below(r, (int)ARRAY_SIZE(types));
 	uint8_t h[4];
 
@@ -181,7 +178,7 @@ static const struct eni *a_port(struct rnd *r, const struct world *w)
 static void guest_packet(const struct world *w, const struct eni *e, int fam, int proto, const char *src,
 			 const struct ip *dst, uint16_t sport, uint16_t dport, struct line *l)
 {
-	struct conv c = { .fam = fam, .proto = proto, .qtype = fam == 4 ? 8 : 128 };
+	struct conv c = {.fam = fam, .proto = proto, .qtype = fam == 4 ? 8 : 128};
 	int f;
 
 	snprintf(c.side[0].eni, ID_LEN, "%s", e->id);
@@ -215,10 +212,10 @@ static bool has_family(const struct eni *e, int fam)
 
 static void service(struct traffic *t, const struct world *w, struct line *l)
 {
-	static const char *const services[] = { "169.254.169.253", "169.254.169.254", "169.254.170.2", "169.254.169.123",
-						"169.254.169.250", "169.254.168.9",   "169.254.1.1",   "10.0.0.2",
-						"10.1.0.2",	   "10.0.1.2",	      "fd00:ec2::253", "fd00:ec2::254",
-						"fd00:ec2::77",	   "fd00:ec2::123" };
+	static const char *const services[] = {"169.254.169.253", "169.254.169.254", "169.254.170.2", "169.254.169.123",
+					       "169.254.169.250", "169.254.168.9",   "169.254.1.1",   "10.0.0.2",
+					       "10.1.0.2",        "10.0.1.2",        "fd00:ec2::253", "fd00:ec2::254",
+					       "fd00:ec2::77",    "fd00:ec2::123"};
 	const struct eni *e = a_port(t->r, w);
 	struct ip dst;
 	int fam;
@@ -226,7 +223,8 @@ static void service(struct traffic *t, const struct world *w, struct line *l)
 	ip_read(services[rnd_below(t->r, (int)ARRAY_SIZE(services))], &fam, &dst);
 	if (!e || !has_family(e, fam))
 		return;
-	guest_packet(w, e, fam, rnd_chance(t->r, 70) ? P_UDP : P_TCP, NULL, &dst, 5353, rnd_chance(t->r, 70) ? 53 : 80, l);
+	guest_packet(w, e, fam, rnd_chance(t->r, 70) ? P_UDP : P_TCP, NULL, &dst, 5353, rnd_chance(t->r, 70) ? 53 : 80,
+		     l);
 	if (rnd_chance(t->r, 30) && !e->guard && (is_service(w, e, fam, &dst))) {
 		struct pkt p; /* and the host's answer, on its way to the guest */
 		uint8_t back[16];
@@ -299,6 +297,8 @@ static void host_packet(struct traffic *t, const struct world *w, struct line *l
 	if (!e || e->guard || !c.side[1].outside)
 		return;
 	c.side[1].far = c.side[0].own;
+	c.side[1].own.b[c.fam == 4 ? 3 : 15] |= 0x40; /* nobody else speaks to these */
+	c.proto = P_UDP;
 	if (!gen_udp(w, &c, 1, 9, l))
 		return;
 	snprintf(l->port, sizeof(l->port), "%s", e->id);
@@ -382,7 +382,7 @@ static void arp(struct rnd *r, const struct world *w, const struct eni *e, struc
 static void solicit(struct rnd *r, const struct world *w, const struct eni *e, struct line *l)
 {
 	const struct eni *peer = &w->eni[rnd_below(r, w->nr_eni)];
-	struct ip target = { 0 }, src = { 0 };
+	struct ip target = {0}, src = {0};
 	uint8_t *h = l->frame + 54;
 	int fam;
 
@@ -492,7 +492,7 @@ void gen_fragments(struct traffic *t, const struct world *w)
 
 	if (!made)
 		return;
-	int len = whole.n - 14 - (c.fam == 4 ? 20 : 40), pieces = rnd_between(t->r, 2, 3), at[4] = { 0 };
+	int len = whole.n - 14 - (c.fam == 4 ? 20 : 40), pieces = rnd_between(t->r, 2, 3), at[4] = {0};
 	uint32_t id = rnd_chance(t->r, 85) ? ++t->fragment_id : t->fragment_id;
 
 	at[1] = rnd_chance(t->r, 85) ? 24 : rnd_chance(t->r, 50) ? 8 : 16;
@@ -501,7 +501,8 @@ void gen_fragments(struct traffic *t, const struct world *w)
 	for (int i = pieces - 1; i >= 0; i--) {
 		if (rnd_chance(t->r, 8) || t->nr_pending == MAX_PENDING)
 			continue;
-		cut(&whole, c.fam, id, at[i], at[i + 1], i + 1 < pieces, &t->pending[t->nr_pending++]);
+		cut(&whole, c.fam, rnd_chance(t->r, 95) ? id : id + 1, at[i], at[i + 1], i + 1 < pieces,
+		    &t->pending[t->nr_pending++]);
 		if (rnd_chance(t->r, 6) && t->nr_pending < MAX_PENDING) {
 			t->pending[t->nr_pending] = t->pending[t->nr_pending - 1];
 			t->nr_pending++;

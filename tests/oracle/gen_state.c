@@ -11,8 +11,8 @@
 struct plan {
 	struct rnd *r;
 	json_t *root, *hosts_ports, *uplinks;
-	int v;	      /* VPC at hand */
-	int second;   /* its IPv4 CIDR is 10.second.0.0/16 */
+	int v;      /* VPC at hand */
+	int second; /* its IPv4 CIDR is 10.second.0.0/16 */
 	int subnets, groups, enis;
 	bool guard, igw, v6;
 	int middlebox; /* ENI index, or -1 */
@@ -89,7 +89,7 @@ static json_t *any_cidr6(struct plan *g)
 	}
 }
 
-static const int popular[] = { 22, 53, 80, 443, 3306, 8080, 40000 };
+static const int popular[] = {22, 53, 80, 443, 3306, 8080, 40000};
 
 static void port_range(struct plan *g, int *from, int *to)
 {
@@ -115,8 +115,8 @@ static void set_int(json_t *o, const char *key, int v)
 /* Protocol and ports of a permission, in all the spellings of SG-05..SG-09. */
 static void set_service(struct plan *g, json_t *perm)
 {
-	static const char *const names[] = { "tcp", "udp", "icmp", "icmpv6", "-1", "6", "17", "1", "58", "47", "TCP" };
-	static const int types[] = { 8, 3, 13, 128, 0, 129 };
+	static const char *const names[] = {"tcp", "udp", "icmp", "icmpv6", "-1", "6", "17", "1", "58", "47", "TCP"};
+	static const int types[] = {8, 3, 13, 128, 0, 129};
 	const char *name = names[rnd_chance(g->r, 60) ? rnd_below(g->r, 2) : rnd_below(g->r, (int)ARRAY_SIZE(names))];
 	int from, to;
 
@@ -142,7 +142,7 @@ static json_t *any_permission(struct plan *g)
 
 	set_service(g, perm);
 	for (int i = 0; i < peers; i++) {
-		switch (rnd_below(g->r, 8)) {
+		switch (rnd_below(g->r, 10)) {
 		case 0:
 		case 1:
 		case 2:
@@ -153,12 +153,14 @@ static json_t *any_permission(struct plan *g)
 			add(perm, "Ipv6Ranges", json_pack("{so}", "CidrIpv6", any_cidr6(g)));
 			break;
 		case 5:
-			add(perm, "PrefixListIds", json_pack("{so}", "PrefixListId", text("pl-%d", rnd_below(g->r, 3))));
+			add(perm, "PrefixListIds",
+			    json_pack("{so}", "PrefixListId", text("pl-%d", rnd_below(g->r, 3))));
 			break;
 		default:
 			add(perm, "UserIdGroupPairs",
-			    json_pack("{soss}", "GroupId", text("sg-%d%d", g->v, rnd_below(g->r, g->groups)), "UserId",
-				      OWNER));
+			    json_pack("{soss}", "GroupId",
+				      text("sg-%d%d", rnd_chance(g->r, 12) ? !g->v : g->v, rnd_below(g->r, g->groups)),
+				      "UserId", OWNER));
 		}
 	}
 	return perm;
@@ -183,7 +185,7 @@ static void gen_group(struct plan *g, int k)
 		add(o, "IpPermissions", any_permission(g));
 	for (int i = 0; i < out; i++)
 		add(o, "IpPermissionsEgress", any_permission(g));
-	if (rnd_chance(g->r, 70)) {
+	if (rnd_chance(g->r, 55)) {
 		add(o, "IpPermissionsEgress", all_permission(4));
 		add(o, "IpPermissionsEgress", all_permission(6));
 	}
@@ -194,9 +196,9 @@ static void gen_group(struct plan *g, int k)
 
 static void gen_lists(json_t *root)
 {
-	static const char *const entries[3][2] = { { "198.51.100.0/28", "10.0.1.0/28" },
-						   { "198.51.100.2/32", "192.0.2.0/24" },
-						   { "2001:db8:ffff::/124", "2001:db8:1::/56" } };
+	static const char *const entries[3][2] = {{"198.51.100.0/28", "10.0.1.0/28"},
+						  {"198.51.100.2/32", "192.0.2.0/24"},
+						  {"2001:db8:ffff::/124", "2001:db8:1::/56"}};
 
 	for (int i = 0; i < 3; i++) {
 		add(root, "PrefixLists",
@@ -212,23 +214,24 @@ static void gen_lists(json_t *root)
 
 static json_t *any_entry(struct plan *g, int number, bool egress)
 {
-	static const char *const protos[] = { "6", "17", "1", "58", "-1", "47" };
+	static const char *const protos[] = {"6", "17", "1", "58", "-1", "47"};
 	const char *proto = protos[rnd_below(g->r, (int)ARRAY_SIZE(protos))];
 	bool v6 = !strcmp(proto, "58") || (strcmp(proto, "1") && rnd_chance(g->r, 25));
 	json_t *e = json_pack("{sisbsssssoso*}", "RuleNumber", number, "Egress", egress, "RuleAction",
-			      rnd_chance(g->r, 45) ? "deny" : "allow", "Protocol", proto, v6 ? "Ipv6CidrBlock" : "CidrBlock",
-			      v6 ? any_cidr6(g) : any_cidr4(g), "PortRange", NULL);
+			      rnd_chance(g->r, 45) ? "deny" : "allow", "Protocol", proto,
+			      v6 ? "Ipv6CidrBlock" : "CidrBlock", v6 ? any_cidr6(g) : any_cidr4(g), "PortRange", NULL);
 	int from, to;
 
 	if (!strcmp(proto, "6") || !strcmp(proto, "17")) {
 		port_range(g, &from, &to);
 		json_object_set_new(e, "PortRange", json_pack("{sisi}", "From", from, "To", to));
 	} else if (!strcmp(proto, "1") || !strcmp(proto, "58")) {
-		static const int types[] = { -1, 8, 0, 3, 128, 135 };
+		static const int types[] = {-1, 8, 0, 3, 128, 135};
 		int type = types[rnd_below(g->r, (int)ARRAY_SIZE(types))];
 
-		json_object_set_new(e, "IcmpTypeCode",
-				    json_pack("{sisi}", "Type", type, "Code", type < 0 || rnd_chance(g->r, 70) ? -1 : 0));
+		json_object_set_new(
+			e, "IcmpTypeCode",
+			json_pack("{sisi}", "Type", type, "Code", type < 0 || rnd_chance(g->r, 70) ? -1 : 0));
 	}
 	return e;
 }
@@ -279,14 +282,14 @@ static void gen_nacls(struct plan *g)
 static void add_route(json_t *table, json_t *cidr, bool v6, const char *key, json_t *target, const char *state)
 {
 	add(table, "Routes",
-	    json_pack("{soso ssss}", v6 ? "DestinationIpv6CidrBlock" : "DestinationCidrBlock", cidr, key, target, "Origin",
-		      "CreateRoute", "State", state));
+	    json_pack("{soso ssss}", v6 ? "DestinationIpv6CidrBlock" : "DestinationCidrBlock", cidr, key, target,
+		      "Origin", "CreateRoute", "State", state));
 }
 
 static json_t *outside4(struct plan *g)
 {
-	return rnd_chance(g->r, 50) ? text("198.51.100.%d/32", rnd_between(g->r, 1, 6)) :
-				      text("198.51.100.0/%d", rnd_between(g->r, 24, 29));
+	return rnd_chance(g->r, 50) ? text("198.51.100.%d/32", rnd_between(g->r, 1, 6))
+				    : text("198.51.100.0/%d", rnd_between(g->r, 24, 29));
 }
 
 static void odd_route(struct plan *g, json_t *t)
@@ -325,9 +328,11 @@ static void odd_route(struct plan *g, json_t *t)
 
 static void middlebox_routes(struct plan *g, json_t *t, int subnet, int middlebox_subnet)
 {
-	int other = rnd_between(g->r, 1, g->subnets);
+	int other = 1;
 
-	if (g->middlebox < 0 || subnet == middlebox_subnet || !rnd_chance(g->r, 60))
+	while (other < g->subnets && (other == subnet || other == middlebox_subnet))
+		other++;
+	if (g->middlebox < 0 || subnet == middlebox_subnet || !rnd_chance(g->r, 85))
 		return;
 	if (other != subnet && other != middlebox_subnet)
 		add_route(t, text("10.%d.%d.0/24", g->second, other), false, "NetworkInterfaceId",
@@ -346,8 +351,8 @@ static void gen_table(struct plan *g, int subnet, int middlebox_subnet)
 
 	add(t, "Associations", a);
 	add(t, "Routes",
-	    json_pack("{sossssss}", "DestinationCidrBlock", text("10.%d.0.0/16", g->second), "GatewayId", "local", "Origin",
-		      "CreateRouteTable", "State", "active"));
+	    json_pack("{sossssss}", "DestinationCidrBlock", text("10.%d.0.0/16", g->second), "GatewayId", "local",
+		      "Origin", "CreateRouteTable", "State", "active"));
 	if (g->igw && rnd_chance(g->r, 85))
 		add_route(t, text("0.0.0.0/0"), false, "GatewayId", text("igw-%d", g->v), "active");
 	if (g->igw && rnd_chance(g->r, 80))
@@ -417,7 +422,8 @@ static void gen_eni(struct plan *g, int k, int subnet)
 	for (int i = rnd_below(g->r, 3); i > 0; i--)
 		add(o, "PrivateIpAddresses", own_address(g, subnet, 100 + 10 * k + i, false));
 	if (prefix)
-		add(o, "Ipv4Prefixes", json_pack("{so}", "Ipv4Prefix", text("10.%d.%d.%d/28", g->second, subnet, 160 + 16 * k)));
+		add(o, "Ipv4Prefixes",
+		    json_pack("{so}", "Ipv4Prefix", text("10.%d.%d.%d/28", g->second, subnet, 160 + 16 * k)));
 	if (g->v6 && rnd_chance(g->r, 80))
 		add(o, "Ipv6Addresses",
 		    json_pack("{so}", "Ipv6Address", text("2001:db8:%d:%d::%d", g->v + 1, subnet, 10 + k)));
@@ -426,9 +432,9 @@ static void gen_eni(struct plan *g, int k, int subnet)
 		    json_pack("{so}", "Ipv6Prefix", text("2001:db8:%d:%d:%d::/80", g->v + 1, subnet, k + 1)));
 	if (rnd_chance(g->r, 6))
 		json_object_set_new(o, "DenyAllIgwTraffic", json_true());
-	json_object_set_new(o, "Attachment",
-			    json_pack("{sosiss}", "InstanceId", text("i-%d%d", g->v, k), "DeviceIndex", 0, "Status",
-				      "attached"));
+	json_object_set_new(
+		o, "Attachment",
+		json_pack("{sosiss}", "InstanceId", text("i-%d%d", g->v, k), "DeviceIndex", 0, "Status", "attached"));
 	gen_timeouts(g, o);
 	add(g->root, "NetworkInterfaces", o);
 	gen_port(g, k);
@@ -459,8 +465,8 @@ static void gen_gateways(struct plan *g)
 	add(g->root, "InternetGateways",
 	    json_pack("{sos[{soss}]}", "InternetGatewayId", text("igw-%d", g->v), "Attachments", "VpcId",
 		      text("vpc-%d", g->v), "State", "available"));
-	json_array_append_new(g->uplinks, json_pack("{soso}", "GatewayId", text("igw-%d", g->v), "Device",
-						    text("up%d", g->v)));
+	json_array_append_new(g->uplinks,
+			      json_pack("{soso}", "GatewayId", text("igw-%d", g->v), "Device", text("up%d", g->v)));
 }
 
 static void gen_vpc(struct plan *g)
@@ -498,7 +504,7 @@ static void gen_vpc(struct plan *g)
 
 json_t *gen_state(struct rnd *r)
 {
-	struct plan g = { .r = r, .root = json_object(), .hosts_ports = json_array(), .uplinks = json_array() };
+	struct plan g = {.r = r, .root = json_object(), .hosts_ports = json_array(), .uplinks = json_array()};
 	int vpcs = rnd_between(r, 1, 3);
 
 	gen_lists(g.root);
@@ -513,8 +519,8 @@ json_t *gen_state(struct rnd *r)
 		gen_vpc(&g);
 	}
 	add(g.root, "Hosts",
-	    json_pack("{sssssoso}", "HostId", "host-a", "TunnelAddress", "192.0.2.250", "Ports", g.hosts_ports, "Uplinks",
-		      g.uplinks));
+	    json_pack("{sssssoso}", "HostId", "host-a", "TunnelAddress", "192.0.2.250", "Ports", g.hosts_ports,
+		      "Uplinks", g.uplinks));
 	return g.root;
 }
 
@@ -538,7 +544,7 @@ static bool remove_any(struct rnd *r, json_t *list)
 static struct plan plan_for(struct rnd *r, json_t *root, json_t *object)
 {
 	const char *vpc = json_string_value(json_object_get(object, "VpcId"));
-	struct plan g = { .r = r, .root = root, .v = vpc ? vpc[4] - '0' : 0, .subnets = 3, .groups = 4, .igw = true };
+	struct plan g = {.r = r, .root = root, .v = vpc ? vpc[4] - '0' : 0, .subnets = 3, .groups = 4, .igw = true};
 
 	return g;
 }
@@ -621,7 +627,7 @@ static const char *edit_public(struct rnd *r, json_t *root)
 
 static const char *edit_timeouts(struct rnd *r, json_t *root)
 {
-	struct plan g = { .r = r };
+	struct plan g = {.r = r};
 	json_t *eni = any_item(r, root, "NetworkInterfaces");
 
 	json_object_del(eni, "ConnectionTrackingConfiguration");
@@ -638,7 +644,7 @@ static const char *remove_eni(struct rnd *r, json_t *root)
 	ports = json_object_get(json_array_get(json_object_get(root, "Hosts"), 0), "Ports");
 	if (json_array_size(enis) < 3)
 		return "nothing";
-	json_array_foreach(ports, i, port) {
+	json_array_foreach (ports, i, port) {
 		if (strcmp(json_string_value(json_object_get(port, "NetworkInterfaceId")), id))
 			continue;
 		json_array_remove(ports, i);
@@ -655,11 +661,12 @@ static const char *break_state(struct rnd *r, json_t *root)
 	switch (rnd_below(r, 4)) {
 	case 0:
 		add(sg, "IpPermissions",
-		    json_pack("{sssisis[{ss}]}", "IpProtocol", "tcp", "FromPort", 90, "ToPort", 80, "IpRanges", "CidrIp",
-			      "0.0.0.0/0"));
+		    json_pack("{sssisis[{ss}]}", "IpProtocol", "tcp", "FromPort", 90, "ToPort", 80, "IpRanges",
+			      "CidrIp", "0.0.0.0/0"));
 		return "broken: empty port range";
 	case 1:
-		add(sg, "IpPermissions", json_pack("{sss[{ss}]}", "IpProtocol", "-1", "IpRanges", "CidrIp", "10.0.0.0/33"));
+		add(sg, "IpPermissions",
+		    json_pack("{sss[{ss}]}", "IpProtocol", "-1", "IpRanges", "CidrIp", "10.0.0.0/33"));
 		return "broken: CIDR of 33 bits";
 	case 2:
 		twin = json_deep_copy(sg);
@@ -678,8 +685,8 @@ static const char *break_state(struct rnd *r, json_t *root)
 json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_broken)
 {
 	static const char *(*const edits[])(struct rnd *, json_t *) = {
-		edit_group, edit_group,	 edit_group, edit_nacl,	 edit_nacl,   edit_routes, edit_membership,
-		edit_public, edit_timeouts, remove_eni,
+		edit_group,  edit_group,      edit_group,  edit_nacl,     edit_nacl,
+		edit_routes, edit_membership, edit_public, edit_timeouts, remove_eni,
 	};
 	json_t *copy = json_deep_copy(state);
 

@@ -6,33 +6,33 @@
 #include <string.h>
 #include "oracle.h"
 
-const char *const act_name[ACT_MAX] = { "drop", "deliver", "uplink", "pass", "reply", "tunnel" };
-const char *const why_name[WHY_MAX] = { [WHY_ACCEPTED] = "accepted",
-					[WHY_MALFORMED] = "malformed",
-					[WHY_ETHERTYPE] = "ethertype",
-					[WHY_VLAN] = "vlan",
-					[WHY_FRAGMENT] = "fragment",
-					[WHY_IP_OPTIONS] = "ip-options",
-					[WHY_MARTIAN] = "martian",
-					[WHY_MULTICAST] = "multicast",
-					[WHY_L2] = "l2",
-					[WHY_MAC_SPOOF] = "mac-spoof",
-					[WHY_UNKNOWN_MAC] = "unknown-mac",
-					[WHY_SOURCE_CHECK] = "source-check",
-					[WHY_DEST_CHECK] = "dest-check",
-					[WHY_SG_EGRESS] = "sg-egress",
-					[WHY_SG_INGRESS] = "sg-ingress",
-					[WHY_NACL_EGRESS] = "nacl-egress",
-					[WHY_NACL_INGRESS] = "nacl-ingress",
-					[WHY_NO_ROUTE] = "no-route",
-					[WHY_BLACKHOLE] = "blackhole",
-					[WHY_NO_OWNER] = "no-owner",
-					[WHY_NOT_SERVED] = "not-served",
-					[WHY_IGW_NO_PUBLIC] = "igw-no-public-address",
-					[WHY_IGW_NO_OWNER] = "igw-no-owner",
-					[WHY_DENY_IGW] = "deny-igw",
-					[WHY_NO_POLICY] = "no-policy",
-					[WHY_RATE_LIMIT] = "rate-limit" };
+const char *const act_name[ACT_MAX] = {"drop", "deliver", "uplink", "pass", "reply", "tunnel"};
+const char *const why_name[WHY_MAX] = {[WHY_ACCEPTED] = "accepted",
+				       [WHY_MALFORMED] = "malformed",
+				       [WHY_ETHERTYPE] = "ethertype",
+				       [WHY_VLAN] = "vlan",
+				       [WHY_FRAGMENT] = "fragment",
+				       [WHY_IP_OPTIONS] = "ip-options",
+				       [WHY_MARTIAN] = "martian",
+				       [WHY_MULTICAST] = "multicast",
+				       [WHY_L2] = "l2",
+				       [WHY_MAC_SPOOF] = "mac-spoof",
+				       [WHY_UNKNOWN_MAC] = "unknown-mac",
+				       [WHY_SOURCE_CHECK] = "source-check",
+				       [WHY_DEST_CHECK] = "dest-check",
+				       [WHY_SG_EGRESS] = "sg-egress",
+				       [WHY_SG_INGRESS] = "sg-ingress",
+				       [WHY_NACL_EGRESS] = "nacl-egress",
+				       [WHY_NACL_INGRESS] = "nacl-ingress",
+				       [WHY_NO_ROUTE] = "no-route",
+				       [WHY_BLACKHOLE] = "blackhole",
+				       [WHY_NO_OWNER] = "no-owner",
+				       [WHY_NOT_SERVED] = "not-served",
+				       [WHY_IGW_NO_PUBLIC] = "igw-no-public-address",
+				       [WHY_IGW_NO_OWNER] = "igw-no-owner",
+				       [WHY_DENY_IGW] = "deny-igw",
+				       [WHY_NO_POLICY] = "no-policy",
+				       [WHY_RATE_LIMIT] = "rate-limit"};
 
 /* The packet as the other side of a gateway sees it, quoted header included (IGW-05). */
 static struct pkt translated(const struct pkt *p, const struct ip *src, const struct ip *dst)
@@ -162,9 +162,15 @@ static void datagram_note(struct model *m, int where, bool tx, const struct pkt 
 	if (!d) {
 		d = calloc(1, sizeof(*d));
 		d->verdict = malloc(sizeof(*v));
-		*d = (struct datagram){ .next = m->datagrams, .where = where, .tx = tx, .fam = p->fam,
-					.proto = p->proto, .src = p->src, .dst = p->dst, .id = p->fid,
-					.verdict = d->verdict };
+		*d = (struct datagram){.next = m->datagrams,
+				       .where = where,
+				       .tx = tx,
+				       .fam = p->fam,
+				       .proto = p->proto,
+				       .src = p->src,
+				       .dst = p->dst,
+				       .id = p->fid,
+				       .verdict = d->verdict};
 		m->datagrams = d;
 	} else if (dropped) {
 		return;
@@ -224,7 +230,7 @@ static void judge_igw_out(struct model *m, const struct eni *e, int igw, const s
 	struct pkt q = translated(p, &src, &dst);
 
 	if (hairpin >= 0)
-		return judge_ingress(m, &w->eni[hairpin], &q, &(struct leg){ true, false }, v); /* IGW-11 */
+		return judge_ingress(m, &w->eni[hairpin], &q, &(struct leg){true, false}, v); /* IGW-11 */
 	v->act = ACT_UPLINK;
 	v->smac = MAC_ANY;
 	v->src = src;
@@ -253,14 +259,14 @@ static void judge_uplink(struct model *m, const struct igw *g, const struct pkt 
 		return verdict_drop(v, WHY_ANY);
 	target = p->fam == 4 ? public_owner(w, g->vpc, &p->dst, &dst) : owner_of(w, g->vpc, 6, &p->dst);
 	if (target < 0)
-		return verdict_drop(v, BIT(WHY_IGW_NO_OWNER) |
-					       (p->fam == 6 ? BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE) : 0));
+		return verdict_drop(v,
+				    BIT(WHY_IGW_NO_OWNER) | (p->fam == 6 ? BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE) : 0));
 	if (p->fam == 6 && w->eni[target].deny_igw)
 		return verdict_drop(v, BIT(WHY_DENY_IGW));
 	struct pkt q = translated(p, &p->src, &dst);
 
 	v->smac = MAC_ROUTER;
-	judge_ingress(m, &w->eni[target], &q, &(struct leg){ true, false }, v);
+	judge_ingress(m, &w->eni[target], &q, &(struct leg){true, false}, v);
 	struct ip ignored;
 
 	if (v->act != ACT_DROP && (owner_of(w, g->vpc, p->fam, &p->src) >= 0 ||
@@ -285,7 +291,7 @@ static void find_way(const struct world *w, const struct eni *e, const struct pk
 {
 	const struct subnet *s = &w->subnet[e->subnet];
 	bool own_source = eni_owns(e, p->fam, &p->src);
-	struct way y = { .eni = -1, .igw = -1, .in = { .refs = own_source } };
+	struct way y = {.eni = -1, .igw = -1, .in = {.refs = own_source}};
 
 	*ret_way = y;
 	if (memcmp(p->raw, w->router_mac, 6)) {
@@ -342,7 +348,8 @@ static void judge_guest(struct model *m, const struct eni *e, const struct pkt *
 	nacl = !y.crosses_out || nacl_allows(w, &w->subnet[e->subnet], true, p);
 	if (y.fail)
 		return verdict_drop(v, y.fail | (!nacl && y.fail & (BIT(WHY_NO_OWNER) | BIT(WHY_NOT_SERVED))
-							 ? BIT(WHY_NACL_EGRESS) : 0));
+							 ? BIT(WHY_NACL_EGRESS)
+							 : 0));
 	if (!nacl)
 		return verdict_drop(v, BIT(WHY_NACL_EGRESS));
 	v->smac = y.routed ? MAC_ROUTER : memcmp(p->raw, w->router_mac, 6) ? MAC_SENDER : MAC_ANY;
@@ -443,7 +450,8 @@ void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p
 }
 
 /* Do what the packet did, now that its fate is known (invariant 2). */
-void model_commit(struct model *m, const char *port, bool tx, const struct pkt *p, const struct verdict *v, bool dropped)
+void model_commit(struct model *m, const char *port, bool tx, const struct pkt *p, const struct verdict *v,
+		  bool dropped)
 {
 	const struct eni *e = port_named(m->world, port);
 	const struct igw *g = uplink_named(m->world, port);

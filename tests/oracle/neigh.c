@@ -69,10 +69,9 @@ bool is_router_address(const struct world *w, const struct eni *e, int fam, cons
 
 bool is_service(const struct world *w, const struct eni *e, int fam, const struct ip *ip)
 {
-	static const char *const services[] = { "169.254.169.253", "169.254.169.254", "169.254.170.2",
-						"169.254.169.250", "169.254.169.251", "169.254.169.123",
-						"fd00:ec2::253",   "fd00:ec2::254",   "fd00:ec2::250",
-						"fd00:ec2::123" };
+	static const char *const services[] = {"169.254.169.253", "169.254.169.254", "169.254.170.2", "169.254.169.250",
+					       "169.254.169.251", "169.254.169.123", "fd00:ec2::253", "fd00:ec2::254",
+					       "fd00:ec2::250",   "fd00:ec2::123"};
 	static struct cidr known[ARRAY_SIZE(services)];
 	struct ip dns;
 
@@ -96,8 +95,8 @@ bool is_multicast(int fam, const struct ip *ip)
 /* A13: no packet may carry it as source; as destination it leads nowhere. */
 bool is_martian(int fam, const struct ip *ip)
 {
-	static const struct ip mapped = { { [10] = 0xff, [11] = 0xff } };
-	static const struct ip loopback = { { [15] = 1 } };
+	static const struct ip mapped = {{[10] = 0xff, [11] = 0xff}};
+	static const struct ip loopback = {{[15] = 1}};
 
 	if (is_multicast(fam, ip))
 		return true;
@@ -125,7 +124,7 @@ static void judge_arp(const struct model *m, const struct eni *e, const struct p
 {
 	const struct world *w = m->world;
 	const uint8_t *h = p->raw + 14;
-	struct ip spa = { 0 }, tpa = { 0 };
+	struct ip spa = {0}, tpa = {0};
 
 	memcpy(spa.b, h + 14, 4);
 	memcpy(tpa.b, h + 24, 4);
@@ -222,7 +221,7 @@ static bool judge_router_address(const struct model *m, const struct eni *e, con
 
 static bool judge_dhcp(const struct eni *e, const struct pkt *p, struct verdict *v)
 {
-	static const uint8_t all_ones[4] = { 255, 255, 255, 255 };
+	static const uint8_t all_ones[4] = {255, 255, 255, 255};
 	bool client4 = p->fam == 4 && is_zero(&p->src) && !memcmp(p->dst.b, all_ones, 4);
 	bool client6 = p->fam == 6 && is_link_local(&p->src) && p->dst.b[0] == 0xff;
 
@@ -286,7 +285,7 @@ static bool is_on_link(const struct world *w, const struct igw *g, int fam, cons
 
 bool neigh_uplink(const struct model *m, const struct igw *g, const struct pkt *p, struct verdict *v)
 {
-	struct ip target = { 0 };
+	struct ip target = {0};
 	bool arp = p->etype == ET_ARP && !p->err, sure;
 
 	if (!arp && (p->err || p->foff || !p->fam || !is_neighbour_message(p)))

@@ -333,9 +333,9 @@ enum mac_rule { MAC_ANY, MAC_ROUTER, MAC_SENDER };
 enum answer { ANSWER_NONE, ANSWER_ARP, ANSWER_ND, ANSWER_RA, ANSWER_ECHO };
 
 struct verdict {
-	enum act act;      /* the expected one */
-	unsigned others;   /* bits of enum act that would do as well */
-	uint64_t reasons;  /* for a drop */
+	enum act act;     /* the expected one */
+	unsigned others;  /* bits of enum act that would do as well */
+	uint64_t reasons; /* for a drop */
 	char to[ID_LEN];
 	struct ip src, dst; /* as they leave */
 	enum mac_rule smac;
@@ -406,7 +406,7 @@ json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_
 
 /* ---- random traffic */
 struct side {
-	bool outside;	 /* on the internet, or beyond a guard port */
+	bool outside;     /* on the internet, or beyond a guard port */
 	char eni[ID_LEN]; /* whose port its frames arrive on; of an outside one, the ENI it talks to */
 	struct ip own, far;
 	uint16_t port;
@@ -417,7 +417,7 @@ enum { MAX_CONV = 48, MAX_PENDING = 16 };
 
 struct conv {
 	int fam, proto;
-	bool direct; /* the sides address each other's MAC */
+	bool direct;         /* the sides address each other's MAC */
 	struct side side[2]; /* [0] opens */
 	int step, qtype;
 	bool zero_checksum;
@@ -434,9 +434,17 @@ struct traffic {
 };
 
 /* What the traffic leaves out, by name: to look past a difference that is known. */
-enum { WITHOUT_SELF = 1, WITHOUT_HAIRPIN = 2, WITHOUT_ERRORS = 4, WITHOUT_FRAGMENTS = 8, WITHOUT_ODD = 16, WITHOUT_MAC = 32,
-       WITHOUT_LINK_LOCAL = 64, WITHOUT_RUNTS = 128,
-       WITHOUT_LIES = 256 };
+enum {
+	WITHOUT_SELF = 1,
+	WITHOUT_HAIRPIN = 2,
+	WITHOUT_ERRORS = 4,
+	WITHOUT_FRAGMENTS = 8,
+	WITHOUT_ODD = 16,
+	WITHOUT_MAC = 32,
+	WITHOUT_LINK_LOCAL = 64,
+	WITHOUT_RUNTS = 128,
+	WITHOUT_LIES = 256
+};
 extern unsigned traffic_without;
 
 void traffic_init(struct traffic *t, struct rnd *r);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Frames: parse as the contract says, rewrite addresses, check checksums. No policy in here.
  *
- * A frame keeps its bytes; struct pkt holds offsets and values. Header faults end the parse with err set, and everything
- * that was read before stays valid (src and dst as soon as fam is not 0).
+ * A frame keeps its bytes; struct pkt holds offsets and values. Header faults end the parse with err set, and
+ * everything that was read before stays valid (src and dst as soon as fam is not 0).
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -58,8 +58,8 @@ uint32_t pseudo_sum(int fam, const struct ip *src, const struct ip *dst, int pro
 /* ICMP query -> its request type; replies and requests share an identifier. */
 static bool query_type(int fam, int type, int *ret_request, bool *ret_reply)
 {
-	static const int pairs4[][2] = { { 8, 0 }, { 13, 14 }, { 15, 16 }, { 17, 18 } };
-	static const int pairs6[][2] = { { 128, 129 } };
+	static const int pairs4[][2] = {{8, 0}, {13, 14}, {15, 16}, {17, 18}};
+	static const int pairs6[][2] = {{128, 129}};
 	const int(*pairs)[2] = fam == 4 ? pairs4 : pairs6;
 	size_t n = fam == 4 ? ARRAY_SIZE(pairs4) : ARRAY_SIZE(pairs6);
 

@@ -166,19 +166,21 @@ static const char *compare_answer(const struct pkt *p, const struct verdict *v, 
 	if (v->answer == ANSWER_ARP) {
 		int skip = v->any_mac ? 28 : 22;
 
-		if (memcmp(want, got, 6) || memcmp(want + 12, got + 12, 10) || memcmp(want + skip, got + skip, (size_t)(42 - skip)))
+		if (memcmp(want, got, 6) || memcmp(want + 12, got + 12, 10) ||
+		    memcmp(want + skip, got + skip, (size_t)(42 - skip)))
 			return "the ARP answer differs";
 		return NULL;
 	}
 	if (pkt_bad_checksum(a->frame, a->n))
 		return pkt_bad_checksum(a->frame, a->n);
 	if (v->answer == ANSWER_ND)
-		return g.itype == 136 && ip_eq(&g.src, &(struct ip){ 0 }) == false && !memcmp(want + 38, got + 38, 16) &&
+		return g.itype == 136 && ip_eq(&g.src, &(struct ip){0}) == false && !memcmp(want + 38, got + 38, 16) &&
 				       !memcmp(want + 62, got + 62, 18) &&
 				       (v->any_mac || !memcmp(want + 80, got + 80, 6))
 			       ? NULL
 			       : "the neighbour advertisement differs";
-	if (g.qtype != p->qtype || !g.qreply || g.sport != p->sport || !ip_eq(&g.src, &p->dst) || !ip_eq(&g.dst, &p->src))
+	if (g.qtype != p->qtype || !g.qreply || g.sport != p->sport || !ip_eq(&g.src, &p->dst) ||
+	    !ip_eq(&g.dst, &p->src))
 		return "the echo reply differs";
 	return memcmp(want, got, 12) ? "MACs of the echo reply differ" : NULL;
 }
@@ -253,7 +255,8 @@ static void print_verdict(const struct model *m, long n, const struct pkt *p, co
 	const char *reason = "accepted";
 
 	for (int i = WHY_MAX - 1; v->act == ACT_DROP && i >= 0; i--)
-		if (v->reasons & BIT(i) && (i != WHY_L2 || v->reasons == BIT(WHY_L2) || v->reasons & BIT(WHY_SOURCE_CHECK)))
+		if (v->reasons & BIT(i) &&
+		    (i != WHY_L2 || v->reasons == BIT(WHY_L2) || v->reasons & BIT(WHY_SOURCE_CHECK)))
 			reason = why_name[i];
 	printf("{\"n\":%ld,\"action\":\"%s\"", n, act_name[v->act]);
 	if (*v->to)
@@ -315,7 +318,7 @@ static void replay_line(struct model *m, long n, json_t *o)
 int oracle_replay(int argc, char **argv)
 {
 	const char *state = NULL, *file = NULL;
-	struct model m = { .host = "host-a" };
+	struct model m = {.host = "host-a"};
 	char *text = NULL;
 	size_t room = 0;
 	long n = 0;

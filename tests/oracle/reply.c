@@ -27,7 +27,7 @@ static void icmp6_checksum(uint8_t *out, int len)
 
 static int build_advert(const struct pkt *p, const struct verdict *v, uint8_t *out)
 {
-	static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 };
+	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
 	static const uint8_t unspecified[16];
 	bool probe = !memcmp(p->src.b, unspecified, 16);
 
@@ -98,10 +98,10 @@ int verdict_packet(const struct model *m, const struct pkt *p, const struct verd
 		return p->n;
 	}
 	if (v->act == ACT_REPLY)
-		return v->answer == ANSWER_ARP  ? build_arp(p, v, ret_out) :
-		       v->answer == ANSWER_ND   ? build_advert(p, v, ret_out) :
-		       v->answer == ANSWER_ECHO ? build_echo(p, v, ret_out) :
-						  build_router_advert(p, v, ret_out);
+		return v->answer == ANSWER_ARP    ? build_arp(p, v, ret_out)
+		       : v->answer == ANSWER_ND   ? build_advert(p, v, ret_out)
+		       : v->answer == ANSWER_ECHO ? build_echo(p, v, ret_out)
+						  : build_router_advert(p, v, ret_out);
 	n = pkt_emit(p, &v->src, &v->dst, ret_out);
 	memset(ret_out, 0, 12);
 	if (v->act == ACT_DELIVER) {

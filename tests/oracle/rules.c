@@ -52,7 +52,8 @@ int public_owner(const struct world *w, int vpc, const struct ip *public, struct
 bool public_of(const struct world *w, int vpc, const struct ip *private, struct ip *ret_public)
 {
 	for (int i = 0; i < w->nr_eni; i++) {
-		const struct own_ip *own = w->eni[i].vpc == vpc && w->eni[i].live ? eni_ip(&w->eni[i], 4, private) : NULL;
+		const struct own_ip *own =
+			w->eni[i].vpc == vpc && w->eni[i].live ? eni_ip(&w->eni[i], 4, private) : NULL;
 
 		if (!own)
 			continue;
@@ -85,8 +86,7 @@ static bool entry_matches(const struct nacl_entry *e, const struct pkt *p)
 		return !e->ports || (p->dport >= e->from && p->dport <= e->to); /* NACL-06 */
 	if (p->itype < 0)
 		return true; /* NACL-07, and NACL-08: 58 over IPv4 is all types */
-	return (e->type == -1 || e->type == p->itype) &&
-	       (e->type == -1 || e->code == -1 || e->code == p->icode);
+	return (e->type == -1 || e->type == p->itype) && (e->type == -1 || e->code == -1 || e->code == p->icode);
 }
 
 /* NACL-02: the lowest number that matches decides; NACL-03: else deny. */
@@ -129,7 +129,7 @@ static bool beats(const struct candidate *a, const struct candidate *b)
 
 static void consider(const struct route *r, const struct cidr *c, const struct pkt *p, struct candidate *best)
 {
-	struct candidate now = { r, r->propagated ? RANK_PROPAGATED : *r->list ? RANK_LIST : RANK_STATIC, c->len };
+	struct candidate now = {r, r->propagated ? RANK_PROPAGATED : *r->list ? RANK_LIST : RANK_STATIC, c->len};
 
 	if (cidr_has(c, p->fam, &p->dst) && beats(&now, best))
 		*best = now;
@@ -142,7 +142,8 @@ static void consider_list(const struct world *w, const struct route *r, const st
 			consider(r, &w->list[l].cidr[i], p, best);
 }
 
-/* VPC-05: each CIDR of the VPC has a local route in each table, listed or not, unless the table re-targets it (RT-06). */
+/* VPC-05: each CIDR of the VPC has a local route in each table, listed or not, unless the table re-targets it (RT-06).
+ */
 static const struct cidr *local_cidr(const struct vpc *v, const struct pkt *p)
 {
 	for (int i = 0; i < v->nr_cidr; i++)
@@ -177,9 +178,9 @@ static void choose_target(const struct world *w, int vpc, const struct route *r,
 
 void route_choose(const struct world *w, const struct subnet *s, const struct pkt *p, struct route_choice *ret_choice)
 {
-	static const struct route implied = { .kind = TO_LOCAL };
+	static const struct route implied = {.kind = TO_LOCAL};
 	const struct cidr *local = local_cidr(&w->vpc[s->vpc], p);
-	struct candidate best = { 0 };
+	struct candidate best = {0};
 	const struct table *t = s->table < 0 ? NULL : &w->table[s->table];
 
 	for (int i = 0; t && i < t->nr_route; i++) {
@@ -192,9 +193,9 @@ void route_choose(const struct world *w, const struct subnet *s, const struct pk
 		else
 			consider(r, &r->cidr, p, &best);
 	}
-	if (local && (!best.route || best.len < local->len))
-		best = (struct candidate){ &implied, RANK_STATIC, local->len };
-	*ret_choice = (struct route_choice){ TO_NOTHING, WHY_NO_ROUTE, -1, -1 };
+	if (local && (!best.route || best.len < local->len || (best.len == local->len && best.rank != RANK_STATIC)))
+		best = (struct candidate){&implied, RANK_STATIC, local->len};
+	*ret_choice = (struct route_choice){TO_NOTHING, WHY_NO_ROUTE, -1, -1};
 	if (best.route)
 		choose_target(w, s->vpc, best.route, ret_choice);
 }
@@ -246,8 +247,7 @@ static bool service_matches(const struct sg_rule *r, const struct pkt *p)
 	if (r->proto == P_ICMP || r->proto == P_ICMP6) {
 		if (p->itype < 0)
 			return false; /* SG-10: icmp is IPv4 only, icmpv6 IPv6 only */
-		return (r->from == -1 || r->from == p->itype) &&
-		       (r->from == -1 || r->to == -1 || r->to == p->icode);
+		return (r->from == -1 || r->from == p->itype) && (r->from == -1 || r->to == -1 || r->to == p->icode);
 	}
 	if (r->proto != P_TCP && r->proto != P_UDP)
 		return true; /* SG-09 */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The oracle: a program of its own that shares no code with enid, so it links none of it.
-# ORACLE_SEED, ORACLE_PACKETS, ORACLE_STATES can be set on the command line.
+# ORACLE_SEED, ORACLE_PACKETS, ORACLE_STATES and ORACLE_WITHOUT (traffic to leave out) can be set on the command line.
 
 ORACLE_SRC := $(sort $(wildcard tests/oracle/*.c))
 ORACLE_OBJ := $(ORACLE_SRC:%.c=$(O)/%.o)
@@ -8,6 +8,7 @@ ORACLE := $(B)/tests/oracle/differ
 ORACLE_SEED ?= 1
 ORACLE_PACKETS ?= 1000000
 ORACLE_STATES ?= 300
+ORACLE_WITHOUT ?=
 
 $(ORACLE_OBJ): $(O)/%.o: %.c
 	$(call say,CC,$<)
@@ -21,7 +22,7 @@ $(ORACLE): $(ORACLE_OBJ)
 
 oracle: $(ORACLE) $(B)/enid ## the naive model against the real programs, random, a million packets
 	$(Q)$(ORACLE) --enid $(B)/enid --seed $(ORACLE_SEED) --packets $(ORACLE_PACKETS) --states $(ORACLE_STATES) \
-		--keep $(B)/oracle
+		--keep $(B)/oracle $(if $(ORACLE_WITHOUT),--without $(ORACLE_WITHOUT))
 
 oracle-long: $(ORACLE) $(B)/enid ## as oracle, fifty million packets from a new seed, on both hooks
 	$(Q)set -e; seed=$$(date +%s); for hook in tc xdp; do \

@@ -85,7 +85,7 @@ static void write_expectation(FILE *f, const struct model *m, const struct line 
 
 static int write_expectations(const struct test_case *c, const int *pick, int nr_pick, const char *folder)
 {
-	struct model m = { .host = HOST };
+	struct model m = {.host = HOST};
 	char path[512];
 	FILE *f;
 
@@ -99,8 +99,8 @@ static int write_expectations(const struct test_case *c, const int *pick, int nr
 	for (int i = 0; i < nr_pick; i++) {
 		const struct line *l = &c->line[pick[i]];
 		struct world *w = NULL;
-		struct verdict v = { 0 };
-		struct pkt p = { 0 };
+		struct verdict v = {0};
+		struct pkt p = {0};
 
 		m.now = l->at;
 		if (*l->state && !l->broken && !world_read(c->state[atoi(l->state + 5)], HOST, &w))
@@ -127,7 +127,8 @@ int case_keep(const struct test_case *c, const int *pick, int nr_pick, const str
 		return -errno;
 	if (case_write(c, pick, nr_pick, folder) || write_expectations(c, pick, nr_pick, folder))
 		return -EIO;
-	snprintf(command, sizeof(command), "sed -i 's|\"state\": \"%s/|\"state\": \"|' %s/scenario.jsonl", folder, folder);
+	snprintf(command, sizeof(command), "sed -i 's|\"state\": \"%s/|\"state\": \"|' %s/scenario.jsonl", folder,
+		 folder);
 	if (system(command))
 		return -EIO;
 	snprintf(path, sizeof(path), "%s/about.txt", folder);

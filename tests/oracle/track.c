@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Connection tracking as CT-01..CT-21 tell it: one table per ENI, an entry knows the direction it was opened in.
  *
- * The key names the ENI's own side `near`: the source of what it sends, the destination of what it receives. So a packet
- * and its reply share a key, while a forwarder that re-emits a tuple has another one (CT-02). Of ICMP queries there may be
- * two flows with one identifier, one opened each way, so there the direction is part of the key.
+ * The key names the ENI's own side `near`: the source of what it sends, the destination of what it receives. So a
+ * packet and its reply share a key, while a forwarder that re-emits a tuple has another one (CT-02). Of ICMP queries
+ * there may be two flows with one identifier, one opened each way, so there the direction is part of the key.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +177,7 @@ void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 			f = malloc(sizeof(*f));
 			m->flows[b] = f;
 		}
-		*f = (struct flow){ .key = c->key, .next = next, .egress = c->egress, .tracked = c->tracked };
+		*f = (struct flow){.key = c->key, .next = next, .egress = c->egress, .tracked = c->tracked};
 		f->policy = c->eni->policy;
 		f->phase = !(p->flags & TCP_SYN) ? PHASE_ESTABLISHED : p->flags & TCP_ACK ? PHASE_SYN_ACK : PHASE_SYN;
 		picked_up = true;

@@ -15,7 +15,7 @@ void traffic_init(struct traffic *t, struct rnd *r)
 	t->fragment_id = 1000;
 }
 
-static const int64_t timeouts[] = { 10, 30, 30, 60, 60, 60, 120, 180, 600, 3600, 432000 };
+static const int64_t timeouts[] = {10, 30, 30, 60, 60, 60, 120, 180, 600, 3600, 432000};
 
 /* Microseconds at random keep any two moments from being a whole time-out apart by accident. Returns whether it was a
  * jump, after which the last conversation goes on. */
@@ -192,7 +192,8 @@ static bool is_unwanted(const struct world *w, const struct line *l)
 	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 6 && p.dst.b[0] == 0xfe && !is_neighbour_message(&p) &&
 	    !(e && is_router_address(w, e, 6, &p.dst)))
 		return true;
-	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 4 && p.dst.b[0] == 169 && !(e && is_service(w, e, 4, &p.dst)))
+	if (traffic_without & WITHOUT_LINK_LOCAL && p.fam == 4 && p.dst.b[0] == 169 &&
+	    !(e && is_service(w, e, 4, &p.dst)))
 		return true;
 	if (!e || !p.fam)
 		return false;
@@ -225,6 +226,9 @@ static void any_line(struct traffic *t, const struct world *w, struct line *ret_
 	l->broken = false;
 	if (t->nr_pending) {
 		t->now += rnd_between(t->r, 1, 9000) * 1000LL;
+		if (rnd_chance(t->r, 2))
+			t->now += 30 * NS +
+				  (rnd_chance(t->r, 50) ? 1 : -1) * NS; /* around what a fragment is remembered */
 		*l = t->pending[--t->nr_pending];
 		l->at = t->now;
 		return;

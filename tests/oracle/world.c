@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The desired state (SEMANTICS section 18) read into plain lists. Only what the model judges by is read; a state that the
- * generator broke on purpose is told apart by world_read() refusing conflicting duplicates (JSON-06).
+/* The desired state (SEMANTICS section 18) read into plain lists. Only what the model judges by is read; a state that
+ * the generator broke on purpose is told apart by world_read() refusing conflicting duplicates (JSON-06).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,7 +86,7 @@ static void read_cidrs(json_t *set, const char *key, const char *state_key, stru
 	size_t i;
 	json_t *o;
 
-	json_array_foreach(set, i, o) {
+	json_array_foreach (set, i, o) {
 		struct cidr c;
 
 		if (*nr >= max || !state_is(json_object_get(o, state_key), "associated"))
@@ -108,7 +108,7 @@ static void read_vpcs(struct world *w, json_t *root)
 	json_t *o;
 
 	w->vpc = list_new(root, "Vpcs", sizeof(*w->vpc), &w->nr_vpc);
-	json_array_foreach(json_object_get(root, "Vpcs"), i, o) {
+	json_array_foreach (json_object_get(root, "Vpcs"), i, o) {
 		struct vpc *v = &w->vpc[w->nr_vpc++];
 
 		copy_id(v->id, text_of(o, "VpcId"));
@@ -127,7 +127,7 @@ static void read_subnets(struct world *w, json_t *root)
 	json_t *o;
 
 	w->subnet = list_new(root, "Subnets", sizeof(*w->subnet), &w->nr_subnet);
-	json_array_foreach(json_object_get(root, "Subnets"), i, o) {
+	json_array_foreach (json_object_get(root, "Subnets"), i, o) {
 		struct subnet *s = &w->subnet[w->nr_subnet++];
 
 		copy_id(s->id, text_of(o, "SubnetId"));
@@ -146,7 +146,7 @@ static int protocol_of(const char *s)
 	static const struct {
 		const char *name;
 		int number;
-	} names[] = { { "tcp", P_TCP }, { "udp", P_UDP }, { "icmp", P_ICMP }, { "icmpv6", P_ICMP6 } };
+	} names[] = {{"tcp", P_TCP}, {"udp", P_UDP}, {"icmp", P_ICMP}, {"icmpv6", P_ICMP6}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcasecmp(s, names[i].name))
@@ -173,16 +173,16 @@ static void read_permission(struct group *g, json_t *perm, bool egress)
 	static const struct {
 		const char *list, *key;
 		enum peer_kind kind;
-	} peers[] = { { "IpRanges", "CidrIp", PEER_CIDR },
-		      { "Ipv6Ranges", "CidrIpv6", PEER_CIDR },
-		      { "PrefixListIds", "PrefixListId", PEER_LIST },
-		      { "UserIdGroupPairs", "GroupId", PEER_GROUP } };
+	} peers[] = {{"IpRanges", "CidrIp", PEER_CIDR},
+		     {"Ipv6Ranges", "CidrIpv6", PEER_CIDR},
+		     {"PrefixListIds", "PrefixListId", PEER_LIST},
+		     {"UserIdGroupPairs", "GroupId", PEER_GROUP}};
 
 	for (size_t k = 0; k < ARRAY_SIZE(peers); k++) {
 		size_t i;
 		json_t *o;
 
-		json_array_foreach(json_object_get(perm, peers[k].list), i, o) {
+		json_array_foreach (json_object_get(perm, peers[k].list), i, o) {
 			struct sg_rule *r = add_rule(g, perm, egress);
 
 			r->kind = peers[k].kind;
@@ -200,17 +200,17 @@ static void read_groups(struct world *w, json_t *root)
 	json_t *o, *perm;
 
 	w->group = list_new(root, "SecurityGroups", sizeof(*w->group), &w->nr_group);
-	json_array_foreach(json_object_get(root, "SecurityGroups"), i, o) {
+	json_array_foreach (json_object_get(root, "SecurityGroups"), i, o) {
 		struct group *g = &w->group[w->nr_group++];
 
 		copy_id(g->id, text_of(o, "GroupId"));
 		copy_id(g->vpc, text_of(o, "VpcId"));
-		json_array_foreach(json_object_get(o, "IpPermissions"), k, perm)
+		json_array_foreach (json_object_get(o, "IpPermissions"), k, perm)
 			read_permission(g, perm, false);
-		json_array_foreach(json_object_get(o, "IpPermissionsEgress"), k, perm)
+		json_array_foreach (json_object_get(o, "IpPermissionsEgress"), k, perm)
 			read_permission(g, perm, true);
 	}
-	json_array_foreach(json_object_get(root, "SecurityGroupRules"), i, o) {
+	json_array_foreach (json_object_get(root, "SecurityGroupRules"), i, o) {
 		int at = find_group(w, text_of(o, "GroupId"));
 		json_t *ref = json_object_get(o, "ReferencedGroupInfo");
 		const char *cidr = *text_of(o, "CidrIpv4") ? text_of(o, "CidrIpv4") : text_of(o, "CidrIpv6");
@@ -242,19 +242,19 @@ static void read_lists(struct world *w, json_t *root)
 	json_t *o, *e;
 
 	w->list = list_new(root, "PrefixLists", sizeof(*w->list), &w->nr_list);
-	json_array_foreach(json_object_get(root, "PrefixLists"), i, o) {
+	json_array_foreach (json_object_get(root, "PrefixLists"), i, o) {
 		struct prefix_list *l = &w->list[w->nr_list++];
 
 		copy_id(l->id, text_of(o, "PrefixListId"));
-		json_array_foreach(json_object_get(o, "Cidrs"), k, e)
+		json_array_foreach (json_object_get(o, "Cidrs"), k, e)
 			add_cidr(l, json_string_value(e));
 	}
-	json_array_foreach(json_object_get(root, "ManagedPrefixListEntries"), i, o) {
+	json_array_foreach (json_object_get(root, "ManagedPrefixListEntries"), i, o) {
 		int at = find_list(w, text_of(o, "PrefixListId"));
 
 		if (at < 0)
 			continue;
-		json_array_foreach(json_object_get(o, "Entries"), k, e)
+		json_array_foreach (json_object_get(o, "Entries"), k, e)
 			add_cidr(&w->list[at], text_of(e, "Cidr"));
 	}
 }
@@ -291,14 +291,14 @@ static void read_nacls(struct world *w, json_t *root)
 	json_t *o, *e;
 
 	w->nacl = list_new(root, "NetworkAcls", sizeof(*w->nacl), &w->nr_nacl);
-	json_array_foreach(json_object_get(root, "NetworkAcls"), i, o) {
+	json_array_foreach (json_object_get(root, "NetworkAcls"), i, o) {
 		struct nacl *n = &w->nacl[w->nr_nacl];
 
 		copy_id(n->id, text_of(o, "NetworkAclId"));
 		n->vpc = find_vpc(w, text_of(o, "VpcId"));
 		n->is_default = json_is_true(json_object_get(o, "IsDefault"));
 		n->entry = calloc(json_array_size(json_object_get(o, "Entries")) + 1, sizeof(*n->entry));
-		json_array_foreach(json_object_get(o, "Entries"), k, e)
+		json_array_foreach (json_object_get(o, "Entries"), k, e)
 			read_nacl_entry(n, e);
 		for (int s = 0; n->is_default && s < w->nr_subnet; s++)
 			if (w->subnet[s].vpc == n->vpc && w->subnet[s].nacl < 0)
@@ -307,7 +307,7 @@ static void read_nacls(struct world *w, json_t *root)
 	}
 	for (int n = 0; n < w->nr_nacl; n++) {
 		o = json_array_get(json_object_get(root, "NetworkAcls"), (size_t)n);
-		json_array_foreach(json_object_get(o, "Associations"), k, e) {
+		json_array_foreach (json_object_get(o, "Associations"), k, e) {
 			int s = find_subnet(w, text_of(e, "SubnetId"));
 
 			if (s >= 0)
@@ -321,7 +321,7 @@ static bool object_with(json_t *root, const char *list, const char *key, const c
 	size_t i;
 	json_t *o;
 
-	json_array_foreach(json_object_get(root, list), i, o) {
+	json_array_foreach (json_object_get(root, list), i, o) {
 		if (strcmp(text_of(o, key), id))
 			continue;
 		*ret_object = o;
@@ -355,8 +355,9 @@ static bool other_target_exists(json_t *root, const char *kind, const char *id, 
 
 static void read_target(struct world *w, json_t *root, struct route *r, json_t *o, int vpc)
 {
-	static const char *const keys[] = { "GatewayId",	  "NetworkInterfaceId", "NatGatewayId",
-					    "VpcPeeringConnectionId", "TransitGatewayId",   "EgressOnlyInternetGatewayId" };
+	static const char *const keys[] = {"GatewayId",        "NetworkInterfaceId",
+					   "NatGatewayId",     "VpcPeeringConnectionId",
+					   "TransitGatewayId", "EgressOnlyInternetGatewayId"};
 
 	r->kind = TO_NOTHING;
 	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
@@ -400,7 +401,7 @@ static void associate_table(struct world *w, int table, json_t *o, bool main_pas
 	size_t k;
 	json_t *a;
 
-	json_array_foreach(json_object_get(o, "Associations"), k, a) {
+	json_array_foreach (json_object_get(o, "Associations"), k, a) {
 		if (!state_is(json_object_get(a, "AssociationState"), "associated"))
 			continue;
 		for (int s = 0; s < w->nr_subnet; s++) {
@@ -419,17 +420,17 @@ static void read_tables(struct world *w, json_t *root)
 	json_t *o, *e, *list = json_object_get(root, "RouteTables");
 
 	w->table = list_new(root, "RouteTables", sizeof(*w->table), &w->nr_table);
-	json_array_foreach(list, i, o) {
+	json_array_foreach (list, i, o) {
 		struct table *t = &w->table[w->nr_table++];
 
 		copy_id(t->id, text_of(o, "RouteTableId"));
 		t->vpc = find_vpc(w, text_of(o, "VpcId"));
 		t->route = calloc(json_array_size(json_object_get(o, "Routes")) + 1, sizeof(*t->route));
-		json_array_foreach(json_object_get(o, "Routes"), k, e)
+		json_array_foreach (json_object_get(o, "Routes"), k, e)
 			read_route(w, root, t, e);
 	}
 	for (int pass = 1; pass >= 0; pass--)
-		json_array_foreach(list, i, o)
+		json_array_foreach (list, i, o)
 			associate_table(w, (int)i, o, pass);
 }
 
@@ -438,7 +439,7 @@ static void read_eni_addresses(struct eni *e, json_t *o)
 	size_t k;
 	json_t *a;
 
-	json_array_foreach(json_object_get(o, "PrivateIpAddresses"), k, a) {
+	json_array_foreach (json_object_get(o, "PrivateIpAddresses"), k, a) {
 		struct own_ip *own = &e->ip[e->nr_ip];
 		const char *public = text_of(json_object_get(a, "Association"), "PublicIp");
 		int fam;
@@ -450,7 +451,7 @@ static void read_eni_addresses(struct eni *e, json_t *o)
 	}
 	if (!e->nr_ip && !ip_read(text_of(o, "PrivateIpAddress"), &e->ip[0].fam, &e->ip[0].ip))
 		e->nr_ip = 1;
-	json_array_foreach(json_object_get(o, "Ipv6Addresses"), k, a)
+	json_array_foreach (json_object_get(o, "Ipv6Addresses"), k, a)
 		if (e->nr_ip < (int)ARRAY_SIZE(e->ip) &&
 		    !ip_read(text_of(a, "Ipv6Address"), &e->ip[e->nr_ip].fam, &e->ip[e->nr_ip].ip))
 			e->nr_ip++;
@@ -466,7 +467,7 @@ static void read_enis(struct world *w, json_t *root)
 	json_t *o, *g;
 
 	w->eni = list_new(root, "NetworkInterfaces", sizeof(*w->eni), &w->nr_eni);
-	json_array_foreach(json_object_get(root, "NetworkInterfaces"), i, o) {
+	json_array_foreach (json_object_get(root, "NetworkInterfaces"), i, o) {
 		struct eni *e = &w->eni[w->nr_eni++];
 		json_t *check = json_object_get(o, "SourceDestCheck");
 		json_t *times = json_object_get(o, "ConnectionTrackingConfiguration");
@@ -482,7 +483,7 @@ static void read_enis(struct world *w, json_t *root)
 			   !strcmp(text_of(json_object_get(o, "Attachment"), "Status"), "attached"));
 		e->deny_igw = json_is_true(json_object_get(o, "DenyAllIgwTraffic"));
 		read_eni_addresses(e, o);
-		json_array_foreach(json_object_get(o, "Groups"), k, g)
+		json_array_foreach (json_object_get(o, "Groups"), k, g)
 			if (e->nr_group < (int)ARRAY_SIZE(e->group))
 				copy_id(e->group[e->nr_group++], text_of(g, "GroupId"));
 		e->compute = e->nr_group || !strcmp(text_of(o, "InterfaceType"), "interface");
@@ -498,7 +499,7 @@ static void read_gateways(struct world *w, json_t *root)
 	json_t *o;
 
 	w->igw = list_new(root, "InternetGateways", sizeof(*w->igw), &w->nr_igw);
-	json_array_foreach(json_object_get(root, "InternetGateways"), i, o) {
+	json_array_foreach (json_object_get(root, "InternetGateways"), i, o) {
 		struct igw *g = &w->igw[w->nr_igw++];
 		json_t *a = json_array_get(json_object_get(o, "Attachments"), 0);
 
@@ -517,7 +518,7 @@ static void read_host(struct world *w, json_t *root, const char *host)
 		return;
 	if (*text_of(h, "RouterMacAddress"))
 		mac_read(text_of(h, "RouterMacAddress"), w->router_mac);
-	json_array_foreach(json_object_get(h, "Ports"), i, o) {
+	json_array_foreach (json_object_get(h, "Ports"), i, o) {
 		int at = find_eni(w, text_of(o, "NetworkInterfaceId"));
 
 		if (at < 0)
@@ -526,7 +527,7 @@ static void read_host(struct world *w, json_t *root, const char *host)
 		w->eni[at].instance = !strcmp(text_of(o, "Side"), "instance");
 		w->eni[at].guard = w->eni[at].instance || !strcmp(text_of(o, "Mode"), "guard");
 	}
-	json_array_foreach(json_object_get(h, "Uplinks"), i, o)
+	json_array_foreach (json_object_get(h, "Uplinks"), i, o)
 		for (int k = 0; k < w->nr_igw; k++)
 			if (!strcmp(w->igw[k].id, text_of(o, "GatewayId")))
 				w->igw[k].uplink = true;
@@ -565,12 +566,12 @@ static void digest_policy(struct world *w, struct eni *e)
 /* JSON-06: the same id twice with different content. */
 static bool has_conflict(json_t *root)
 {
-	static const char *const lists[][2] = { { "Vpcs", "VpcId" },
-						{ "Subnets", "SubnetId" },
-						{ "SecurityGroups", "GroupId" },
-						{ "NetworkAcls", "NetworkAclId" },
-						{ "RouteTables", "RouteTableId" },
-						{ "NetworkInterfaces", "NetworkInterfaceId" } };
+	static const char *const lists[][2] = {{"Vpcs", "VpcId"},
+					       {"Subnets", "SubnetId"},
+					       {"SecurityGroups", "GroupId"},
+					       {"NetworkAcls", "NetworkAclId"},
+					       {"RouteTables", "RouteTableId"},
+					       {"NetworkInterfaces", "NetworkInterfaceId"}};
 
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
 		json_t *list = json_object_get(root, lists[l][0]);
@@ -592,17 +593,17 @@ static bool has_bad_value(json_t *root)
 	size_t i, k, n;
 	json_t *o, *perm, *range;
 
-	json_array_foreach(json_object_get(root, "Vpcs"), i, o)
+	json_array_foreach (json_object_get(root, "Vpcs"), i, o)
 		if (!json_is_string(json_object_get(o, "CidrBlock")))
 			return true;
-	json_array_foreach(json_object_get(root, "SecurityGroups"), i, o)
-		json_array_foreach(json_object_get(o, "IpPermissions"), k, perm) {
+	json_array_foreach (json_object_get(root, "SecurityGroups"), i, o)
+		json_array_foreach (json_object_get(o, "IpPermissions"), k, perm) {
 			int proto = protocol_of(text_of(perm, "IpProtocol"));
 
 			if ((proto == P_TCP || proto == P_UDP) &&
 			    int_of(perm, "FromPort", -1) > int_of(perm, "ToPort", -1))
 				return true;
-			json_array_foreach(json_object_get(perm, "IpRanges"), n, range) {
+			json_array_foreach (json_object_get(perm, "IpRanges"), n, range) {
 				struct cidr c;
 
 				if (cidr_read(text_of(range, "CidrIp"), &c))

@@ -20,13 +20,13 @@
 #include "flowlog/harvest.h"
 #include "flowlog/source.h"
 
-#define T0 1760000040ull /* a full minute */
-#define NS 1000000000ull
-#define BOOT_S 1759990000ull /* CLOCK_MONOTONIC 0 */
-#define FLOWS 64u
-#define WEB 1u
-#define DB 2u
-#define UPLINK 3u
+#define T0         1760000040ull /* a full minute */
+#define NS         1000000000ull
+#define BOOT_S     1759990000ull /* CLOCK_MONOTONIC 0 */
+#define FLOWS      64u
+#define WEB        1u
+#define DB         2u
+#define UPLINK     3u
 #define NR_TALLIES 16
 
 /* Everything a kernel would hold: outlives a collector. */
@@ -146,8 +146,11 @@ static void make_enis(struct world *w)
 	w->vpc = (struct vpc){.id = "vpc-1", .owner = "111122223333"};
 	w->subnet = (struct vpc_subnet){.id = "subnet-1", .vpc = &w->vpc};
 	for (int i = 0; i < 2; i++) {
-		w->enis[i] = (struct eni){.id = ids[i], .owner = "111122223333", .vpc = &w->vpc, .subnet = &w->subnet,
-		                          .addresses = w->addresses[i]};
+		w->enis[i] = (struct eni){.id = ids[i],
+					  .owner = "111122223333",
+					  .vpc = &w->vpc,
+					  .subnet = &w->subnet,
+					  .addresses = w->addresses[i]};
 		w->ports[i] = (struct image_port){.id = ids[i], .kind = PORT_ENI, .eni = &w->enis[i]};
 	}
 	add_address(&w->enis[0], "10.0.1.25", 32);
@@ -162,8 +165,7 @@ static void make_enis(struct world *w)
 
 static void start(struct world *w)
 {
-	assert_int_equal(
-		collector_start(&w->source, port_of, NULL, &w->state, &w->image, w->dir, &w->collector), 0);
+	assert_int_equal(collector_start(&w->source, port_of, NULL, &w->state, &w->image, w->dir, &w->collector), 0);
 }
 
 static int set_up(void **state)
@@ -251,12 +253,16 @@ static const char *text(struct world *w)
 }
 
 static struct flow_record *new_flow(struct world *w, uint32_t index, uint32_t in, uint32_t exit, const char *src,
-                                    const char *dst, uint16_t sport, uint16_t dport)
+				    const char *dst, uint16_t sport, uint16_t dport)
 {
 	struct flow_record *record = &w->records[index];
 	uint32_t gs = GS_MAKE(GS_GENERATION(record->half[0].gs) + 1, RECORD_LIVE);
-	struct tuple tuple = {
-		.saddr = ip(src), .daddr = ip(dst), .sport = htons(sport), .dport = htons(dport), .proto = 6, .family = 4};
+	struct tuple tuple = {.saddr = ip(src),
+			      .daddr = ip(dst),
+			      .sport = htons(sport),
+			      .dport = htons(dport),
+			      .proto = 6,
+			      .family = 4};
 
 	memset(record, 0, sizeof(*record));
 	if (strchr(src, ':'))
@@ -281,13 +287,17 @@ static void packets(struct flow_record *record, int side, uint64_t nr, uint64_t 
 }
 
 static struct tally *reject(struct world *w, uint32_t port, bool egress, const char *src, const char *dst,
-                            uint16_t sport, uint16_t dport, uint64_t wall_s)
+			    uint16_t sport, uint16_t dport, uint64_t wall_s)
 {
 	int i = w->nr_tallies++;
 
 	w->keys[i] = (struct tally_key){
-		.tuple = {.saddr = ip(src), .daddr = ip(dst), .sport = htons(sport), .dport = htons(dport), .proto = 6,
-	                  .family = 4},
+		.tuple = {.saddr = ip(src),
+			  .daddr = ip(dst),
+			  .sport = htons(sport),
+			  .dport = htons(dport),
+			  .proto = 6,
+			  .family = 4},
 		.port = port,
 		.egress = egress,
 		.reject = 1,
@@ -320,11 +330,12 @@ static void flow_gives_a_line_at_each_end_and_in_each_direction(void **state)
 	packets(record, 0, 17, 3284, T0 + 55);
 	packets(record, 1, 12, 2000, T0 + 54);
 	tick(w, T0 + 61);
-	assert_string_equal(text(w),
-	                    "2 111122223333 eni-web 10.0.1.25 10.0.2.40 51514 22 6 17 3284 1760000040 1760000095 ACCEPT OK\n"
-	                    "2 111122223333 eni-web 10.0.2.40 10.0.1.25 22 51514 6 12 2000 1760000040 1760000094 ACCEPT OK\n"
-	                    "2 111122223333 eni-db 10.0.1.25 10.0.2.40 51514 22 6 17 3284 1760000040 1760000095 ACCEPT OK\n"
-	                    "2 111122223333 eni-db 10.0.2.40 10.0.1.25 22 51514 6 12 2000 1760000040 1760000094 ACCEPT OK\n");
+	assert_string_equal(
+		text(w),
+		"2 111122223333 eni-web 10.0.1.25 10.0.2.40 51514 22 6 17 3284 1760000040 1760000095 ACCEPT OK\n"
+		"2 111122223333 eni-web 10.0.2.40 10.0.1.25 22 51514 6 12 2000 1760000040 1760000094 ACCEPT OK\n"
+		"2 111122223333 eni-db 10.0.1.25 10.0.2.40 51514 22 6 17 3284 1760000040 1760000095 ACCEPT OK\n"
+		"2 111122223333 eni-db 10.0.2.40 10.0.1.25 22 51514 6 12 2000 1760000040 1760000094 ACCEPT OK\n");
 }
 
 /* PATH-14: the source accepted, the target rejects. */
@@ -336,8 +347,9 @@ static void reject_is_one_line_with_its_own_times(void **state)
 	reject(w, DB, false, "198.51.100.7", "10.0.2.40", 40112, 3389, T0 + 20);
 	tick(w, T0 + 60);
 	assert_string_equal(
-		text(w), "2 111122223333 eni-db 198.51.100.7 10.0.2.40 40112 3389 6 1 40 1760000060 1760000060 REJECT OK\n"
-	                 "2 111122223333 eni-web - - - - - - - 1760000040 1760000099 - NODATA\n");
+		text(w),
+		"2 111122223333 eni-db 198.51.100.7 10.0.2.40 40112 3389 6 1 40 1760000060 1760000060 REJECT OK\n"
+		"2 111122223333 eni-web - - - - - - - 1760000040 1760000099 - NODATA\n");
 }
 
 static void idle_eni_has_one_nodata_line_per_window(void **state)
@@ -347,9 +359,9 @@ static void idle_eni_has_one_nodata_line_per_window(void **state)
 	for (uint64_t s = T0 + 1; s <= T0 + 125; s++)
 		tick(w, s);
 	assert_string_equal(text(w), "2 111122223333 eni-web - - - - - - - 1760000040 1760000099 - NODATA\n"
-	                             "2 111122223333 eni-db - - - - - - - 1760000040 1760000099 - NODATA\n"
-	                             "2 111122223333 eni-web - - - - - - - 1760000100 1760000159 - NODATA\n"
-	                             "2 111122223333 eni-db - - - - - - - 1760000100 1760000159 - NODATA\n");
+				     "2 111122223333 eni-db - - - - - - - 1760000040 1760000099 - NODATA\n"
+				     "2 111122223333 eni-web - - - - - - - 1760000100 1760000159 - NODATA\n"
+				     "2 111122223333 eni-db - - - - - - - 1760000100 1760000159 - NODATA\n");
 }
 
 /* FL-21: pings with different identifiers are one record, ports 0. */
@@ -414,11 +426,11 @@ static void guard_ports_tell_directions_by_side_and_tx(void **state)
 	tick(w, T0 + 1);
 	packets(new_flow(w, 0, WEB | IN_TX, 0, "10.0.1.77", "10.0.1.99", 1, 2), 0, 1, 40, T0 + 5);
 	packets(new_flow(w, 1, DB | IN_TX, 0, "10.0.2.99", "10.0.1.77", 3, 4), 0, 1, 40, T0 + 5);
-	packets(new_flow(w, 2, DB, 0, "10.0.1.77", "10.0.2.99", 5, 6), 0, 1, 40, T0 + 5);
+	packets(new_flow(w, 2, DB, DB, "10.0.1.77", "10.0.2.99", 5, 6), 0, 1, 40, T0 + 5);
 	tick(w, T0 + 60);
 	assert_non_null(strstr(text(w), "eni-web 10.0.1.77 10.0.1.25 1 2 "));
 	assert_non_null(strstr(text(w), "eni-db 10.0.2.40 10.0.1.77 3 4 "));
-	assert_non_null(strstr(text(w), "eni-db 10.0.1.77 10.0.2.40 5 6 "));
+	assert_non_null(strstr(text(w), "eni-db 10.0.1.77 10.0.2.40 5 6 6 1 40 "));
 	assert_int_equal(count_of(text(w), "ACCEPT"), 3);
 }
 
@@ -517,6 +529,7 @@ static void restarted_collector_goes_on_where_the_last_one_ended(void **state)
 
 	tick(w, T0 + 1);
 	packets(record, 0, 5, 500, T0 + 5);
+	reject(w, DB, false, "198.51.100.7", "10.0.2.40", 40112, 3389, T0 + 5);
 	tick(w, T0 + 10);
 	collector_close(&w->collector);
 	assert_int_equal(count_of(text(w), " 6 5 500 "), 1);
@@ -526,7 +539,48 @@ static void restarted_collector_goes_on_where_the_last_one_ended(void **state)
 	tick(w, T0 + 60);
 	assert_int_equal(count_of(text(w), " 6 5 500 "), 1);
 	assert_int_equal(count_of(text(w), " 6 2 20 "), 1);
-	assert_int_equal(count_of(text(w), "eni-web - - "), 0);
+	assert_int_equal(count_of(text(w), "NODATA"), 0);
+}
+
+/* Killed while the unfinished windows were being copied to the next table (window.h I3): before the old one is closed
+ * the copies do not count, afterwards they do. */
+static void killed_hand_over_doubles_and_loses_nothing(void **state)
+{
+	static const char *const names[] = {"window.a.part", "window.b.part"};
+	struct world *w = *state;
+	struct window table[2];
+
+	for (int closed = 0; closed < 2; closed++) {
+		struct store raw;
+		struct window_key key = {.port = WEB, .family = 4, .proto = (uint8_t)(200 + closed), .start_s = T0};
+		struct window_count count = {1, 40, T0, T0, 0};
+
+		collector_close(&w->collector);
+		assert_int_equal(store_open(w->dir, names[0], 1, &raw), 0);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(window_open(w->dir, names[i], ((struct window_header *)raw.base)->instance,
+						     100, &table[i]),
+					 0);
+		window_reset(&table[0]);
+		window_reset(&table[1]);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(window_add(&table[i], &key, 60, &count), 0);
+		key.proto = 210; /* not copied yet */
+		if (!closed)
+			assert_int_equal(window_add(&table[0], &key, 60, &count), 0);
+		window_header(&table[0])->due_s =
+			T0; /* not due here: the copy is the one that counts once it is closed */
+		window_header(&table[0])->state = closed ? WINDOW_CLOSED : WINDOW_OPEN;
+		window_header(&table[1])->state = WINDOW_COPYING;
+		for (int i = 0; i < 2; i++)
+			window_close(&table[i]);
+		store_close(&raw);
+		start(w);
+		tick(w, T0 + 30);
+		tick(w, T0 + 60);
+		assert_int_equal(count_of(text(w), closed ? " 0 0 201 1 40 " : " 0 0 200 1 40 "), 1);
+		assert_int_equal(count_of(text(w), " 0 0 210 1 40 "), 1);
+	}
 }
 
 /* A kill -9 between two ticks: what had ended is in the stores. The child dies with the collector open. */
@@ -554,7 +608,8 @@ static void killed_collector_loses_nothing(void **state)
 	start(w);
 	tick(w, T0 + 30);
 	tick(w, T0 + 60);
-	assert_int_equal(count_of(text(w), "eni-web 10.0.1.25 198.51.100.7 1 2 6 5 500 1760000040 1760000045 ACCEPT"), 1);
+	assert_int_equal(count_of(text(w), "eni-web 10.0.1.25 198.51.100.7 1 2 6 5 500 1760000040 1760000045 ACCEPT"),
+			 1);
 	assert_int_equal(count_of(text(w), "REJECT"), 1);
 	assert_int_equal(count_of(text(w), "NODATA"), 0);
 }
@@ -619,7 +674,8 @@ static void lines_lost_to_the_disk_are_declared_when_it_works_again(void **state
 	assert_int_equal(rename(w->dir, aside), 0);
 	fclose(fopen(w->dir, "w"));
 	reject(w, DB, false, "198.51.100.7", "10.0.2.40", 40112, 3389, T0 + 20);
-	tick(w, T0 + 60);
+	collector_tick(w->collector, mono(T0 + 60),
+		       (T0 + 60) * NS); /* the writer may have failed already, or not yet */
 	collector_wait(w->collector);
 	collector_report(w->collector, &report);
 	assert_non_null(strstr(report.attention, "cannot be written"));
@@ -648,7 +704,7 @@ static void flow_logs_choose_enis_verdicts_and_windows(void **state)
 	reject(w, WEB, true, "10.0.1.25", "10.0.2.40", 5, 6, T0 + 5);
 	tick(w, T0 + 60);
 	assert_string_equal(text(w),
-	                    "2 111122223333 eni-web 10.0.1.25 10.0.2.40 5 6 6 1 40 1760000045 1760000045 REJECT OK\n");
+			    "2 111122223333 eni-web 10.0.1.25 10.0.2.40 5 6 6 1 40 1760000045 1760000045 REJECT OK\n");
 }
 
 static void ten_minute_windows_end_at_full_ten_minutes(void **state)
@@ -657,8 +713,8 @@ static void ten_minute_windows_end_at_full_ten_minutes(void **state)
 	uint64_t t = 1760000400; /* a multiple of 600 */
 	struct flow_record *record = new_flow(w, 0, WEB, DB, "10.0.1.25", "10.0.2.40", 1, 2);
 
-	w->logs[0] = (struct flow_log){.resource = "vpc-1", .traffic = "ALL", .interval_s = 600, .active = true};
-	w->logs[1] = (struct flow_log){.resource = "eni-db", .traffic = "ALL", .interval_s = 60, .active = true};
+	w->logs[0] = (struct flow_log){.resource = "eni-db", .traffic = "ALL", .interval_s = 60, .active = true};
+	w->logs[1] = (struct flow_log){.resource = "vpc-1", .traffic = "ALL", .interval_s = 600, .active = true};
 	w->state.nr_flow_logs = 2;
 	assert_int_equal(collector_state_changed(w->collector, &w->state, &w->image), 0);
 	for (uint64_t s = t + 1; s <= t + 600; s++) {
@@ -722,6 +778,7 @@ int main(void)
 		TEST(record_reused_before_its_end_was_read_is_counted_once),
 		TEST(walk_in_slices_takes_each_flow_once),
 		TEST(restarted_collector_goes_on_where_the_last_one_ended),
+		TEST(killed_hand_over_doubles_and_loses_nothing),
 		TEST(killed_collector_loses_nothing),
 		TEST(stores_of_another_instance_are_not_used),
 		TEST(losses_of_the_data_path_are_declared_once),

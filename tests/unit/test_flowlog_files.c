@@ -67,8 +67,9 @@ static int collect(void *arg, const char *line, size_t len)
 {
 	struct folder *f = arg;
 
-	strncat(f->text, line, len);
-	strcat(f->text, "|");
+	size_t at = strlen(f->text);
+
+	snprintf(f->text + at, sizeof(f->text) - at, "%.*s|", (int)len, line);
 	return f->stop_after && --f->stop_after == 0 ? 1 : 0;
 }
 
@@ -226,8 +227,10 @@ static struct log_enis *one_eni(struct log_eni *eni)
 	static struct log_eni *by_port[2];
 	static struct log_enis enis;
 
-	*eni = (struct log_eni){.id = "eni-0aa11bb22cc33dd44", .account = "111122223333",
-	                        .what = LOG_ACCEPT | LOG_REJECT, .interval_s = 60};
+	*eni = (struct log_eni){.id = "eni-0aa11bb22cc33dd44",
+				.account = "111122223333",
+				.what = LOG_ACCEPT | LOG_REJECT,
+				.interval_s = 60};
 	by_port[1] = eni;
 	enis = (struct log_enis){.users = 1, .nr = 2, .by_port = by_port};
 	return &enis;
@@ -235,8 +238,8 @@ static struct log_enis *one_eni(struct log_eni *eni)
 
 static struct window_key key_of(const char *src, const char *dst, uint16_t sport, uint16_t dport, uint32_t start_s)
 {
-	struct window_key key = {.proto = 6, .family = 4, .port = 1, .sport = htons(sport), .dport = htons(dport),
-	                         .start_s = start_s};
+	struct window_key key = {
+		.proto = 6, .family = 4, .port = 1, .sport = htons(sport), .dport = htons(dport), .start_s = start_s};
 
 	inet_pton(AF_INET, src, &key.src.ip4);
 	inet_pton(AF_INET, dst, &key.dst.ip4);
@@ -247,8 +250,8 @@ static struct window_key key_of(const char *src, const char *dst, uint16_t sport
 static void lines_read_as_the_guide_prints_them(void **state)
 {
 	struct window_entry entry = {.key = key_of("10.0.1.25", "10.0.2.40", 51514, 22, 1760000000),
-	                             .count = {17, 3284, 1760000000, 1760000055, 2}};
-	struct log_eni eni;
+				     .count = {17, 3284, 1760000000, 1760000055, 2}};
+	static struct log_eni eni;
 	char line[LINE_MAX_BYTES];
 	size_t len;
 
@@ -257,17 +260,17 @@ static void lines_read_as_the_guide_prints_them(void **state)
 	len = line_traffic(&eni, &entry, line);
 	assert_int_equal(len, strlen(line));
 	assert_string_equal(line, "2 111122223333 eni-0aa11bb22cc33dd44 10.0.1.25 10.0.2.40 51514 22 6 17 3284 "
-	                          "1760000000 1760000055 ACCEPT OK\n");
+				  "1760000000 1760000055 ACCEPT OK\n");
 	entry.key = key_of("198.51.100.7", "10.0.2.40", 40112, 3389, 1760000000);
 	entry.key.reject = 1;
 	entry.count.packets = 1;
 	entry.count.bytes = 40;
 	line_traffic(&eni, &entry, line);
 	assert_string_equal(line, "2 111122223333 eni-0aa11bb22cc33dd44 198.51.100.7 10.0.2.40 40112 3389 6 1 40 "
-	                          "1760000000 1760000055 REJECT OK\n");
+				  "1760000000 1760000055 REJECT OK\n");
 	line_empty(&eni, 1760000060, 56, "NODATA", line);
 	assert_string_equal(line,
-	                    "2 111122223333 eni-0aa11bb22cc33dd44 - - - - - - - 1760000060 1760000115 - NODATA\n");
+			    "2 111122223333 eni-0aa11bb22cc33dd44 - - - - - - - 1760000060 1760000115 - NODATA\n");
 }
 
 /* A flush that was killed after half its lines: done again, each line stands once. */
@@ -278,7 +281,7 @@ static void killed_flush_is_cut_back_and_done_again(void **state)
 	struct window_count count = {1, 40, 1760000040, 1760000041, 0};
 	struct window window, next;
 	struct books books;
-	struct log_eni eni;
+	static struct log_eni eni;
 
 	assert_int_equal(books_open(NULL, "", 1, &books), 0);
 	assert_int_equal(window_open(NULL, "", 1, 100, &window), 0);
@@ -291,9 +294,35 @@ static void killed_flush_is_cut_back_and_done_again(void **state)
 	append(f, "half\n");
 	assert_int_equal(flush_window(&f->file, &window, one_eni(&eni), &books), 0);
 	assert_string_equal(all_lines(f), "before|2 111122223333 eni-0aa11bb22cc33dd44 10.0.1.25 10.0.2.40 1 2 6 1 40 "
-	                                  "1760000040 1760000041 ACCEPT OK|");
+					  "1760000040 1760000041 ACCEPT OK|");
 	assert_int_equal(window_header(&window)->state, WINDOW_EMPTY);
 	assert_int_equal(books.page->lines, 1);
+	window_close(&window);
+	window_close(&next);
+	books_close(&books);
+}
+
+/* The writer was slow: two windows are due at once, and only the first was idle. */
+static void windows_that_are_due_together_are_told_apart(void **state)
+{
+	struct folder *f = *state;
+	struct window_key key = key_of("10.0.1.25", "10.0.2.40", 1, 2, 1760000160);
+	struct window_count count = {1, 40, 1760000161, 1760000161, 0};
+	struct window window, next;
+	struct books books;
+	static struct log_eni eni;
+
+	assert_int_equal(books_open(NULL, "", 1, &books), 0);
+	assert_int_equal(window_open(NULL, "", 1, 100, &window), 0);
+	assert_int_equal(window_open(NULL, "", 1, 100, &next), 0);
+	assert_int_equal(window_add(&window, &key, 60, &count), 0);
+	key.start_s = 1760000100;
+	assert_int_equal(window_add(&window, &key, 60, &count), 0);
+	assert_int_equal(window_hand_over(&window, &next, 1760000040, 1760000220, false), 0);
+	assert_int_equal(flush_window(&f->file, &window, one_eni(&eni), &books), 0);
+	assert_non_null(strstr(all_lines(f), "- - - - - - - 1760000040 1760000099 - NODATA|"));
+	assert_null(strstr(f->text, "1760000159 - NODATA"));
+	assert_null(strstr(f->text, "1760000219 - NODATA"));
 	window_close(&window);
 	window_close(&next);
 	books_close(&books);
@@ -306,7 +335,7 @@ static void books_balance_when_the_disk_fills(void **state)
 	struct rlimit before, small;
 	struct window window, next;
 	struct books books;
-	struct log_eni eni;
+	static struct log_eni eni;
 	const uint32_t nr = 20000;
 	uint64_t written = 0;
 
@@ -369,6 +398,7 @@ int main(void)
 		TEST(follower_crosses_a_rotation),
 		TEST(lines_read_as_the_guide_prints_them),
 		TEST(killed_flush_is_cut_back_and_done_again),
+		TEST(windows_that_are_due_together_are_told_apart),
 		TEST(books_balance_when_the_disk_fills),
 		TEST(full_window_refuses_and_keeps_what_it_has),
 	};

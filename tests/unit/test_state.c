@@ -193,13 +193,34 @@ static void flat_rules_give_their_id_or_become_permissions(void **context)
 	unload(&loaded);
 }
 
+/* Two flat rules of the same content are two rules; one of them joins. */
+static void a_flat_rule_joins_once(void **context)
+{
+	struct loaded loaded =
+		load_clean("{'SecurityGroups':[{'GroupId':'sg-1','IpPermissions':[{'IpProtocol':'-1','IpRanges':[{'"
+			   "CidrIp':'1.0.0.0/8'}]}]"
+			   "}],'SecurityGroupRules':[{'SecurityGroupRuleId':'sgr-2','GroupId':'sg-1','IsEgress':false,'"
+			   "IpProtocol':'-1',"
+			   "'CidrIpv4':'1.0.0.0/"
+			   "8'},{'SecurityGroupRuleId':'sgr-1','GroupId':'sg-1','IsEgress':false,'IpProtocol':'-1',"
+			   "'FromPort':-1,'ToPort':-1,'CidrIpv4':'1.0.0.0/8'}]}");
+	struct security_group *group = &loaded.state->groups[0];
+
+	(void)context;
+	assert_int_equal(group->nr_in, 2);
+	assert_string_equal(group->in[0].peers[0].rule_id, "sgr-1");
+	assert_string_equal(group->in[0].place, "IpPermissions[0]");
+	assert_string_equal(group->in[1].place, "sgr-2");
+	unload(&loaded);
+}
+
 /* ---- group references */
 
-#define PEERED(status, region) \
+#define PEERED(status, region, more) \
 	"{'Vpcs':[{'VpcId':'v1','CidrBlock':'10.1.0.0/16'},{'VpcId':'v2','CidrBlock':'10.2.0.0/16'}]," \
 	"'VpcPeeringConnections':[{'VpcPeeringConnectionId':'pcx-1','Status':{'Code':'" status \
 	"'},'RequesterVpcInfo':" \
-	"{'VpcId':'v1','Region':'r1'},'AccepterVpcInfo':{'VpcId':'v2','Region':'" region "'}}]," REFERENCE("")
+	"{'VpcId':'v1','Region':'r1'},'AccepterVpcInfo':{'VpcId':'v2','Region':'" region "'}}]," REFERENCE(more)
 #define REFERENCE(more) \
 	"'SecurityGroups':[{'GroupId':'sg-1','VpcId':'v1','IpPermissions':[{'IpProtocol':'-1','UserIdGroupPairs':[{" \
 	"'GroupId':'sg-2'" more \
@@ -219,10 +240,13 @@ static void references_hold_only_where_they_may(void **context)
 		const char *text;
 		bool in, out;
 	} cases[] = {
-		{PEERED("active", "r1"), true, true},
-		{PEERED("deleted", "r1"), false, false},
-		{PEERED("active", "r2"), false, false}, /* another Region */
-		{TGW("enable"), true, false},           /* ingress only */
+		{PEERED("active", "r1", ""), true, true},
+		{PEERED("deleted", "r1", ""), false, false},
+		{PEERED("active", "r1", ",'VpcPeeringConnectionId':'pcx-1','PeeringStatus':'deleted'"), true, true},
+		{PEERED("expired", "r1", ",'VpcPeeringConnectionId':'pcx-1','PeeringStatus':'active'"), false, false},
+		{PEERED("active", "r2", ",'VpcPeeringConnectionId':'pcx-1'"), false, false},
+		{PEERED("active", "r2", ""), false, false}, /* another Region */
+		{TGW("enable"), true, false},               /* ingress only */
 		{TGW("disable"), false, false},
 		{"{'Vpcs':[{'VpcId':'v1'},{'VpcId':'v2'}]," REFERENCE(""), false, false},
 		{"{'Vpcs':[{'VpcId':'v1'},{'VpcId':'v2'}]," REFERENCE(",'VpcPeeringConnectionId':'pcx-9'"), false,
@@ -416,6 +440,35 @@ static void the_enis_own_association_wins(void **context)
 	unload(&loaded);
 }
 
+/* ENI-11 */
+static void an_eni_is_live_when_in_use_and_attached(void **context)
+{
+	static const struct {
+		const char *text;
+		bool live;
+	} cases[] = {
+		{"'Status':'in-use','Attachment':{'Status':'attached'}", true},
+		{"'Status':'In-Use','Attachment':{'Status':'Attached'}", true},
+		{"'Status':'in-use'", true},
+		{"'Attachment':{'InstanceId':'i-1'}", true},
+		{"'Status':'available'", false},
+		{"'Status':'in-use','Attachment':{'Status':'detaching'}", false},
+		{"'Status':'attaching','Attachment':{'Status':'attached'}", false},
+	};
+
+	(void)context;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[256];
+		struct loaded loaded;
+
+		snprintf(text, sizeof(text), "{'NetworkInterfaces':[{'NetworkInterfaceId':'e',%s}]}", cases[i].text);
+		loaded = load_valid(text);
+		if (loaded.state->enis[0].live != cases[i].live)
+			fail_msg("case %zu", i);
+		unload(&loaded);
+	}
+}
+
 /* ---- gateways and hosts */
 
 static void gateways_know_vpc_and_table(void **context)
@@ -509,12 +562,14 @@ int main(void)
 		cmocka_unit_test(permissions_select_ports_by_protocol),
 		cmocka_unit_test(peers_are_sorted_and_unique),
 		cmocka_unit_test(flat_rules_give_their_id_or_become_permissions),
+		cmocka_unit_test(a_flat_rule_joins_once),
 		cmocka_unit_test(references_hold_only_where_they_may),
 		cmocka_unit_test(routes_are_sorted_and_resolved),
 		cmocka_unit_test(routes_to_unusable_targets_are_blackholes),
 		cmocka_unit_test(enis_have_their_defaults),
 		cmocka_unit_test(addresses_stand_primary_first),
 		cmocka_unit_test(the_enis_own_association_wins),
+		cmocka_unit_test(an_eni_is_live_when_in_use_and_attached),
 		cmocka_unit_test(gateways_know_vpc_and_table),
 		cmocka_unit_test(hosts_have_ports_and_uplinks),
 		cmocka_unit_test(later_lists_are_there),

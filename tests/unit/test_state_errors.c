@@ -72,6 +72,13 @@ static const struct refusal refusals[] = {
 	 "s.json: Vpcs[0] v1: CIDR 10.0.4.0/24 overlaps CIDR 10.0.0.0/16"},
 	{"{'Vpcs':[{'VpcId':'v1','Ipv6CidrBlockAssociationSet':[{'Ipv6CidrBlock':'2001:db8::/57'}]}]}",
 	 "s.json: Vpcs[0] v1: CIDR 2001:db8::/57: prefix length is not one of 44, 48, 52, 56, 60"},
+	{"{'Vpcs':[{'VpcId':'v1','Ipv6CidrBlockAssociationSet':[{'Ipv6CidrBlock':'2001:db8::/58'}]}]}",
+	 "s.json: Vpcs[0] v1: CIDR 2001:db8::/58: prefix length is not one of 44, 48, 52, 56, 60"},
+	{"{'Vpcs':[{'VpcId':'v1','Ipv6CidrBlockAssociationSet':[{'Ipv6CidrBlock':'2001:db8::/64'}]}]}",
+	 "s.json: Vpcs[0] v1: CIDR 2001:db8::/64: prefix length is not one of 44, 48, 52, 56, 60"},
+	{"{'Vpcs':[{'VpcId':'v1'}],'Subnets':[{'SubnetId':'s1','VpcId':'v1','Ipv6CidrBlockAssociationSet':[{"
+	 "'Ipv6CidrBlock':'2001:db8::/62'}]}]}",
+	 "s.json: Subnets[0] s1: CIDR 2001:db8::/62: prefix length is not one of 44, 48, 52, 56, 60, 64"},
 	{"{" VPC ",'Subnets':[{'SubnetId':'s1','VpcId':'v1','CidrBlock':'10.1.0.0/24'}]}",
 	 "s.json: Subnets[0] s1: CIDR 10.1.0.0/24 lies outside the CIDRs of v1"},
 	{"{" VPC ",'Subnets':[{'SubnetId':'s1','VpcId':'v1','CidrBlock':'10.0.0.0/29'}]}",
@@ -359,6 +366,23 @@ static void all_errors_come_at_once(void **context)
 	unload(&loaded);
 }
 
+/* VPC-09: a wide CIDR overlaps all that lie inside it, also when one of them begins where it begins. */
+static void each_overlapping_subnet_is_named(void **context)
+{
+	struct loaded loaded = load_text("{" VPC ",'Subnets':[{'SubnetId':'s1','VpcId':'v1','CidrBlock':'10.0.0.0/24'},"
+					 "{'SubnetId':'s2','VpcId':'v1','CidrBlock':'10.0.0.0/20'},"
+					 "{'SubnetId':'s3','VpcId':'v1','CidrBlock':'10.0.2.0/24'},"
+					 "{'SubnetId':'s4','VpcId':'v1','CidrBlock':'10.0.16.0/24'}]}");
+
+	(void)context;
+	assert_int_equal(loaded.messages.nr_errors, 2);
+	assert_string_equal(loaded.messages.errors[0].text,
+			    "s.json: Subnets[0] s1: CIDR 10.0.0.0/24 overlaps CIDR 10.0.0.0/20 of s2");
+	assert_string_equal(loaded.messages.errors[1].text,
+			    "s.json: Subnets[2] s3: CIDR 10.0.2.0/24 overlaps CIDR 10.0.0.0/20 of s2");
+	unload(&loaded);
+}
+
 /* Routes and uplinks name a gateway by id only. */
 static void gateway_ids_are_unique_over_all_kinds(void **context)
 {
@@ -483,6 +507,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_refusal_has_its_text),
 		cmocka_unit_test(all_errors_come_at_once),
+		cmocka_unit_test(each_overlapping_subnet_is_named),
 		cmocka_unit_test(gateway_ids_are_unique_over_all_kinds),
 		cmocka_unit_test(errors_are_bounded),
 		cmocka_unit_test(each_warning_has_its_text),

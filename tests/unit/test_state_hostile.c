@@ -3,6 +3,7 @@
  * random damage. Run it with SAN=1, too. ENID_SEED and ENID_ROUNDS set the random part. */
 #include <jansson.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "state/cidr.h"
@@ -96,6 +97,9 @@ static void brackets_in_strings_are_no_levels(void **context)
 	struct loaded loaded = load_text("{'x':'[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\\'}");
 
 	(void)context;
+	assert_int_equal(loaded.r, 0);
+	unload(&loaded);
+	loaded = load_text("{'x':'\\'[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[['}");
 	assert_int_equal(loaded.r, 0);
 	unload(&loaded);
 }
@@ -197,6 +201,68 @@ static void messages_are_one_printable_line(void **context)
 	assert_string_equal(loaded.messages.errors[0].text,
 			    "s.json: Vpcs[0]: VpcId 'a??[31m??%s%n?' is not an id of 1 to 63 printable characters");
 	unload(&loaded);
+}
+
+/* ---- no memory: the whole state or none, never a part */
+
+#define ENTRIES 100000
+
+static void write_prefix_list(const char *path)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	fprintf(out, "{\"PrefixLists\":[{\"PrefixListId\":\"pl-1\",\"Cidrs\":[\"1.0.0.0/32\"");
+	for (int i = 1; i < ENTRIES; i++)
+		fprintf(out, ",\"1.%d.%d.%d/32\"", i >> 16, i >> 8 & 255, i & 255);
+	fprintf(out, "]}]}");
+	assert_int_equal(fclose(out), 0);
+}
+
+/* In a process of its own: load with `bytes` more than it has now. ret: 0 loaded, 1 no memory, 2 something else */
+static int load_with_little_memory(const char *path, size_t bytes)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (!pid) {
+		unsigned long pages = 0;
+		FILE *statm = fopen("/proc/self/statm", "r");
+		int found = statm ? fscanf(statm, "%lu", &pages) : 0;
+		rlim_t limit = pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+		struct loaded loaded = {};
+
+		if (found != 1 || setrlimit(RLIMIT_AS, &(struct rlimit){limit, limit}))
+			_exit(2);
+		fclose(statm);
+		loaded.r = state_load(&path, 1, &loaded.state, &loaded.messages);
+		if (!loaded.r)
+			_exit(loaded.state->prefix_lists[0].nr_entries == ENTRIES ? 0 : 2);
+		_exit(loaded.r == -ENOMEM && !loaded.state && !loaded.messages.nr_errors ? 1 : 2);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
+static void without_memory_there_is_no_state(void **context)
+{
+	unsigned int seen[3] = {};
+
+	(void)context;
+#ifdef __SANITIZE_ADDRESS__
+	print_message("SKIPPED: the sanitizer needs the address space\n");
+	skip();
+#endif
+	write_prefix_list("pl.json");
+	for (size_t kb = 64; kb <= 64 << 10; kb += 1500) {
+		int result = load_with_little_memory("pl.json", kb << 10);
+
+		assert_in_range(result, 0, 1);
+		seen[result]++;
+	}
+	print_message("%u loaded, %u had too little memory\n", seen[0], seen[1]);
+	assert_true(seen[0] > 0 && seen[1] > 5);
 }
 
 /* ---- random damage */
@@ -377,6 +443,7 @@ static void every_prefix_of_a_state_is_refused(void **context)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_memory_there_is_no_state), /* first: no freed memory to live on */
 		cmocka_unit_test(broken_text_is_refused_with_its_place),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(brackets_in_strings_are_no_levels),

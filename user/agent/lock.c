@@ -15,6 +15,14 @@
 
 #define RETRY_MS 50
 
+/* On overlayfs, /proc/locks shows another inode than stat does: then it is what the holder wrote into the file. */
+static pid_t written_holder(int fd)
+{
+	char text[32] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
 /* A line of /proc/locks: "3: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". */
 static pid_t find_holder(int fd)
 {
@@ -33,7 +41,7 @@ static pid_t find_holder(int fd)
 		if (strstr(line, ": FLOCK ") && strstr(line, place) && (word = strstr(line, " WRITE ")))
 			holder = (pid_t)strtol(word + strlen(" WRITE "), NULL, 10);
 	(void)fclose(file);
-	return holder;
+	return holder ? holder : written_holder(fd);
 }
 
 static int open_lock(const char *path)
@@ -62,6 +70,9 @@ int lock_take(const char *path, unsigned wait_ms, int *ret_fd, pid_t *ret_holder
 		}
 		(void)nanosleep(&pause, NULL);
 	}
+	/* Fails on a folder, which needs no such help. */
+	if (!ftruncate(fd, 0))
+		(void)dprintf(fd, "%d\n", (int)getpid());
 	*ret_fd = fd;
 	return 0;
 }

@@ -74,8 +74,9 @@ static json_t *agent_part(struct gathering *g, const char *run_dir)
 	} else {
 		if (!json_is_true(json_object_get(g->report, "ready")))
 			attend(g, "the agent is starting");
-		json_array_foreach (said, i, text)
+		json_array_foreach (said, i, text) {
 			(void)json_array_append(g->attention, text);
+		}
 	}
 	if (pid < 0)
 		return json_pack("{s:b, s:O?}", "running", 1, "pid", json_object_get(g->report, "pid"));

@@ -30,7 +30,7 @@ static int not_hidden(const struct dirent *entry)
 static void walk_folder(const char *path, unsigned depth, tree_fn fn, void *data)
 {
 	struct dirent **entries;
-	char child[PATH_MAX] = "";
+	char child[PATH_MAX];
 	int nr = scandir(path, &entries, not_hidden, alphasort);
 	struct stat st = {};
 
@@ -68,22 +68,28 @@ void tree_walk(const struct tree *tree, tree_fn fn, void *data)
 
 /* ---- fingerprint: FNV-1a */
 
-static void mix(uint64_t *hash, const void *bytes, size_t nr)
+static void mix(uint64_t *hash, uint64_t value)
 {
-	for (size_t i = 0; i < nr; i++)
-		*hash = (*hash ^ ((const uint8_t *)bytes)[i]) * 1099511628211ull;
+	for (int shift = 0; shift < 64; shift += 8)
+		*hash = (*hash ^ (value >> shift & 0xff)) * 1099511628211ull;
 }
 
 static void mix_file(const char *path, const struct stat *st, void *data)
 {
-	const uint64_t facts[] = {st->st_dev,          st->st_ino,          st->st_size,       st->st_mtim.tv_sec,
-				  st->st_mtim.tv_nsec, st->st_ctim.tv_nsec, st->st_ctim.tv_sec};
+	uint64_t *hash = data;
 
 	/* What a folder holds is told by its files; its own times also change with dot-files. */
 	if (S_ISDIR(st->st_mode))
 		return;
-	mix(data, path, strlen(path) + 1);
-	mix(data, facts, sizeof(facts));
+	for (const char *c = path; *c; c++)
+		mix(hash, (unsigned char)*c);
+	mix(hash, st->st_dev);
+	mix(hash, st->st_ino);
+	mix(hash, (uint64_t)st->st_size);
+	mix(hash, (uint64_t)st->st_mtim.tv_sec);
+	mix(hash, (uint64_t)st->st_mtim.tv_nsec);
+	mix(hash, (uint64_t)st->st_ctim.tv_sec);
+	mix(hash, (uint64_t)st->st_ctim.tv_nsec);
 }
 
 uint64_t tree_fingerprint(const struct tree *tree)

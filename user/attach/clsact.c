@@ -29,10 +29,14 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 int clsact_attach(uint32_t ifindex, bool egress, int prog_fd)
 {
 	libbpf_print_fn_t loud = libbpf_set_print(quiet);
-	LIBBPF_OPTS(bpf_tc_hook, both, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point_of(egress));
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = HANDLE, .priority = PREFERENCE, .prog_fd = prog_fd,
-		    .flags = BPF_TC_F_REPLACE);
+	struct bpf_tc_hook both = {
+		.sz = sizeof(both), .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS};
+	struct bpf_tc_hook hook = {.sz = sizeof(hook), .ifindex = ifindex, .attach_point = point_of(egress)};
+	struct bpf_tc_opts filter = {.sz = sizeof(filter),
+				     .handle = HANDLE,
+				     .priority = PREFERENCE,
+				     .prog_fd = prog_fd,
+				     .flags = BPF_TC_F_REPLACE};
 	int r = bpf_tc_hook_create(&both);
 
 	if (!r || r == -EEXIST)
@@ -43,8 +47,8 @@ int clsact_attach(uint32_t ifindex, bool egress, int prog_fd)
 
 uint32_t clsact_program(uint32_t ifindex, bool egress)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point_of(egress));
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = HANDLE, .priority = PREFERENCE);
+	struct bpf_tc_hook hook = {.sz = sizeof(hook), .ifindex = ifindex, .attach_point = point_of(egress)};
+	struct bpf_tc_opts filter = {.sz = sizeof(filter), .handle = HANDLE, .priority = PREFERENCE};
 	libbpf_print_fn_t loud = libbpf_set_print(quiet);
 	int r = bpf_tc_query(&hook, &filter);
 
@@ -106,9 +110,10 @@ static bool qdisc_unused(uint32_t ifindex)
 
 void clsact_detach(uint32_t ifindex, bool egress)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point_of(egress));
-	LIBBPF_OPTS(bpf_tc_hook, both, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = HANDLE, .priority = PREFERENCE);
+	struct bpf_tc_hook hook = {.sz = sizeof(hook), .ifindex = ifindex, .attach_point = point_of(egress)};
+	struct bpf_tc_hook both = {
+		.sz = sizeof(both), .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS};
+	struct bpf_tc_opts filter = {.sz = sizeof(filter), .handle = HANDLE, .priority = PREFERENCE};
 	libbpf_print_fn_t loud = libbpf_set_print(quiet);
 
 	(void)bpf_tc_detach(&hook, &filter);

@@ -180,7 +180,7 @@ static void drop_strays(const struct hook *keep)
 
 static int create_link(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, uint32_t flags)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+	struct bpf_link_create_opts options = {.sz = sizeof(options), .flags = flags};
 	int fd = bpf_link_create(attacher->prog_fd[point], ifindex, points[point].tcx, &options);
 
 	return fd < 0 ? -errno : fd;
@@ -310,7 +310,7 @@ static bool filter_found(enum hook_point point, uint32_t ifindex)
 const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex)
 {
 	struct bpf_link_info info;
-	struct attacher attacher;
+	struct attacher attacher = {};
 	bool linked = false;
 	char path[320];
 	int fd = -1;

@@ -309,7 +309,7 @@ static int check_tables(struct adoption *adoption)
 		} else {
 			struct placed_table *table = &placement->tables[index - 1];
 
-			if (table->routes->nr != adoption->nr_routes[number])
+			if (table->routes->nr != adoption->nr_routes[number]) /* never NULL: adopt_table() */
 				memset(&table->hash, 0, sizeof(table->hash));
 			placement->nr_routes4 += table->routes->nr4;
 			placement->nr_routes6 += table->routes->nr6;

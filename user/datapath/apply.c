@@ -294,7 +294,7 @@ static int close_fallen(struct work *work)
 		any = any || plan->ports[i].fell;
 	}
 	if (any)
-		(void)records_close_ports(work->datapath, fell, datapath_now_ns(work->datapath));
+		(void)records_leave_ports(work->datapath, fell, datapath_now_ns(work->datapath));
 	return 0;
 }
 
@@ -337,7 +337,7 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 		r = adopt_placement(datapath, true, ret_why);
 	if (!r)
 		r = plan_make(&datapath->placement, image, &plan, ret_why);
-	if (r < 0)
+	if (r < 0 || !plan)
 		return r;
 	work.plan = plan;
 	work.in_force = datapath_control(datapath)->generation & 1;

@@ -123,7 +123,7 @@ void decisions_done(struct decisions *decisions)
 }
 
 static const char *const stage_names[STAGE_MAX] = {
-#define X(symbol, name) [STAGE_##symbol] = name,
+#define X(symbol, name) [STAGE_##symbol] = (name),
 	ENID_STAGES(X)
 #undef X
 };

@@ -15,7 +15,7 @@ int handles_add(struct handles *handles, const char *name, int fd, bool owned)
 
 	if (handles->nr == HANDLES_MAX || strlen(name) >= sizeof(handle->name))
 		return -E2BIG;
-	strcpy(handle->name, name);
+	memcpy(handle->name, name, strlen(name) + 1);
 	handle->fd = fd;
 	handle->owned = owned;
 	handles->nr++;

@@ -109,27 +109,46 @@ static uint32_t used_records(const struct datapath *datapath)
 	return fresh < datapath->flows_max ? fresh : datapath->flows_max;
 }
 
-size_t records_close_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns)
+static bool theirs(const struct flow_half *half, const bool *ports)
+{
+	return half->in && ports[IN_PORT(half->in) % PORTS_MAX];
+}
+
+/* Take the entry of one end away; the ENI at the other end keeps its own (CT-19, CT-20). Packets of the half that stays are
+ * judged one by one from now on. */
+static void record_leave(struct datapath *datapath, uint32_t index, int which)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	struct flow_half *gone = &record->half[which], *stays = &record->half[!which];
+
+	__atomic_store_n(&stays->epoch, 0, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&stays->flags, HALF_ALONE, __ATOMIC_RELAXED);
+	drop_name(datapath, index, (uint32_t)which);
+	gone->leg = LEG_NONE;
+	__atomic_store_n(&gone->in, 0, __ATOMIC_RELEASE);
+}
+
+size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns)
 {
 	const struct flow_record *records = datapath->records.at;
 	uint32_t used = used_records(datapath);
-	size_t closed = 0;
+	size_t left = 0;
 
 	for (uint32_t index = 0; index < used; index++) {
 		const struct flow_half *half = records[index].half;
-		bool theirs = false;
+		bool first = theirs(&half[0], ports), second = theirs(&half[1], ports);
 
-		if (state_of(&records[index]) != RECORD_LIVE)
+		if ((!first && !second) || state_of(&records[index]) != RECORD_LIVE)
 			continue;
-		for (int i = 0; i < 2; i++)
-			theirs = theirs || ports[IN_PORT(half[i].in) % PORTS_MAX] || ports[half[i].exit % PORTS_MAX];
-		if (theirs && record_close(datapath, index, now_ns)) {
-			closed++;
-			if (datapath->replay)
-				(void)record_free(datapath, index, now_ns, NULL, NULL);
+		left++;
+		if (first != second && half[first ? 1 : 0].in && half[first ? 1 : 0].leg != LEG_NONE) {
+			record_leave(datapath, index, first ? 0 : 1);
+			continue;
 		}
+		if (record_close(datapath, index, now_ns) && datapath->replay)
+			(void)record_free(datapath, index, now_ns, NULL, NULL);
 	}
-	return closed;
+	return left;
 }
 
 struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, record_final final, void *context)

@@ -8,9 +8,7 @@
  *          back, push the index to free_records
  *
  * Admission of a record: port_stats[half[1].shared].flows and control.flows_used, from creation to free; and
- * port_stats[].half_open while it is a TCP record whose conversation is below CT_ESTABLISHED. Whoever moves a TCP
- * conversation from below CT_ESTABLISHED to it or beyond (CT_CLOSED by a RST included) gives half_open back; a record
- * that is freed while still below gives it back here.
+ * port_stats[].half_open while half[0].shared says RECORD_HALF_OPEN: whoever clears that flag gives it back, once.
  */
 #ifndef ENID_RECORDS_H
 #define ENID_RECORDS_H
@@ -30,8 +28,9 @@ typedef void (*record_final)(void *context, uint32_t index, const struct flow_re
 /* Free one CLOSING record whose limbo is over (replay knows no late readers, and no limbo). ret: true = freed by us */
 bool record_free(struct datapath *datapath, uint32_t index, uint64_t now_ns, record_final final, void *context);
 
-/* Close every flow that comes in or leaves by one of these ports (by number). ret: how many */
-size_t records_close_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns);
+/* CT-20: the entries of these ports (by number) go; a record that holds an entry of another ENI stays for that one.
+ * ret: how many records lost an entry */
+size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns);
 
 struct records_sweep {
 	size_t closed, freed;

@@ -48,7 +48,7 @@ void books_kernel(struct books *books, uint32_t port, const struct port_stats *s
 {
 	struct book *book = &books->page->port[port];
 	uint64_t more = since(__atomic_load_n(&stats->skipped_accepts, __ATOMIC_RELAXED), &book->told_accepts) +
-	                since(__atomic_load_n(&stats->skipped_rejects, __ATOMIC_RELAXED), &book->told_rejects);
+			since(__atomic_load_n(&stats->skipped_rejects, __ATOMIC_RELAXED), &book->told_rejects);
 
 	if (more)
 		books_skip(books, port, more);

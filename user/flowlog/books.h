@@ -16,18 +16,18 @@
 #define BOOKS_MAGIC 0x31736b6f6f626e65ull
 
 struct book {
-	uint64_t told_accepts;   /* port_stats.skipped_accepts, as far as it is in pending or declared */
+	uint64_t told_accepts; /* port_stats.skipped_accepts, as far as it is in pending or declared */
 	uint64_t told_rejects;
-	uint64_t pending;        /* packets that no record shows and no SKIPDATA line has declared yet */
-	uint64_t declared;       /* ... and those that one has */
-	uint32_t last_start_s;   /* the latest window that has a line of this port */
+	uint64_t pending;      /* packets that no record shows and no SKIPDATA line has declared yet */
+	uint64_t declared;     /* ... and those that one has */
+	uint32_t last_start_s; /* the latest window that has a line of this port */
 	uint32_t zero;
 };
 
 struct books_page {
 	uint64_t magic;
 	uint64_t instance;
-	uint64_t lines;          /* written since the pins were made */
+	uint64_t lines; /* written since the pins were made */
 	struct book port[PORTS_MAX];
 };
 

@@ -13,11 +13,11 @@
 #include "flowlog/source.h"
 #include "flowlog/writer.h"
 
-#define MINUTE_S 60u
-#define NS_PER_S 1000000000ull
+#define MINUTE_S        60u
+#define NS_PER_S        1000000000ull
 #define HOUSEKEEPING_NS (NS_PER_S / 2) /* sweeps and tallies at most this often, however often the fd wakes us */
-#define WALK_BUDGET 200000u            /* changed records a tick: at most 0.2 s of the agent's loop */
-#define CLOCK_BACK_S 120u              /* a wall clock set back by less is waited out, by more is followed (E24) */
+#define WALK_BUDGET     200000u        /* changed records a tick: at most 0.2 s of the agent's loop */
+#define CLOCK_BACK_S    120u           /* a wall clock set back by less is waited out, by more is followed (E24) */
 
 struct collector {
 	struct source source;
@@ -27,15 +27,15 @@ struct collector {
 	struct log_enis *enis;
 	struct books books;
 	struct window table[2];
-	int open;                /* which of the two is being filled */
+	int open; /* which of the two is being filled */
 	struct writer *writer;
 	struct harvest harvest;
-	uint32_t written_s;      /* windows that ended by then were handed to the writer */
+	uint32_t written_s; /* windows that ended by then were handed to the writer */
 	uint64_t housekeeping_ns;
-	bool started;            /* the first tick has set the clock */
-	bool walking;            /* the open minute is over, and its counters are being taken */
-	uint32_t walk_at;        /* next record to look at */
-	uint32_t next_s;         /* the minute to open then */
+	bool started;     /* the first tick has set the clock */
+	bool walking;     /* the open minute is over, and its counters are being taken */
+	uint32_t walk_at; /* next record to look at */
+	uint32_t next_s;  /* the minute to open then */
 };
 
 static struct window *open_table(struct collector *collector)
@@ -117,7 +117,7 @@ static bool walk(struct collector *collector, uint32_t budget)
 	uint32_t nr = fresh(collector);
 
 	collector->walk_at = harvest_walk(&collector->harvest, collector->source.records, collector->source.ledger,
-	                                  collector->walk_at, nr, budget, drain_events, collector);
+					  collector->walk_at, nr, budget, drain_events, collector);
 	if (collector->walk_at < nr)
 		return false;
 	for (uint32_t port = 0; port < collector->enis->nr; port++)
@@ -173,7 +173,7 @@ static void free_all(struct collector *collector)
 }
 
 static int set_up(struct collector *collector, const struct state *state, const struct image *image,
-                  const char *log_dir)
+		  const char *log_dir)
 {
 	int r = -ENOMEM;
 
@@ -189,7 +189,7 @@ static int set_up(struct collector *collector, const struct state *state, const 
 }
 
 int collector_start(const struct source *source, collector_port_fn number, const void *arg, const struct state *state,
-                    const struct image *image, const char *log_dir, struct collector **ret)
+		    const struct image *image, const char *log_dir, struct collector **ret)
 {
 	struct collector *collector = calloc(1, sizeof(*collector));
 	int r;
@@ -274,9 +274,9 @@ static bool minute_is_over(const struct collector *collector, uint64_t now_wall_
 	return now_s >= open_s + MINUTE_S || now_s + CLOCK_BACK_S < open_s;
 }
 
-/* The open minute has ended: its counters are taken, in several ticks if many flows are busy, then the minute opens that
- * the clock shows. Where minutes are missing (the agent was stopped, the clock jumped), what was counted goes to the
- * last of them, or to the one of its last packet; nothing is claimed about the others. */
+/* The open minute has ended: its counters are taken, in several ticks if many flows are busy, then the minute opens
+ * that the clock shows. Where minutes are missing (the agent was stopped, the clock jumped), what was counted goes to
+ * the last of them, or to the one of its last packet; nothing is claimed about the others. */
 static int end_minute(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns)
 {
 	uint32_t now_s = (uint32_t)(now_wall_ns / NS_PER_S) / MINUTE_S * MINUTE_S;
@@ -366,7 +366,8 @@ void collector_report(struct collector *collector, struct collector_report *ret)
 
 uint64_t collector_skipped(struct collector *collector, uint32_t port)
 {
-	return port < PORTS_MAX ? books_pending(&collector->books, port) + collector->books.page->port[port].declared : 0;
+	return port < PORTS_MAX ? books_pending(&collector->books, port) + collector->books.page->port[port].declared
+				: 0;
 }
 
 static uint32_t number_in_datapath(const void *arg, const char *id)
@@ -374,8 +375,8 @@ static uint32_t number_in_datapath(const void *arg, const char *id)
 	return datapath_port_number(arg, id);
 }
 
-int collector_open(struct datapath *datapath, const struct state *state, const struct image *image,
-                   const char *log_dir, struct collector **ret, char **ret_why)
+int collector_open(struct datapath *datapath, const struct state *state, const struct image *image, const char *log_dir,
+		   struct collector **ret, char **ret_why)
 {
 	struct source source;
 	int r = source_open(datapath, &source, ret_why);

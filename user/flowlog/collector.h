@@ -2,8 +2,8 @@
 /* The flow log collector: takes what the data path counted, sums it up in windows of wall-clock minutes, and has it
  * written. Called from the agent's loop; only the writing of files happens in a thread of its own.
  *
- * Killed at any moment it loses nothing: counters and ledger are the kernel's, sums lie in the log folder (*.part) until
- * their lines are in the file.
+ * Killed at any moment it loses nothing: counters and ledger are the kernel's, sums lie in the log folder (*.part)
+ * until their lines are in the file.
  */
 #ifndef ENID_FLOWLOG_COLLECTOR_H
 #define ENID_FLOWLOG_COLLECTOR_H
@@ -17,8 +17,8 @@
 struct collector;
 
 /* ret: 0 | -errno; *ret_why: a sentence for the user, to free() */
-int collector_open(struct datapath *datapath, const struct state *state, const struct image *image,
-                   const char *log_dir, struct collector **ret, char **ret_why);
+int collector_open(struct datapath *datapath, const struct state *state, const struct image *image, const char *log_dir,
+		   struct collector **ret, char **ret_why);
 /* After datapath_apply() of a new state. ret: 0 | -ENOMEM (the former state's ENIs go on being logged) */
 int collector_state_changed(struct collector *collector, const struct state *state, const struct image *image);
 /* Once a second, and when the fd is readable. ret: 0 | -errno: some step failed and is tried again next time, or the
@@ -33,8 +33,8 @@ void collector_wait(struct collector *collector);
 
 /* For `enid status`: what is missing so far, and what the operator should know ("" = nothing). */
 struct collector_report {
-	uint64_t lines;          /* in the log since the pins were made */
-	uint64_t skipped;        /* packets declared by SKIPDATA, and to be declared */
+	uint64_t lines;   /* in the log since the pins were made */
+	uint64_t skipped; /* packets declared by SKIPDATA, and to be declared */
 	uint64_t lost_events;
 	char attention[256];
 };
@@ -46,6 +46,6 @@ uint64_t collector_skipped(struct collector *collector, uint32_t port);
 struct source;
 typedef uint32_t (*collector_port_fn)(const void *arg, const char *id);
 int collector_start(const struct source *source, collector_port_fn number, const void *arg, const struct state *state,
-                    const struct image *image, const char *log_dir, struct collector **ret);
+		    const struct image *image, const char *log_dir, struct collector **ret);
 
 #endif

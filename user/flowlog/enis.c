@@ -124,7 +124,7 @@ static int copy_gone(const struct log_eni *from, struct log_eni **ret)
 }
 
 static int fill(const struct state *state, const struct image *image, port_number_fn number, const void *arg,
-                const struct log_enis *before, struct log_enis *enis)
+		const struct log_enis *before, struct log_enis *enis)
 {
 	for (size_t i = 0; i < image->nr_ports; i++) {
 		uint32_t port = number(arg, image->ports[i].id);
@@ -142,7 +142,7 @@ static int fill(const struct state *state, const struct image *image, port_numbe
 }
 
 int log_enis_make(const struct state *state, const struct image *image, port_number_fn number, const void *arg,
-                  const struct log_enis *before, struct log_enis **ret)
+		  const struct log_enis *before, struct log_enis **ret)
 {
 	struct log_enis *enis = calloc(1, sizeof(*enis));
 
@@ -184,7 +184,7 @@ static bool is_inside(const union addr *addr, const struct eni_address *own)
 {
 	uint8_t bits = own->prefixlen;
 
-	if (memcmp(addr->bytes, own->addr.bytes, bits / 8))
+	if (memcmp(addr->bytes, own->addr.bytes, bits / 8) != 0)
 		return false;
 	return bits % 8 == 0 || !((addr->bytes[bits / 8] ^ own->addr.bytes[bits / 8]) >> (8 - bits % 8));
 }

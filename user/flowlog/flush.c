@@ -11,12 +11,12 @@
 #include "flowlog/flush.h"
 #include "flowlog/line.h"
 
-#define PAGE_BYTES (256u << 10)
-#define PAGE_LINES 4096u
+#define PAGE_BYTES  (256u << 10)
+#define PAGE_LINES  4096u
 #define STALL_MAX_S 3600u /* after a longer stall no NODATA lines are made up for the time before */
 
 struct page_line {
-	uint32_t end;     /* offset of the line's end in the page */
+	uint32_t end; /* offset of the line's end in the page */
 	uint32_t port;
 	uint64_t packets; /* that the line stands for */
 	bool skipdata;
@@ -32,10 +32,10 @@ struct flush {
 	const struct window_entry *entries;
 	const struct log_enis *enis;
 	struct books *books;
-	uint32_t *due;         /* entries to write, in order */
+	uint32_t *due; /* entries to write, in order */
 	size_t nr_due;
 	struct settlement *settlement; /* by port */
-	int r;                 /* first error: nothing more is tried */
+	int r;                         /* first error: nothing more is tried */
 	uint64_t lines;
 	size_t len;
 	uint32_t nr_lines;
@@ -116,7 +116,7 @@ static void write_traffic(struct flush *flush)
 			book->last_start_s = entry->key.start_s;
 		if (eni->what & (entry->key.reject ? LOG_REJECT : LOG_ACCEPT))
 			add_line(flush, line_traffic(eni, entry, next_line(flush)), entry->key.port,
-			         entry->count.packets, false);
+				 entry->count.packets, false);
 	}
 }
 
@@ -145,7 +145,7 @@ static void write_skipdata(struct flush *flush, const struct log_eni *eni, uint3
 
 	if (pending)
 		add_line(flush, line_empty(eni, start_s, eni->interval_s, "SKIPDATA", next_line(flush)), port, pending,
-		         true);
+			 true);
 }
 
 /* The windows of one ENI that ended in (from_s, due_s]: the idle ones, and what is missing, with the last of them. */

@@ -14,7 +14,7 @@ static uint32_t wall_s(const struct harvest *harvest, uint64_t at_ns)
 
 /* One line's worth: packets seen at `port` with `tuple` (as they were there). */
 static void add(struct harvest *harvest, uint32_t port, bool egress, bool reject, const struct tuple *tuple,
-                const struct window_count *count)
+		const struct window_count *count)
 {
 	const struct log_eni *eni = log_eni(harvest->enis, port);
 	struct window_key key = {.port = port, .egress = egress, .reject = reject};
@@ -60,7 +60,7 @@ static struct tuple reversed(const struct tuple *tuple)
  * device receives came from the guest, unless the device is the ENI itself; what the host sends out of it goes there.
  * Such packets (IN_TX) have no other end here. */
 static void add_half(struct harvest *harvest, const struct flow_record *record, int side,
-                     const struct window_count *count)
+		     const struct window_count *count)
 {
 	const struct flow_half *half = &record->half[side];
 	const struct log_eni *eni = log_eni(harvest->enis, IN_PORT(half->in));
@@ -80,7 +80,7 @@ struct delta {
 };
 
 static bool find_deltas(const struct flow_record *record, const struct ledger *ledger, uint32_t generation,
-                        struct delta ret[2])
+			struct delta ret[2])
 {
 	bool told = ledger->generation == generation;
 
@@ -132,7 +132,7 @@ static bool copy_record(const struct flow_record *record, struct flow_record *re
 }
 
 static void walk_changed(struct harvest *harvest, struct flow_record *record, struct ledger *ledger,
-                         void (*drain)(void *arg), void *arg)
+			 void (*drain)(void *arg), void *arg)
 {
 	struct flow_record copy;
 	struct delta deltas[2];
@@ -148,7 +148,8 @@ static void walk_changed(struct harvest *harvest, struct flow_record *record, st
 	/* The flags of a half whose packets are not told now stay for the window in which they are. */
 	for (int side = 0; side < 2; side++)
 		copy.half[side].tcp_flags =
-			deltas[side].packets ? __atomic_exchange_n(&record->half[side].tcp_flags, 0, __ATOMIC_RELAXED) : 0;
+			deltas[side].packets ? __atomic_exchange_n(&record->half[side].tcp_flags, 0, __ATOMIC_RELAXED)
+					     : 0;
 	tell(ledger, &copy, generation);
 	add_deltas(harvest, &copy, deltas);
 }
@@ -165,7 +166,7 @@ static bool has_news(const struct flow_record *record, const struct ledger *ledg
 }
 
 uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t from,
-                      uint32_t nr, uint32_t budget, void (*drain)(void *arg), void *arg)
+		      uint32_t nr, uint32_t budget, void (*drain)(void *arg), void *arg)
 {
 	for (; from < nr && budget; from++) {
 		if (!has_news(&records[from], &ledger[from]))

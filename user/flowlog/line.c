@@ -23,13 +23,13 @@ size_t line_traffic(const struct log_eni *eni, const struct window_entry *entry,
 	address_text(key->family, &key->src, src);
 	address_text(key->family, &key->dst, dst);
 	return (size_t)snprintf(buf, LINE_MAX_BYTES, "2 %s %s %s %s %u %u %u %llu %llu %u %u %s OK\n", eni->account,
-	                        eni->id, src, dst, ntohs(key->sport), ntohs(key->dport), key->proto,
-	                        (unsigned long long)count->packets, (unsigned long long)count->bytes, count->first_s,
-	                        count->last_s, key->reject ? "REJECT" : "ACCEPT");
+				eni->id, src, dst, ntohs(key->sport), ntohs(key->dport), key->proto,
+				(unsigned long long)count->packets, (unsigned long long)count->bytes, count->first_s,
+				count->last_s, key->reject ? "REJECT" : "ACCEPT");
 }
 
 size_t line_empty(const struct log_eni *eni, uint32_t start_s, uint32_t interval_s, const char *status, char *buf)
 {
 	return (size_t)snprintf(buf, LINE_MAX_BYTES, "2 %s %s - - - - - - - %u %u - %s\n", eni->account, eni->id,
-	                        start_s, start_s + interval_s - 1, status);
+				start_s, start_s + interval_s - 1, status);
 }

@@ -14,16 +14,16 @@
 #include <stdint.h>
 #include <time.h>
 
-#define LOG_FILE "flow.log"
+#define LOG_FILE         "flow.log"
 #define LOG_ROTATE_BYTES (64ull << 20)
-#define LOG_KEEP 30
+#define LOG_KEEP         30
 
 struct logfile {
 	const char *dir;
 	int dir_fd;
-	int fd;              /* -1 = not open */
+	int fd; /* -1 = not open */
 	uint64_t inode, size;
-	time_t written;      /* when the last line was */
+	time_t written; /* when the last line was */
 	uint64_t max_bytes;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lines of the flow log, oldest first. All files are opened under a shared lock of the folder, under which the writer
- * renames none (logfile.h I3): no line is missed or seen twice. */
+/* The lines of the flow log, oldest first. All files are opened under a shared lock of the folder, under which the
+ * writer renames none (logfile.h I3): no line is missed or seen twice. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,17 +18,17 @@
 #include "flowlog/reader.h"
 
 #define BUF_BYTES 65536u
-#define POLL_MS 1000 /* a lost notification costs this much */
+#define POLL_MS   1000 /* a lost notification costs this much */
 
 struct reader {
-	int dir_fd;
+	int dir;                   /* the folder */
 	int rotated[LOG_KEEP + 2]; /* oldest first; -1 ends */
-	int fd;                    /* flow.log; -1 = there is none yet */
+	int file;                  /* flow.log; -1 = there is none yet */
 	ino_t inode;
 	off_t at;
 	log_line_fn each;
 	void *arg;
-	char *line;                /* the line so far */
+	char *line; /* the line so far */
 	size_t len, size;
 };
 
@@ -42,7 +42,8 @@ static int add_bytes(struct reader *reader, const char *bytes, size_t len)
 		reader->line = line;
 		reader->size = 2 * (reader->len + len);
 	}
-	memcpy(reader->line + reader->len, bytes, len);
+	if (len)
+		memcpy(reader->line + reader->len, bytes, len);
 	reader->len += len;
 	return 0;
 }
@@ -71,10 +72,10 @@ static int open_current(struct reader *reader)
 	struct stat st;
 
 	reader->at = 0;
-	reader->fd = openat(reader->dir_fd, LOG_FILE, O_RDONLY | O_CLOEXEC);
-	if (reader->fd < 0)
+	reader->file = openat(reader->dir, LOG_FILE, O_RDONLY | O_CLOEXEC);
+	if (reader->file < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (fstat(reader->fd, &st))
+	if (fstat(reader->file, &st))
 		return -errno;
 	reader->inode = st.st_ino;
 	return 0;
@@ -84,22 +85,22 @@ static int open_all(struct reader *reader)
 {
 	int nr = 0, r;
 
-	if (flock(reader->dir_fd, LOCK_SH))
+	if (flock(reader->dir, LOCK_SH))
 		return -errno;
 	for (int n = LOG_KEEP; n >= 1; n--) {
 		char name[64];
 
 		snprintf(name, sizeof(name), LOG_FILE ".%d.gz", n);
-		reader->rotated[nr] = openat(reader->dir_fd, name, O_RDONLY | O_CLOEXEC);
+		reader->rotated[nr] = openat(reader->dir, name, O_RDONLY | O_CLOEXEC);
 		if (reader->rotated[nr] >= 0)
 			nr++;
 		else if (n == 1) /* not yet compressed */
-			reader->rotated[nr] = openat(reader->dir_fd, LOG_FILE ".1", O_RDONLY | O_CLOEXEC);
+			reader->rotated[nr] = openat(reader->dir, LOG_FILE ".1", O_RDONLY | O_CLOEXEC);
 	}
 	if (reader->rotated[nr] >= 0)
 		reader->rotated[++nr] = -1;
 	r = open_current(reader);
-	flock(reader->dir_fd, LOCK_UN);
+	flock(reader->dir, LOCK_UN);
 	return r;
 }
 
@@ -128,13 +129,13 @@ static int read_current(struct reader *reader)
 	ssize_t n;
 	int r = 0;
 
-	if (reader->fd < 0)
+	if (reader->file < 0)
 		return 0;
-	if (!fstat(reader->fd, &st) && st.st_size < reader->at) {
+	if (!fstat(reader->file, &st) && st.st_size < reader->at) {
 		reader->at = st.st_size; /* a torn flush was cut back */
 		reader->len = 0;
 	}
-	while (!r && (n = pread(reader->fd, buf, sizeof(buf), reader->at)) != 0) {
+	while (!r && (n = pread(reader->file, buf, sizeof(buf), reader->at)) != 0) {
 		if (n < 0)
 			return -errno;
 		reader->at += n;
@@ -149,13 +150,13 @@ static int change_file(struct reader *reader)
 	struct stat st;
 	int r;
 
-	if (fstatat(reader->dir_fd, LOG_FILE, &st, 0) || (reader->fd >= 0 && st.st_ino == reader->inode))
+	if (fstatat(reader->dir, LOG_FILE, &st, 0) || (reader->file >= 0 && st.st_ino == reader->inode))
 		return 0;
 	r = read_current(reader);
 	if (r)
 		return r;
-	if (reader->fd >= 0)
-		close(reader->fd);
+	if (reader->file >= 0)
+		close(reader->file);
 	reader->len = 0;
 	r = open_current(reader);
 	return r ? r : read_current(reader);
@@ -202,17 +203,17 @@ static int read_all(struct reader *reader, const char *dir, bool following, int 
 
 int log_read(const char *dir, bool following, log_line_fn each, int (*idle)(void *arg), void *arg)
 {
-	struct reader reader = {.fd = -1, .each = each, .arg = arg};
+	struct reader reader = {.file = -1, .each = each, .arg = arg};
 	int r;
 
 	memset(reader.rotated, 0xff, sizeof(reader.rotated));
-	reader.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (reader.dir_fd < 0)
+	reader.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (reader.dir < 0)
 		return -errno;
 	r = read_all(&reader, dir, following, idle);
-	if (reader.fd >= 0)
-		close(reader.fd);
-	close(reader.dir_fd);
+	if (reader.file >= 0)
+		close(reader.file);
+	close(reader.dir);
 	free(reader.line);
 	return r;
 }

@@ -20,20 +20,20 @@
 #include "datapath/records.h"
 #include "flowlog/source.h"
 
-#define RING_PAGES 64
+#define RING_PAGES  64
 #define BATCH_FIRST 1024u
 #define ONLINE_CPUS "/sys/devices/system/cpu/online"
 
 struct kernel {
 	struct datapath *datapath;
 	volatile struct control *control;
-	int tallies_fd, events_fd;
+	int tallies_map, events_map;
 	struct perf_buffer *rings;
-	char cpus[256];          /* that the rings are open on */
+	char cpus[256]; /* that the rings are open on */
 	uint64_t lost;
-	record_fn ended;         /* while rings are read */
+	record_fn ended; /* while rings are read */
 	void *ended_arg;
-	uint32_t batch;          /* entries read at once */
+	uint32_t batch; /* entries read at once */
 	struct tally_key *keys, *old;
 	struct tally *tallies;
 };
@@ -73,7 +73,7 @@ static int take_batch(struct kernel *kernel, uint32_t nr, uint32_t parity, tally
 		kernel->old[nr_old++] = kernel->keys[i];
 	}
 	deleted = nr_old;
-	if (nr_old && bpf_map_delete_batch(kernel->tallies_fd, kernel->old, &deleted, NULL))
+	if (nr_old && bpf_map_delete_batch(kernel->tallies_map, kernel->old, &deleted, NULL))
 		return -errno;
 	for (uint32_t i = 0; i < nr_old; i++)
 		each(arg, &kernel->old[i], &kernel->tallies[i]);
@@ -90,8 +90,8 @@ static int take_parity(struct kernel *kernel, uint32_t parity, tally_fn each, vo
 		bool end = false;
 		int r;
 
-		if (bpf_map_lookup_batch(kernel->tallies_fd, first ? NULL : &position, &next, kernel->keys,
-		                         kernel->tallies, &nr, NULL)) {
+		if (bpf_map_lookup_batch(kernel->tallies_map, first ? NULL : &position, &next, kernel->keys,
+					 kernel->tallies, &nr, NULL)) {
 			if (errno == ENOSPC) { /* one bucket holds more */
 				r = make_batch(kernel, kernel->batch * 2);
 				if (r)
@@ -116,7 +116,7 @@ static int kernel_tallies(void *self, tally_fn each, void *arg)
 	struct tally_key any;
 	uint32_t parity = kernel->control->log_parity & 1;
 
-	if (bpf_map_get_next_key(kernel->tallies_fd, NULL, &any))
+	if (bpf_map_get_next_key(kernel->tallies_map, NULL, &any))
 		return errno == ENOENT ? 0 : -errno;
 	__atomic_store_n(&kernel->control->log_parity, parity ^ 1, __ATOMIC_SEQ_CST);
 	datapath_grace();
@@ -177,7 +177,7 @@ static int open_rings(struct kernel *kernel)
 	};
 
 	read_cpus(kernel->cpus);
-	kernel->rings = perf_buffer__new_raw(kernel->events_fd, RING_PAGES, &attr, on_sample, kernel, NULL);
+	kernel->rings = perf_buffer__new_raw(kernel->events_map, RING_PAGES, &attr, on_sample, kernel, NULL);
 	return kernel->rings ? 0 : -errno;
 }
 
@@ -249,8 +249,8 @@ int source_open(struct datapath *datapath, struct source *ret, char **ret_why)
 		return -ENOMEM;
 	kernel->datapath = datapath;
 	kernel->control = datapath_control(datapath);
-	kernel->tallies_fd = datapath_map_fd(datapath, "tallies");
-	kernel->events_fd = datapath_map_fd(datapath, "events");
+	kernel->tallies_map = datapath_map_fd(datapath, "tallies");
+	kernel->events_map = datapath_map_fd(datapath, "events");
 	r = make_batch(kernel, BATCH_FIRST);
 	if (!r)
 		r = open_rings(kernel);

@@ -19,7 +19,7 @@ struct source {
 	volatile struct control *control;
 	struct flow_record *records;
 	struct ledger *ledger;
-	struct port_stats *stats;   /* by port number */
+	struct port_stats *stats; /* by port number */
 	uint32_t flows_max;
 	void *self;
 	/* Pass on and delete everything tallied before the call, each tally once. ret: 0 | -errno (the rest stays) */

@@ -40,7 +40,7 @@ static int map_file(int fd, size_t size, struct store *ret)
 
 int store_open(const char *dir, const char *name, size_t size, struct store *ret)
 {
-	int dir_fd, fd;
+	int dir_fd = -1, fd = -1;
 
 	if (!dir)
 		return map_plain(size, ret);

@@ -13,7 +13,7 @@
 struct store {
 	void *base;
 	size_t size;
-	int fd;     /* -1 = plain memory */
+	int fd; /* -1 = plain memory */
 };
 
 /* Map dir/name, at least `size` bytes of it; what the file holds is kept. ret: 0 | -ENOMEM */

@@ -49,7 +49,7 @@ static uint32_t *find_slot(const struct window *window, const struct window_key 
 	const struct window_entry *entries = window_entries(window);
 	uint32_t at = hash_key(window, key) & window->mask;
 
-	while (window->index[at] && memcmp(&entries[window->index[at] - 1].key, key, sizeof(*key)))
+	while (window->index[at] && memcmp(&entries[window->index[at] - 1].key, key, sizeof(*key)) != 0)
 		at = (at + 1) & window->mask;
 	return &window->index[at];
 }
@@ -144,7 +144,7 @@ static void merge(struct window_count *into, const struct window_count *count)
 }
 
 int window_add(struct window *window, const struct window_key *key, uint32_t interval_s,
-               const struct window_count *count)
+	       const struct window_count *count)
 {
 	uint32_t *slot = find_slot(window, key), used;
 	int r;
@@ -170,7 +170,8 @@ static int copy_unfinished(const struct window *window, struct window *next)
 
 	for (uint32_t i = 0; i < header->used; i++) {
 		const struct window_entry *entry = &window_entries(window)[i];
-		int r = window_is_due(header, entry) ? 0 : window_add(next, &entry->key, entry->interval_s, &entry->count);
+		int r = window_is_due(header, entry) ? 0
+						     : window_add(next, &entry->key, entry->interval_s, &entry->count);
 
 		if (r)
 			return r;
@@ -207,7 +208,7 @@ void window_reset(struct window *window)
 	__atomic_store_n(&window_header(window)->state, WINDOW_EMPTY, __ATOMIC_RELEASE);
 	start_empty(window, instance);
 	store_shrink(&window->store, bytes_for(ENTRIES_FIRST));
-	small = window->mask + 1 > 2 * ENTRIES_FIRST ? calloc(2 * ENTRIES_FIRST, sizeof(*small)) : NULL;
+	small = window->mask + 1 > 2 * ENTRIES_FIRST ? calloc((size_t)2 * ENTRIES_FIRST, sizeof(*small)) : NULL;
 	if (small) {
 		free(window->index);
 		window->index = small;

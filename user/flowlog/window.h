@@ -19,15 +19,15 @@
 #include "flowlog/store.h"
 
 #define WINDOW_ENTRIES_MAX (4u << 20)
-#define WINDOW_MAGIC 0x31676f6c64696e65ull
+#define WINDOW_MAGIC       0x31676f6c64696e65ull
 
 struct window_key {
-	union addr src, dst;  /* as printed: own addresses are the ENI's already (FL-11) */
+	union addr src, dst; /* as printed: own addresses are the ENI's already (FL-11) */
 	__be16 sport, dport;
 	uint8_t proto, family;
 	uint8_t egress, reject;
-	uint32_t port;        /* whose line it is */
-	uint32_t start_s;     /* of the window, Unix time */
+	uint32_t port;    /* whose line it is */
+	uint32_t start_s; /* of the window, Unix time */
 };
 
 struct window_count {
@@ -46,15 +46,15 @@ enum window_state { WINDOW_EMPTY, WINDOW_COPYING, WINDOW_OPEN, WINDOW_CLOSED };
 
 struct window_header {
 	uint64_t magic;
-	uint64_t instance;   /* which kernel side the port numbers belong to */
-	uint64_t sequence;   /* grows with each table that is opened */
+	uint64_t instance; /* which kernel side the port numbers belong to */
+	uint64_t sequence; /* grows with each table that is opened */
 	uint32_t entry_size;
-	uint32_t state;      /* enum window_state */
+	uint32_t state; /* enum window_state */
 	uint32_t used;
-	uint32_t due_s;      /* CLOSED: windows that end by then are to be written, the others were copied */
-	uint32_t from_s;     /* ... and those that ended by then were written before */
-	uint32_t partial;    /* ... everything is due: the agent stops */
-	uint64_t log_inode;  /* CLOSED: the log file and its size before the first line; 0 = not begun */
+	uint32_t due_s;     /* CLOSED: windows that end by then are to be written, the others were copied */
+	uint32_t from_s;    /* ... and those that ended by then were written before */
+	uint32_t partial;   /* ... everything is due: the agent stops */
+	uint64_t log_inode; /* CLOSED: the log file and its size before the first line; 0 = not begun */
 	uint64_t log_size;
 };
 
@@ -75,7 +75,7 @@ struct window_entry *window_entries(const struct window *window);
 
 /* Add to the entry of `key`, making it if need be. ret: 0 | -ENOSPC (table full, nothing added) | -ENOMEM */
 int window_add(struct window *window, const struct window_key *key, uint32_t interval_s,
-               const struct window_count *count);
+	       const struct window_count *count);
 
 /* Copy what is not due by `due_s` into `next` and close `window`. ret: 0 | -errno (nothing changed) */
 int window_hand_over(struct window *window, struct window *next, uint32_t from_s, uint32_t due_s, bool partial);

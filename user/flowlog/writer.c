@@ -19,10 +19,10 @@ struct writer {
 	pthread_cond_t changed;
 	struct logfile file;
 	struct books *books;
-	struct window *window;  /* the job; NULL = idle */
+	struct window *window; /* the job; NULL = idle */
 	struct log_enis *enis;
 	bool stop;
-	int problem;            /* of the last flush; 0 = all lines are in the file */
+	int problem; /* of the last flush; 0 = all lines are in the file */
 	char attention[256];
 };
 
@@ -32,11 +32,11 @@ static void set_attention(struct writer *writer, int flush_r, int rotate_r)
 	writer->problem = flush_r;
 	if (flush_r)
 		snprintf(writer->attention, sizeof(writer->attention),
-		         "flow log %s/" LOG_FILE " cannot be written: %s: lost lines will be declared by SKIPDATA",
-		         writer->file.dir, strerror(-flush_r));
+			 "flow log %s/" LOG_FILE " cannot be written: %s: lost lines will be declared by SKIPDATA",
+			 writer->file.dir, strerror(-flush_r));
 	else if (rotate_r && rotate_r != -EAGAIN)
 		snprintf(writer->attention, sizeof(writer->attention), "flow log %s/" LOG_FILE " cannot be rotated: %s",
-		         writer->file.dir, strerror(-rotate_r));
+			 writer->file.dir, strerror(-rotate_r));
 	else
 		writer->attention[0] = 0;
 	pthread_mutex_unlock(&writer->lock);

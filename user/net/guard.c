@@ -171,9 +171,11 @@ static int on_generation(const struct nlmsghdr *message, void *data)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) == NFTA_GEN_ID &&
-								      !mnl_attr_validate(attr, MNL_TYPE_U32)) *
-		(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
+	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) == NFTA_GEN_ID && !mnl_attr_validate(attr, MNL_TYPE_U32))
+			*(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
+	}
 	return MNL_CB_OK;
 }
 

@@ -82,9 +82,11 @@ static void read_linkinfo(const struct nlattr *info, struct net_link *link)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each_nested(attr, info) if (mnl_attr_get_type(attr) == IFLA_INFO_KIND &&
-						 !mnl_attr_validate(attr, MNL_TYPE_STRING))
-		strncpy(link->kind, mnl_attr_get_str(attr), sizeof(link->kind) - 1);
+	mnl_attr_for_each_nested(attr, info)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND && !mnl_attr_validate(attr, MNL_TYPE_STRING))
+			strncpy(link->kind, mnl_attr_get_str(attr), sizeof(link->kind) - 1);
+	}
 }
 
 static void read_attribute(const struct nlattr *attr, struct net_link *link)
@@ -126,7 +128,10 @@ static int on_message(const struct nlmsghdr *message, void *data)
 	link.ifindex = header->ifi_index;
 	link.type = header->ifi_type;
 	link.up = header->ifi_flags & IFF_UP;
-	mnl_attr_for_each(attr, message, sizeof(*header)) read_attribute(attr, &link);
+	mnl_attr_for_each(attr, message, sizeof(*header))
+	{
+		read_attribute(attr, &link);
+	}
 	listener->fn(&link, message->nlmsg_type == RTM_DELLINK, listener->data);
 	return MNL_CB_OK;
 }

@@ -12,13 +12,13 @@
 #define OUTPUT_CHUNK (1u << 20)
 
 static const char *const action_names[ACTION_MAX] = {
-#define X(symbol, name) [ACTION_##symbol] = name,
+#define X(symbol, name) [ACTION_##symbol] = (name),
 	ENID_ACTIONS(X)
 #undef X
 };
 
 static const char *const reason_names[REASON_MAX] = {
-#define X(symbol, name, meaning) [REASON_##symbol] = name,
+#define X(symbol, name, meaning) [REASON_##symbol] = (name),
 	ENID_REASONS(X)
 #undef X
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define ETHERNET 14
-#define RUN_MIN  34 /* shorter frames are padded: kernels since 6.15 want an IP header behind an IP ethertype */
+#define RUN_MIN  54 /* shorter frames are padded: kernels since 6.15 want a whole IP header behind an IP ethertype */
 
 int runner_init(struct runner *runner, struct datapath *datapath, bool xdp)
 {

@@ -17,7 +17,8 @@
 /* As an ENI that tracks the flow saw it; an untracked flow has no state (CT-13). */
 static const char *conversation_name(const struct flow_record *record)
 {
-	static const char *const tcp[] = {"SYN_SENT", "SYN_RECV", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "FIN_WAIT", "CLOSE"};
+	static const char *const tcp[] = {"SYN_SENT", "SYN_RECV", "SYN_RECV", "ESTABLISHED",
+					  "FIN_WAIT", "FIN_WAIT", "CLOSE"};
 	static const char *const udp[] = {"UNREPLIED", "REPLIED", "REPLIED", "STREAM", "STREAM", "STREAM", "CLOSE"};
 	const struct flow_half *half = &record->half[record->half[0].leg != LEG_TRACKED];
 	uint32_t state = CT_STATE(half->ct);
@@ -65,12 +66,12 @@ static json_t *half_value(const struct view *view, const struct flow_half *half)
 
 	for (int i = 0; i < half->nr_trace && i < HALF_TRACE_MAX; i++)
 		json_array_append_new(rules, view_decision(view, half->trace[i]));
-	return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o}", "src", view_address(tuple->family, &tuple->saddr),
-	                 "dst", view_address(tuple->family, &tuple->daddr), icmp ? "id" : "sport",
-	                 (json_int_t)ntohs(tuple->sport), icmp ? "type" : "dport",
-	                 (json_int_t)(icmp ? tuple->dport : ntohs(tuple->dport)), "from",
-	                 view_port_name(view, IN_PORT(half->in)), "to", view_port_name(view, half->exit), "packets",
-	                 (json_int_t)half->packets, "bytes", (json_int_t)half->bytes, "rules", rules);
+	return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o}", "src",
+			 view_address(tuple->family, &tuple->saddr), "dst", view_address(tuple->family, &tuple->daddr),
+			 icmp ? "id" : "sport", (json_int_t)ntohs(tuple->sport), icmp ? "type" : "dport",
+			 (json_int_t)(icmp ? tuple->dport : ntohs(tuple->dport)), "from",
+			 view_port_name(view, IN_PORT(half->in)), "to", view_port_name(view, half->exit), "packets",
+			 (json_int_t)half->packets, "bytes", (json_int_t)half->bytes, "rules", rules);
 }
 
 static json_t *flow_row(const struct view *view, const struct flow_record *record)
@@ -80,10 +81,10 @@ static json_t *flow_row(const struct view *view, const struct flow_record *recor
 	bool over = record_expired(record, now_ns, &at_ns);
 
 	return json_pack("{s:o, s:s, s:I, s:b, s:b, s:o, s:o}", "protocol", protocol_name(record->half[0].tuple.proto),
-	                 "state", conversation_name(record), "expires_s",
-	                 (json_int_t)(over ? 0 : (at_ns - now_ns) / NS_PER_S), "tracked", tracked, "translated",
-	                 !!((record->half[0].flags | record->half[1].flags) & HALF_REWRITE), "forward",
-	                 half_value(view, &record->half[0]), "reverse", half_value(view, &record->half[1]));
+			 "state", conversation_name(record), "expires_s",
+			 (json_int_t)(over ? 0 : (at_ns - now_ns) / NS_PER_S), "tracked", tracked, "translated",
+			 !!((record->half[0].flags | record->half[1].flags) & HALF_REWRITE), "forward",
+			 half_value(view, &record->half[0]), "reverse", half_value(view, &record->half[1]));
 }
 
 static char *half_line(const json_t *half)
@@ -105,7 +106,8 @@ static char *half_line(const json_t *half)
 	return line;
 }
 
-/* tcp 431987 ESTABLISHED eni-web>eni-db src=.. dst=.. sport=.. dport=.. packets=.. bytes=.. src=.. ... tracked rules=.. */
+/* tcp 431987 ESTABLISHED eni-web>eni-db src=.. dst=.. sport=.. dport=.. packets=.. bytes=.. src=.. ... tracked rules=..
+ */
 static char *flow_line(const json_t *row)
 {
 	const json_t *forward = json_object_get(row, "forward"), *reverse = json_object_get(row, "reverse");
@@ -116,11 +118,11 @@ static char *flow_line(const json_t *row)
 	char *line;
 
 	if (asprintf(&line, "%-6s %6lld %-11s %s>%s %s%s%s%s rules=%s",
-	             json_string_value(json_object_get(row, "protocol")),
-	             (long long)json_integer_value(json_object_get(row, "expires_s")),
-	             json_string_value(json_object_get(row, "state")), from, to, there, back,
-	             json_is_true(json_object_get(row, "tracked")) ? "tracked" : "untracked",
-	             json_is_true(json_object_get(row, "translated")) ? " translated" : "", rules) < 0)
+		     json_string_value(json_object_get(row, "protocol")),
+		     (long long)json_integer_value(json_object_get(row, "expires_s")),
+		     json_string_value(json_object_get(row, "state")), from, to, there, back,
+		     json_is_true(json_object_get(row, "tracked")) ? "tracked" : "untracked",
+		     json_is_true(json_object_get(row, "translated")) ? " translated" : "", rules) < 0)
 		return NULL;
 	return line;
 }
@@ -153,17 +155,18 @@ int show_flows(const struct view *view, struct output *output, bool json)
 }
 
 static void print_association(const struct view *view, struct output *output, const struct association_key *key,
-                              const struct association *association)
+			      const struct association *association)
 {
 	union addr inside = {.ip4 = key->addr}, outside = {.ip4 = association->slot[view->slot].other};
 	_cleanup_free_ char *line = NULL, *eni = NULL;
-	json_t *row = json_pack("{s:s, s:o, s:o, s:o, s:o}", "association", "1:1", "vpc", view_zone_name(view, key->zone),
-	                        "eni", view_port_name(view, association->slot[view->slot].port), "private",
-	                        view_address(4, &inside), "public", view_address(4, &outside));
+	json_t *row =
+		json_pack("{s:s, s:o, s:o, s:o, s:o}", "association", "1:1", "vpc", view_zone_name(view, key->zone),
+			  "eni", view_port_name(view, association->slot[view->slot].port), "private",
+			  view_address(4, &inside), "public", view_address(4, &outside));
 
 	eni = output_text(json_object_get(row, "eni"));
 	if (asprintf(&line, "1:1    %s private=%s public=%s", eni, json_string_value(json_object_get(row, "private")),
-	             json_string_value(json_object_get(row, "public"))) < 0)
+		     json_string_value(json_object_get(row, "public"))) < 0)
 		line = NULL;
 	output_row(output, row, line);
 }

@@ -102,7 +102,7 @@ static void print_table(const struct output *output)
 	size_t width[COLUMNS_MAX], nr = 0, i;
 	json_t *row;
 
-	for (; output->columns[nr] && nr < COLUMNS_MAX; nr++)
+	for (; nr < COLUMNS_MAX && output->columns[nr]; nr++)
 		width[nr] = cell_width(output->rows, output->columns[nr]);
 	for (size_t c = 0; c < nr; c++) {
 		char title[64] = "";

@@ -46,8 +46,8 @@ static json_t *members(const struct view *view, const struct security_group *gro
 static json_t *group_row(const struct view *view, const struct security_group *group)
 {
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "group", group->id, "name", group->name ? group->name : "",
-	                 "vpc", group->vpc ? group->vpc->id : "", "in", (json_int_t)group->nr_in, "out",
-	                 (json_int_t)group->nr_out, "enis", members(view, group));
+			 "vpc", group->vpc ? group->vpc->id : "", "in", (json_int_t)group->nr_in, "out",
+			 (json_int_t)group->nr_out, "enis", members(view, group));
 }
 
 static json_t *object_row(const struct view *view, uint32_t port)
@@ -55,8 +55,8 @@ static json_t *object_row(const struct view *view, uint32_t port)
 	const struct port_policy *policy = view_port(view, port);
 
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:[o]}", "group", "unknown", "name", "", "vpc",
-	                 view_zone_name(view, policy->zone), "in", nr_rules(view, policy->sg_in), "out",
-	                 nr_rules(view, policy->sg_out), "enis", view_port_name(view, port));
+			 view_zone_name(view, policy->zone), "in", nr_rules(view, policy->sg_in), "out",
+			 nr_rules(view, policy->sg_out), "enis", view_port_name(view, port));
 }
 
 int show_groups(const struct view *view, struct output *output, bool json)
@@ -86,14 +86,15 @@ static json_t *nacl_row(const struct view *view, const char *id, const struct su
 	json_t *nacl = !subnet ? json_null() : json_string(subnet->nacl ? subnet->nacl->id : "none");
 
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "subnet", id, "vpc", view_zone_name(view, policy->zone),
-	                 "nacl", nacl, "in", nr_rules(view, policy->nacl_in), "out", nr_rules(view, policy->nacl_out),
-	                 "table", (json_int_t)policy->table, "line_in", (json_int_t)policy->nacl_in);
+			 "nacl", nacl, "in", nr_rules(view, policy->nacl_in), "out", nr_rules(view, policy->nacl_out),
+			 "table", (json_int_t)policy->table, "line_in", (json_int_t)policy->nacl_in);
 }
 
 int show_nacls(const struct view *view, struct output *output, bool json)
 {
 	static const char *const columns[] = {"subnet", "vpc", "nacl", "in", "out", NULL};
-	int names = datapath_map_fd(view->datapath, "subnet_names"), values = datapath_map_fd(view->datapath, "subnets");
+	int names = datapath_map_fd(view->datapath, "subnet_names"),
+	    values = datapath_map_fd(view->datapath, "subnets");
 	struct port_name name;
 	struct subnet subnet;
 

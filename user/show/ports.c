@@ -8,7 +8,8 @@
 #include "show/show.h"
 
 static const char *const kinds[] = {
-	[PORT_NONE] = "none", [PORT_ENI] = "eni", [PORT_REMOTE] = "remote", [PORT_UPLINK] = "uplink", [PORT_TUNNEL] = "tunnel",
+	[PORT_NONE] = "none",     [PORT_ENI] = "eni",       [PORT_REMOTE] = "remote",
+	[PORT_UPLINK] = "uplink", [PORT_TUNNEL] = "tunnel",
 };
 static const char *const deliveries[] = {
 	[DELIVER_NOT] = "none",
@@ -68,8 +69,8 @@ static int collect_addresses(const struct view *view, json_t **ret)
 		port = value.port[view->slot];
 		if (port && port < view->nr_ports)
 			json_array_append_new(json_array_get(by_port, port),
-			                      whole ? view_address(four ? 4 : 6, &key.addr)
-			                            : view_prefix(four ? 4 : 6, &key.addr, key.prefixlen));
+					      whole ? view_address(four ? 4 : 6, &key.addr)
+						    : view_prefix(four ? 4 : 6, &key.addr, key.prefixlen));
 	}
 	if (!by_port)
 		return -ENOMEM;
@@ -95,19 +96,19 @@ static json_t *eni_row(const struct view *view, uint32_t port, json_t *addresses
 {
 	const struct port_policy *policy = view_port(view, port);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:O, s:o, s:b, s:b, s:s, s:o, s:I, s:I}", "eni",
-	                 view_port_name(view, port), "vpc", view_zone_name(view, policy->zone), "subnet",
-	                 subnet_name(view, policy->subnet), "mac", mac_text(policy->mac), "addresses", addresses, "groups",
-	                 group_names(view, port), "live", !!(policy->flags & PORT_LIVE), "check",
-	                 !!(policy->flags & PORT_CHECK), "where", policy->kind == PORT_ENI ? "here" : "elsewhere",
-	                 "device", device_name(view, port), "flows",
-	                 (json_int_t)datapath_port_stats(view->datapath)[port].flows, "epoch", (json_int_t)policy->epoch);
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:O, s:o, s:b, s:b, s:s, s:o, s:I, s:I}", "eni", view_port_name(view, port),
+		"vpc", view_zone_name(view, policy->zone), "subnet", subnet_name(view, policy->subnet), "mac",
+		mac_text(policy->mac), "addresses", addresses, "groups", group_names(view, port), "live",
+		!!(policy->flags & PORT_LIVE), "check", !!(policy->flags & PORT_CHECK), "where",
+		policy->kind == PORT_ENI ? "here" : "elsewhere", "device", device_name(view, port), "flows",
+		(json_int_t)datapath_port_stats(view->datapath)[port].flows, "epoch", (json_int_t)policy->epoch);
 }
 
 int show_enis(const struct view *view, struct output *output, bool json)
 {
-	static const char *const columns[] = {"eni",    "vpc",    "subnet", "addresses", "groups",
-	                                      "where",  "device", "live",   "check",     "flows", NULL};
+	static const char *const columns[] = {"eni",    "vpc",  "subnet", "addresses", "groups", "where",
+					      "device", "live", "check",  "flows",     NULL};
 	json_t *addresses = NULL;
 	int r = collect_addresses(view, &addresses);
 
@@ -130,20 +131,21 @@ static json_t *port_row(const struct view *view, uint32_t port)
 	const struct port_stats *stats = &datapath_port_stats(view->datapath)[port];
 	uint32_t deliver = view->ports[port].deliver;
 
-	return json_pack("{s:I, s:o, s:s, s:s, s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:I}", "number", (json_int_t)port, "id",
-	                 view_port_name(view, port), "kind", policy->kind <= PORT_TUNNEL ? kinds[policy->kind] : "unknown",
-	                 "mode", policy->mode == MODE_GUARD ? "guard" : "router", "side",
-	                 policy->flags & PORT_SIDE_INSTANCE ? "instance" : "host", "device", device_name(view, port),
-	                 "ifindex", (json_int_t)view->ports[port].ifindex, "deliver",
-	                 deliver <= DELIVER_NEIGH ? deliveries[deliver] : "unknown", "flows", (json_int_t)stats->flows,
-	                 "half_open", (json_int_t)stats->half_open, "skipped_accepts", (json_int_t)stats->skipped_accepts,
-	                 "skipped_rejects", (json_int_t)stats->skipped_rejects);
+	return json_pack("{s:I, s:o, s:s, s:s, s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:I}", "number", (json_int_t)port,
+			 "id", view_port_name(view, port), "kind",
+			 policy->kind <= PORT_TUNNEL ? kinds[policy->kind] : "unknown", "mode",
+			 policy->mode == MODE_GUARD ? "guard" : "router", "side",
+			 policy->flags & PORT_SIDE_INSTANCE ? "instance" : "host", "device", device_name(view, port),
+			 "ifindex", (json_int_t)view->ports[port].ifindex, "deliver",
+			 deliver <= DELIVER_NEIGH ? deliveries[deliver] : "unknown", "flows", (json_int_t)stats->flows,
+			 "half_open", (json_int_t)stats->half_open, "skipped_accepts",
+			 (json_int_t)stats->skipped_accepts, "skipped_rejects", (json_int_t)stats->skipped_rejects);
 }
 
 int show_ports(const struct view *view, struct output *output, bool json)
 {
-	static const char *const columns[] = {"number",  "id",    "kind",      "mode", "side", "device", "ifindex",
-	                                      "deliver", "flows", "half_open", NULL};
+	static const char *const columns[] = {"number",  "id",      "kind",  "mode",      "side", "device",
+					      "ifindex", "deliver", "flows", "half_open", NULL};
 
 	output_begin(output, json, columns);
 	for (uint32_t port = 1; port < view->nr_ports; port++) {

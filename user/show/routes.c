@@ -47,8 +47,10 @@ static int collect4(const struct view *view, struct found_routes *found)
 	struct route4_key key, *before = NULL;
 
 	for (; !r && !bpf_map_get_next_key(fd, before, &key); before = &key) {
-		struct found_route route = {.table = key.table, .family = 4, .prefixlen = (uint8_t)(key.prefixlen - 32),
-		                            .addr.ip4 = key.addr};
+		struct found_route route = {.table = key.table,
+					    .family = 4,
+					    .prefixlen = (uint8_t)(key.prefixlen - 32),
+					    .addr.ip4 = key.addr};
 
 		if (!bpf_map_lookup_elem(fd, &key, &route.route))
 			r = add_route(found, &route);
@@ -62,7 +64,8 @@ static int collect6(const struct view *view, struct found_routes *found)
 	struct route6_key key, *before = NULL;
 
 	for (; !r && !bpf_map_get_next_key(fd, before, &key); before = &key) {
-		struct found_route route = {.table = key.table, .family = 6, .prefixlen = (uint8_t)(key.prefixlen - 32)};
+		struct found_route route = {
+			.table = key.table, .family = 6, .prefixlen = (uint8_t)(key.prefixlen - 32)};
 
 		memcpy(&route.addr, key.addr, sizeof(route.addr));
 		if (!bpf_map_lookup_elem(fd, &key, &route.route))
@@ -79,7 +82,7 @@ static int compare_routes(const void *a, const void *b)
 		return x->table < y->table ? -1 : 1;
 	if (x->family != y->family)
 		return x->family - y->family;
-	if (memcmp(&x->addr, &y->addr, sizeof(x->addr)))
+	if (memcmp(&x->addr, &y->addr, sizeof(x->addr)) != 0)
 		return memcmp(&x->addr, &y->addr, sizeof(x->addr));
 	return x->prefixlen - y->prefixlen;
 }
@@ -87,7 +90,8 @@ static int compare_routes(const void *a, const void *b)
 /* The ids of the subnets by table version: an object of arrays. */
 static json_t *subnets_by_table(const struct view *view)
 {
-	int names = datapath_map_fd(view->datapath, "subnet_names"), values = datapath_map_fd(view->datapath, "subnets");
+	int names = datapath_map_fd(view->datapath, "subnet_names"),
+	    values = datapath_map_fd(view->datapath, "subnets");
 	json_t *tables = json_object();
 	struct port_name name;
 	struct subnet subnet;
@@ -117,9 +121,10 @@ static json_t *route_row(const struct view *view, const struct found_route *foun
 	snprintf(key, sizeof(key), "%u", found->table);
 	subnets = json_object_get(users, key);
 	return json_pack("{s:s?, s:I, s:o, s:s, s:o, s:o}", "table", *text.id ? text.id : NULL, "version",
-	                 (json_int_t)found->table, "destination", view_prefix(found->family, &found->addr, found->prefixlen),
-	                 "route", route->kind <= ROUTE_NOT_SERVED ? kinds[route->kind] : "unknown", "target",
-	                 view_port_name(view, route->target), "subnets", subnets ? json_incref(subnets) : json_array());
+			 (json_int_t)found->table, "destination",
+			 view_prefix(found->family, &found->addr, found->prefixlen), "route",
+			 route->kind <= ROUTE_NOT_SERVED ? kinds[route->kind] : "unknown", "target",
+			 view_port_name(view, route->target), "subnets", subnets ? json_incref(subnets) : json_array());
 }
 
 int show_routes(const struct view *view, struct output *output, bool json)
@@ -132,7 +137,8 @@ int show_routes(const struct view *view, struct output *output, bool json)
 	if (!r)
 		r = collect6(view, &found);
 	if (!r) {
-		qsort(found.routes, found.nr, sizeof(*found.routes), compare_routes);
+		if (found.nr)
+			qsort(found.routes, found.nr, sizeof(*found.routes), compare_routes);
 		output_begin(output, json, columns);
 		for (size_t i = 0; i < found.nr; i++)
 			output_row(output, route_row(view, &found.routes[i], users), NULL);

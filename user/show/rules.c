@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* enid show rules, drops: what decided, and how often. Hits are those of the flows that live now: the flow, the packets it
- * has carried; and the rejects that no flow log has taken yet. */
+/* enid show rules, drops: what decided, and how often. Hits are those of the flows that live now: the flow, the packets
+ * it has carried; and the rejects that no flow log has taken yet. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #define REASON_TEXT_UNKNOWN "unknown"
 
 static const char *const reasons[REASON_MAX] = {
-#define X(symbol, name, meaning) [REASON_##symbol] = name,
+#define X(symbol, name, meaning) name,
 	ENID_REASONS(X)
 #undef X
 };
@@ -156,12 +156,13 @@ static json_t *rule_row(const struct view *view, const struct hit *hit)
 	struct decision_text text;
 
 	if (!datapath_decision(view->datapath, hit->decision, &text))
-		return json_pack("{s:s, s:n, s:o, s:I, s:I, s:I}", "stage", view_stage_name(hit->decision), "id", "rule",
-		                 json_sprintf("%u", DECISION_NUMBER(hit->decision)), "flows", (json_int_t)hit->flows,
-		                 "packets", (json_int_t)hit->packets, "rejects", (json_int_t)hit->rejects);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "stage", text.stage, "id", text.id, "rule", text.rule, "flows",
-	                 (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",
-	                 (json_int_t)hit->rejects);
+		return json_pack("{s:s, s:n, s:o, s:I, s:I, s:I}", "stage", view_stage_name(hit->decision), "id",
+				 "rule", json_sprintf("%u", DECISION_NUMBER(hit->decision)), "flows",
+				 (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",
+				 (json_int_t)hit->rejects);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "stage", text.stage, "id", text.id, "rule", text.rule,
+			 "flows", (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",
+			 (json_int_t)hit->rejects);
 }
 
 int show_rules(const struct view *view, struct output *output, bool json)
@@ -197,10 +198,10 @@ int show_drops(const struct view *view, struct output *output, bool json)
 		if (bpf_map_lookup_elem(fd, &key, &counter))
 			continue;
 		output_row(output,
-		           json_pack("{s:o, s:s, s:I, s:I}", "port", view_port_name(view, key.port), "reason",
-		                     key.reason < REASON_MAX ? reasons[key.reason] : REASON_TEXT_UNKNOWN, "packets",
-		                     (json_int_t)counter.packets, "bytes", (json_int_t)counter.bytes),
-		           NULL);
+			   json_pack("{s:o, s:s, s:I, s:I}", "port", view_port_name(view, key.port), "reason",
+				     key.reason < REASON_MAX ? reasons[key.reason] : REASON_TEXT_UNKNOWN, "packets",
+				     (json_int_t)counter.packets, "bytes", (json_int_t)counter.bytes),
+			   NULL);
 	}
 	return output_end(output);
 }

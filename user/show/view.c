@@ -29,9 +29,8 @@ static char *served_host(const char *run_dir)
 	return host;
 }
 
-static int name_things(struct view *view, const char *run_dir, const char *path, char **ret_why)
+static int name_things(struct view *view, const char *host_id, const char *path, char **ret_why)
 {
-	_cleanup_free_ char *host_id = served_host(run_dir);
 	struct state_messages messages;
 	const struct host *host;
 	int r = state_load(&path, 1, &view->state, &messages);
@@ -50,19 +49,20 @@ static int name_things(struct view *view, const char *run_dir, const char *path,
 
 static void look_for_names(struct view *view, const char *run_dir)
 {
-	_cleanup_free_ char *path = NULL, *why = NULL;
-	int r;
+	char *path = NULL, *why = NULL, *host_id = served_host(run_dir);
+	int r = asprintf(&path, "%s/applied.json", run_dir) < 0 ? -ENOMEM : 0;
 
-	if (asprintf(&path, "%s/applied.json", run_dir) < 0) {
-		path = NULL;
-		return;
+	if (!r) {
+		r = name_things(view, host_id, path, &why);
+		free(path);
 	}
-	r = name_things(view, run_dir, path, &why);
-	if (!r)
-		return;
-	fprintf(stderr, "enid: show: groups and rules have no names: %s\n", why ? why : strerror(-r));
-	image_free(&view->image);
-	state_free(&view->state);
+	if (r) {
+		fprintf(stderr, "enid: show: groups and rules have no names: %s\n", why ? why : strerror(-r));
+		image_free(&view->image);
+		state_free(&view->state);
+	}
+	free(why);
+	free(host_id);
 }
 
 int view_open(const char *pin_dir, const char *run_dir, struct view *ret, char **ret_why)
@@ -112,7 +112,7 @@ json_t *view_zone_name(const struct view *view, uint32_t zone)
 const char *view_stage_name(uint32_t decision)
 {
 	static const char *const names[STAGE_MAX] = {
-#define X(symbol, name) [STAGE_##symbol] = name,
+#define X(symbol, name) name,
 		ENID_STAGES(X)
 #undef X
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The pinned maps, read only, with names. What the maps cannot say (groups, rule texts) comes from the desired state that
- * the agent left in the runtime folder; without it numbers stand in for names. No agent is needed. */
+/* The pinned maps, read only, with names. What the maps cannot say (groups, rule texts) comes from the desired state
+ * that the agent left in the runtime folder; without it numbers stand in for names. No agent is needed. */
 #ifndef ENID_SHOW_VIEW_H
 #define ENID_SHOW_VIEW_H
 
@@ -12,11 +12,11 @@
 
 struct view {
 	struct datapath *datapath;
-	struct state *state;     /* NULL = unknown */
-	struct image *image;     /* NULL = unknown */
-	uint32_t slot;           /* which of the two is in force */
+	struct state *state; /* NULL = unknown */
+	struct image *image; /* NULL = unknown */
+	uint32_t slot;       /* which of the two is in force */
 	struct port *ports;
-	uint32_t nr_ports;       /* one more than the highest number in use */
+	uint32_t nr_ports; /* one more than the highest number in use */
 };
 
 /* ret: 0 | -errno, *ret_why a sentence to free(). Missing names are told on stderr. */
@@ -29,8 +29,8 @@ static inline const struct port_policy *view_port(const struct view *view, uint3
 }
 
 /* Names as new JSON strings. */
-json_t *view_port_name(const struct view *view, uint32_t port);   /* "eni-web"; null for 0 */
-json_t *view_zone_name(const struct view *view, uint32_t zone);   /* "vpc-01", or "zone 1" */
+json_t *view_port_name(const struct view *view, uint32_t port);    /* "eni-web"; null for 0 */
+json_t *view_zone_name(const struct view *view, uint32_t zone);    /* "vpc-01", or "zone 1" */
 json_t *view_decision(const struct view *view, uint32_t decision); /* "sg-egress sg-web sgr-01" */
 const char *view_stage_name(uint32_t decision);
 json_t *view_address(int family, const union addr *addr);

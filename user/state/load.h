@@ -44,6 +44,14 @@ struct load {
 	size_t nr_files, bytes; /* read so far */
 };
 
+/* The library says NULL when there is no memory: give the whole load up, never go on without the value. */
+static inline json_t *need(const struct load *load, json_t *value)
+{
+	if (!value)
+		longjmp(*load->arena->failed, 1);
+	return value;
+}
+
 /* ---- messages.c */
 #define STATE_MESSAGES_MAX 1000
 void state_messages_init(struct load *load, struct arena *arena);

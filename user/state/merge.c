@@ -94,7 +94,7 @@ bool state_value_equal(const json_t *a, const json_t *b)
 }
 
 /* Take over what only `from` has. ret: a key that both have with different values, or NULL */
-static const char *join(json_t *into, json_t *from)
+static const char *join(struct load *load, json_t *into, json_t *from)
 {
 	const char *name, *conflict;
 	json_t *value;
@@ -103,9 +103,10 @@ static const char *join(json_t *into, json_t *from)
 		json_t *own = json_object_get(into, name);
 
 		if (!own) {
-			json_object_set(into, name, value);
+			if (json_object_set(into, name, value))
+				longjmp(*load->arena->failed, 1);
 		} else if (json_is_object(own) && json_is_object(value)) {
-			conflict = join(own, value);
+			conflict = join(load, own, value);
 			if (conflict)
 				return conflict;
 		} else if (!state_value_equal(own, value)) {
@@ -132,7 +133,7 @@ static void merge_list(struct load *load, enum list_kind kind)
 			items->item[kept++] = *item;
 			continue;
 		}
-		conflict = join(last->json, item->json);
+		conflict = join(load, last->json, item->json);
 		if (conflict)
 			state_error(load, item, "", "%s differs from the one in %s: %s[%zu]", conflict, last->file,
 				    last->list, last->index);

@@ -116,30 +116,48 @@ static void split_path(const char *path, char *folder, char *stem, size_t size)
 		snprintf(folder, size, "%.*s", (int)(name - start), start);
 }
 
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if (*text & 0x80)
+			return false;
+	return true;
+}
+
+/* Keep a document for as long as its items are in use. */
+static json_t *keep(struct load *load, json_t *document)
+{
+	if (json_array_append_new(load->documents, need(load, document)))
+		longjmp(*load->arena->failed, 1);
+	return document;
+}
+
 /* An output without an id: wrap it like JSON-05. */
 static void add_bare_output(struct load *load, const char *file, json_t *document)
 {
+	bool attribute =
+		json_object_get(document, "EnableDnsSupport") || json_object_get(document, "EnableDnsHostnames");
 	char folder[256], stem[256];
 
-	if (json_object_get(document, "VpcId") &&
-	    (json_object_get(document, "EnableDnsSupport") || json_object_get(document, "EnableDnsHostnames"))) {
-		json_t *list = json_pack("[O]", document);
+	if (attribute && json_object_get(document, "VpcId")) {
+		json_t *list = keep(load, json_pack("[O]", document));
 
-		if (list && !json_array_append_new(load->documents, list))
-			add_list(load, file, LIST_VPC_ATTRIBUTES, state_lists[LIST_VPC_ATTRIBUTES].name, list);
+		add_list(load, file, LIST_VPC_ATTRIBUTES, state_lists[LIST_VPC_ATTRIBUTES].name, list);
 		return;
 	}
 	split_path(file, folder, stem, sizeof(stem));
 	for (size_t i = 0; i < sizeof(bare_outputs) / sizeof(*bare_outputs); i++) {
 		const struct bare_output *bare = &bare_outputs[i];
 		json_t *part = json_object_get(document, bare->key);
-		json_t *wrapped;
 
-		if (!part || strcmp(folder, bare->folder))
+		if (!part || strcmp(folder, bare->folder) != 0)
 			continue;
-		wrapped = json_pack("{s:[{s:s, s:O}]}", bare->list, bare->id_key, stem, bare->key, part);
-		if (wrapped && !json_array_append_new(load->documents, wrapped))
-			add_lists(load, file, wrapped);
+		if (!is_ascii(stem)) {
+			state_file_error(load, file, "the file's name is no %s", bare->id_key);
+			continue;
+		}
+		part = json_pack("{s:[{s:s, s:O}]}", bare->list, bare->id_key, stem, bare->key, part);
+		add_lists(load, file, keep(load, part));
 	}
 }
 
@@ -211,6 +229,31 @@ static int read_file(const char *path, char **ret_text, size_t *ret_length)
 	return r;
 }
 
+/* jansson 2.14 calls a string for which it has no memory an invalid token, so watch its allocations ourselves. */
+static bool library_lacked_memory;
+
+static void *watched_malloc(size_t size)
+{
+	void *memory = malloc(size);
+
+	library_lacked_memory |= !memory;
+	return memory;
+}
+
+static json_t *parse_text(const char *text, size_t length, json_error_t *ret_error)
+{
+	json_malloc_t old_malloc;
+	json_free_t old_free;
+	json_t *document;
+
+	library_lacked_memory = false;
+	json_get_alloc_funcs(&old_malloc, &old_free);
+	json_set_alloc_funcs(watched_malloc, free);
+	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, ret_error);
+	json_set_alloc_funcs(old_malloc, old_free);
+	return document;
+}
+
 static void parse_file(struct load *load, const char *file, char *text, size_t length)
 {
 	const char *why = state_scan(text, length);
@@ -222,15 +265,15 @@ static void parse_file(struct load *load, const char *file, char *text, size_t l
 		state_file_error(load, file, "%s", why);
 		return;
 	}
-	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+	document = parse_text(text, length, &error);
 	free(text);
+	if (!document && library_lacked_memory)
+		longjmp(*load->arena->failed, 1);
 	if (!document) {
 		state_file_error(load, file, "line %d, column %d: %s", error.line, error.column, error.text);
 		return;
 	}
-	if (json_array_append_new(load->documents, document))
-		longjmp(*load->arena->failed, 1);
-	add_document(load, file, document);
+	add_document(load, file, keep(load, document));
 }
 
 static void load_file(struct load *load, const char *path)
@@ -246,6 +289,8 @@ static void load_file(struct load *load, const char *path)
 		return;
 	}
 	r = read_file(path, &text, &length);
+	if (r == -ENOMEM)
+		longjmp(*load->arena->failed, 1);
 	if (r == -EFBIG) {
 		state_file_error(load, file, "is larger than %llu MiB", FILE_BYTES_MAX >> 20);
 		return;
@@ -282,6 +327,8 @@ static size_t load_folder(struct load *load, const char *path, unsigned int dept
 	int nr = scandir(path, &entries, not_hidden, alphasort);
 	size_t nr_files = 0;
 
+	if (nr < 0 && errno == ENOMEM)
+		longjmp(*load->arena->failed, 1);
 	if (nr < 0) {
 		state_file_error(load, path, "cannot read: %s", strerror(errno));
 		return 1;

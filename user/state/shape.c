@@ -80,7 +80,7 @@ static json_t *shape_word(struct shaper *shaper, const struct key *key, const ch
 	}
 	if (key->words && !in_words(key->words, word))
 		return REFUSE(shaper, "%s '%.80s' is not one of %s", key->name, text, key->words);
-	return json_string(word);
+	return need(shaper->load, json_string(word));
 }
 
 static json_t *shape_cidr(struct shaper *shaper, const struct key *key, const char *text)
@@ -97,7 +97,7 @@ static json_t *shape_cidr(struct shaper *shaper, const struct key *key, const ch
 	if (host_bits)
 		state_warn(shaper->load, shaper->item, shaper->path, "%s %s has host bits set: read as %s", key->name,
 			   text, canonical);
-	return json_string(canonical);
+	return need(shaper->load, json_string(canonical));
 }
 
 static json_t *shape_address(struct shaper *shaper, const struct key *key, const char *text)
@@ -112,7 +112,7 @@ static json_t *shape_address(struct shaper *shaper, const struct key *key, const
 			      want == 4   ? "an IPv4"
 			      : want == 6 ? "an IPv6"
 					  : "an IP");
-	return json_string(address_format(family, &addr, canonical));
+	return need(shaper->load, json_string(address_format(family, &addr, canonical)));
 }
 
 static json_t *shape_mac(struct shaper *shaper, const struct key *key, const char *text)
@@ -124,7 +124,7 @@ static json_t *shape_mac(struct shaper *shaper, const struct key *key, const cha
 		return REFUSE(shaper, "%s '%.80s' is not a unicast MAC address", key->name, text);
 	snprintf(canonical, sizeof(canonical), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
 		 mac[5]);
-	return json_string(canonical);
+	return need(shaper->load, json_string(canonical));
 }
 
 /* SG-05, NACL-07: a name or a number, as string or (seen in captures) as integer. */
@@ -144,16 +144,16 @@ static json_t *shape_protocol(struct shaper *shaper, const struct key *key, cons
 		number = json_integer_value(value);
 		if (number < -1 || number > 255)
 			return REFUSE(shaper, "%s %lld is not within -1..255", key->name, number);
-		return json_integer(number);
+		return need(shaper->load, json_integer(number));
 	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!strcasecmp(text, names[i].name))
-			return json_integer(names[i].number);
+			return need(shaper->load, json_integer(names[i].number));
 	number = strtoll(text, &end, 10);
 	if (!*text || *end || isspace((unsigned char)*text) || *text == '+' || number < -1 || number > 255)
 		return REFUSE(shaper, "%s '%.80s' is not tcp, udp, icmp, icmpv6 or a number within -1..255", key->name,
 			      text);
-	return json_integer(number);
+	return need(shaper->load, json_integer(number));
 }
 
 static json_t *shape_string(struct shaper *shaper, const struct key *key, const json_t *value)
@@ -167,16 +167,16 @@ static json_t *shape_string(struct shaper *shaper, const struct key *key, const 
 	case V_TEXT:
 		if (!is_text(text, max))
 			return REFUSE(shaper, "%s is not printable text of at most %zu bytes", key->name, max);
-		return json_string(text);
+		return need(shaper->load, json_string(text));
 	case V_ID:
 		if (!is_id(text))
 			return REFUSE(shaper, "%s '%.80s' is not an id of 1 to %d printable characters", key->name,
 				      text, ID_MAX - 1);
-		return json_string(text);
+		return need(shaper->load, json_string(text));
 	case V_DEVICE:
 		if (!is_device(text))
 			return REFUSE(shaper, "%s '%.80s' is not the name of a network device", key->name, text);
-		return json_string(text);
+		return need(shaper->load, json_string(text));
 	case V_WORD:
 		return shape_word(shaper, key, text);
 	case V_MAC:
@@ -198,7 +198,7 @@ static json_t *shape_integer(struct shaper *shaper, const struct key *key, const
 		return REFUSE(shaper, "%s is %s, not an integer", key->name, kind_of(value));
 	if (number < key->min || number > key->max)
 		return REFUSE(shaper, "%s %lld is not within %lld..%lld", key->name, number, key->min, key->max);
-	return json_integer(number);
+	return need(shaper->load, json_integer(number));
 }
 
 static json_t *shape_object(struct shaper *shaper, const struct key *key, json_t *value)
