@@ -127,7 +127,8 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 	return true;
 }
 
-/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. ret: true = we are */
+/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. ret: true = we are
+ */
 static __always_inline bool flow_bury(struct flow_record *record)
 {
 	__u32 gs = READ_ONCE(record->half[0].gs);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fragments follow the first one of their datagram (CT-18): it leaves its ports, or the reason why it was dropped, under
- * {arrival, addresses, protocol, identification}; the others are judged with these ports, or dropped for that reason.
- * Unknown: dropped. The arrival port in the key keeps tenants apart (A4, B9); each port may hold FRAGMENTS_PER_PORT.
- * What expired is reaped by the next datagrams, and by the sweeper. */
+/* Fragments follow the first one of their datagram (CT-18): it leaves its ports, or the reason why it was dropped,
+ * under {arrival, addresses, protocol, identification}; the others are judged with these ports, or dropped for that
+ * reason. Unknown: dropped. The arrival port in the key keeps tenants apart (A4, B9); each port may hold
+ * FRAGMENTS_PER_PORT. What expired is reaped by the next datagrams, and by the sweeper. */
 #ifndef ENID_FRAGMENT_H
 #define ENID_FRAGMENT_H
 
@@ -51,7 +51,8 @@ static long fragment_reap_one(__u32 step, struct fragment_reaper *reaper)
 		fragment_forget(&due.key);
 		return 0;
 	}
-	due.at_ns = known->until_ns; /* refreshed meanwhile; or another CPU took what we had seen, and this is a later one */
+	due.at_ns = known->until_ns; /* refreshed meanwhile; or another CPU took what we had seen, and this is a later
+					one */
 	if (bpf_map_push_elem(&fragments_due, &due, 0))
 		fragment_forget(&due.key);
 	return 0;
@@ -92,8 +93,8 @@ __noinline int fragment_before(struct pkt *p)
 		p->nr_trace = 0;
 		return known->reason;
 	}
-	p->service = p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6 ? known->dport << 8 :
-											  be16(known->dport);
+	p->service = p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6 ? known->dport << 8
+											: be16(known->dport);
 	return REASON_ACCEPTED;
 }
 

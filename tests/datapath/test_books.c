@@ -426,9 +426,9 @@ static enum enid_reason send_shot(struct books_test *test, const struct shot *sh
 	struct verdict verdict;
 	size_t length = 14 + shot->length;
 
-	assert_int_equal(runner_run(&test->runner, test->port[shot->src], test->now_ns, shot->frame, length, length,
-				    &verdict),
-			 0);
+	assert_int_equal(
+		runner_run(&test->runner, test->port[shot->src], test->now_ns, shot->frame, length, length, &verdict),
+		0);
 	if (verdict.reason != REASON_RATE_LIMIT && verdict.reason != REASON_FRAGMENT)
 		expect(test, shot, &verdict);
 	return verdict.reason;
