@@ -90,7 +90,7 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 		return to_service(p);
 	reason = admit_group(p);
 	if (!reason)
-		reason = admit_source(p, e);
+		reason = admit_source(p, e, subnet);
 	if (reason)
 		return reason;
 	if (p->dmac[0] & 1 || owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity) == IN_PORT(p->in))
@@ -180,14 +180,14 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
 		reason = egress ? guard_nd(ctx, hook, p, e) : 0;
 		if (!reason && egress && !link_local6(&p->tuple.saddr) && !any_address(&p->tuple.saddr))
-			reason = admit_source(p, e);
+			reason = admit_source(p, e, subnet);
 		return reason ?: DONE;
 	}
-	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer(p))
+	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer_of_router(p, subnet))
 		return egress ? to_service(p) : DONE;
 	reason = admit_group(p);
 	if (!reason)
-		reason = egress ? admit_source(p, e) : 0;
+		reason = egress ? admit_source(p, e, subnet) : 0;
 	if (reason)
 		return reason;
 	if (service_address(subnet, far, p->tuple.family) || router_address(subnet, far, p->tuple.family))
