@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "datapath/datapath.h"
+#include "datapath/records.h"
 #include "flowlog/collector.h"
 #include "flowlog/reader.h"
 #include "lib/world.h"
@@ -527,6 +528,39 @@ static void check_budgets(struct books_test *test)
 	}
 }
 
+static void set_record(struct books_test *test, uint32_t index, const struct flow_record *record)
+{
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(test->datapath, "records"), &index, record, BPF_ANY), 0);
+}
+
+/* E2: an agent that was killed while it closed or freed a record leaks neither the record nor its names. */
+static void half_done_deaths_are_finished(void **state)
+{
+	struct books_test *test = *state;
+	const volatile struct control *control = datapath_control(test->datapath);
+	struct shot closing = piece(0, 1, 53, 1, 0), freeing = piece(2, 1, 53, 1, 0);
+	struct flow_record record;
+	uint32_t index = 0;
+
+	assert_int_equal(send_shot(test, &closing), REASON_ACCEPTED);
+	assert_int_equal(send_shot(test, &freeing), REASON_ACCEPTED);
+	assert_int_equal(control->flows_used, 2);
+	for (index = 0; index < 2; index++) {
+		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(test->datapath, "records"), &index, &record), 0);
+		record.half[0].gs = GS_MAKE(GS_GENERATION(record.half[0].gs), index ? RECORD_BUSY : RECORD_CLOSING);
+		record.half[1].gs = GS_MAKE(GS_GENERATION(record.half[0].gs), RECORD_CLOSING);
+		set_record(test, index, &record);
+	}
+	assert_int_equal(records_repair(test->datapath, test->now_ns), 2);
+	assert_int_equal(records_repair(test->datapath, test->now_ns), 0);
+	assert_int_equal(control->flows_used, 1);
+	assert_int_equal(records_sweep(test->datapath, test->now_ns + NS, NULL, NULL).freed, 1);
+	assert_int_equal(control->flows_used, 0);
+	closing = piece(0, 1, 53, 2, 0); /* its names are free again: it has a record */
+	assert_int_equal(send_shot(test, &closing), REASON_ACCEPTED);
+	assert_int_equal(control->flows_used, 1);
+}
+
 static void every_packet_stands_in_the_flow_log_once(void **state)
 {
 	struct books_test *test = *state;
@@ -559,6 +593,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_packet_stands_in_the_flow_log_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(later_fragments_are_refused_where_the_first_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fragments_are_forgotten, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(half_done_deaths_are_finished, set_up, tear_down),
 	};
 
 	if (geteuid()) {

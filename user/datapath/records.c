@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "datapath/internal.h"
 #include "enid/flow_hash.h"
 
@@ -158,6 +159,66 @@ size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_
 			(void)record_free(datapath, index, now_ns, NULL, NULL);
 	}
 	return left;
+}
+
+static bool in_the_middle(const struct datapath *datapath, uint32_t index, uint32_t gs)
+{
+	const struct limbo *limbo = datapath->limbo.at;
+
+	return GS_STATE(gs) == RECORD_BUSY ||
+	       (GS_STATE(gs) == RECORD_CLOSING && !__atomic_load_n(&limbo[index].since_ns, __ATOMIC_ACQUIRE));
+}
+
+static void finish_close(struct datapath *datapath, uint32_t index, uint64_t now_ns)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	struct limbo *limbo = datapath->limbo.at;
+
+	__atomic_store_n(&record->half[1].gs, record->half[0].gs, __ATOMIC_RELEASE);
+	drop_name(datapath, index, 0, record->half[0].in);
+	drop_name(datapath, index, 1, record->half[1].in);
+	__atomic_store_n(&limbo[index].since_ns, now_ns, __ATOMIC_RELEASE);
+}
+
+/* Its counters were told before anything else; half 1 is FREE once the admission was given back. */
+static void finish_free(struct datapath *datapath, uint32_t index)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	uint32_t gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_FREE);
+	struct limbo *limbo = datapath->limbo.at;
+
+	if (record->half[1].gs != gs)
+		give_back(datapath, record);
+	__atomic_store_n(&limbo[index].since_ns, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&record->half[1].gs, gs, __ATOMIC_RELEASE);
+	__atomic_store_n(&record->half[0].gs, gs, __ATOMIC_RELEASE);
+	(void)bpf_map_update_elem(datapath_map_fd(datapath, "free_records"), NULL, &index, BPF_ANY);
+}
+
+int records_repair(struct datapath *datapath, uint64_t now_ns)
+{
+	const struct flow_record *records = datapath->records.at;
+	uint32_t used = used_records(datapath);
+	_cleanup_free_ uint32_t *before = calloc(used ? used : 1, sizeof(*before));
+	int repaired = 0;
+
+	if (!before)
+		return -ENOMEM;
+	for (uint32_t index = 0; index < used; index++)
+		before[index] = __atomic_load_n(&records[index].half[0].gs, __ATOMIC_ACQUIRE);
+	datapath_grace(); /* packets and the kernel's sweeper have finished theirs after it */
+	for (uint32_t index = 0; index < used; index++) {
+		uint32_t gs = __atomic_load_n(&records[index].half[0].gs, __ATOMIC_ACQUIRE);
+
+		if (gs != before[index] || !in_the_middle(datapath, index, gs))
+			continue;
+		if (GS_STATE(gs) == RECORD_BUSY)
+			finish_free(datapath, index);
+		else
+			finish_close(datapath, index, now_ns);
+		repaired++;
+	}
+	return repaired;
 }
 
 struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, record_final final, void *context)
