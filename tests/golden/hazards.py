@@ -37,10 +37,20 @@ def neighbours_in_pieces():
     yield c
 
 
-def dhcp():
-    def guarded(s):
-        s["Hosts"][0]["Ports"][2]["Mode"] = "guard"
+def guarded(s):
+    s["Hosts"][0]["Ports"][2]["Mode"] = "guard"
 
+
+def router_claims():
+    c = Case("b4-claims-of-the-router-in-guard-mode", "B4: no guest says who the router is", edited(BASE, guarded))
+    for own in ("fe80::3", "2001:db8:1:2::20"):
+        for target, want in (("fe80:ec2::1", drop("l2")), ("fe80::65:6eff:fe69:6401", drop("l2")), ("fe80::3", PASS)):
+            body = bytes([136, 0, 0, 0, 0x20, 0, 0, 0]) + F.ip(target) + b"\x02\x01" + F.mac("02:00:00:00:00:03")
+            c.put("b", F.packet(own, "fe80::9", F.ICMP6, body, ttl=255), want)
+    yield c.put("b", F.solicit("02:00:00:00:00:03", "fe80:ec2::1", "2001:db8:1:2::99"), drop("martian"), dst="raw")
+
+
+def dhcp():
     c = Case("b6-dhcp-answer-of-a-tenant", "B6: only the router's DHCP answers pass the groups of a guard port",
              edited(state({"b": ([perm("tcp", 22, X + "/32")], [])}), guarded))
     for source in (A, X):
@@ -49,5 +59,5 @@ def dhcp():
 
 
 def hazards():
-    for group in (from_outside, from_a_middlebox, neighbours_in_pieces, dhcp):
+    for group in (from_outside, from_a_middlebox, neighbours_in_pieces, router_claims, dhcp):
         yield from group()
