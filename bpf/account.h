@@ -26,7 +26,7 @@ static __always_inline void count_drop(struct pkt *p, __u32 reason)
 	}
 }
 
-static __always_inline void tally_skip(__u32 port, bool reject, __u32 packets)
+static __always_inline void tally_skip(__u32 port, bool reject, __u64 packets)
 {
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &port);
 

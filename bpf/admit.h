@@ -60,6 +60,14 @@ static __always_inline bool dhcp_answer(const struct pkt *p)
 	return p->tuple.sport == be16(PORT_DHCP6_SERVER) && p->tuple.dport == be16(PORT_DHCP6_CLIENT);
 }
 
+/* Where anybody's packet may come this way (guard mode), only the router's answers are the fabric's (B6). */
+static __always_inline bool dhcp_answer_of_router(const struct pkt *p, const struct subnet_policy *subnet)
+{
+	if (!dhcp_answer(p))
+		return false;
+	return p->tuple.family == 4 ? router_address(subnet, &p->tuple.saddr, 4) : link_local6(&p->tuple.saddr);
+}
+
 /* Sources that nobody may use on the wire. 169.254/16 and fe80::/10 never leave a link. */
 static __always_inline bool martian_source(const union addr *a, __u8 family)
 {
@@ -90,14 +98,18 @@ static __always_inline bool group_destination(const union addr *a, __u8 family)
 	return a->bytes[0] == 0xff;
 }
 
-/* ENI-04, ENI-06. Check off: anything but martians (ENI-08). ret: 0 or a reason */
-static __always_inline int admit_source(struct pkt *p, const struct port_policy *e)
+/* ENI-04, ENI-06. Check off: anything but martians (ENI-08); the router's and the services' addresses are the fabric's
+ * alone, since guard ports let in unasked what comes from them. ret: 0 or a reason */
+static __always_inline int admit_source(struct pkt *p, const struct port_policy *e, const struct subnet_policy *subnet)
 {
 	const union addr *a = &p->tuple.saddr;
 
 	if (e->flags & PORT_CHECK)
 		return owner_of(a, e->zone, p->tuple.family, p->parity) == IN_PORT(p->in) ? 0 : REASON_SOURCE_CHECK;
-	return martian_source(a, p->tuple.family) ? REASON_MARTIAN : 0;
+	return martian_source(a, p->tuple.family) || router_address(subnet, a, p->tuple.family) ||
+			       service_address(subnet, a, p->tuple.family) || addr_equal(a, &p->tuple.daddr)
+		       ? REASON_MARTIAN
+		       : 0;
 }
 
 static __always_inline int admit_group(const struct pkt *p)

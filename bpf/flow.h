@@ -139,20 +139,29 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 	return true;
 }
 
-/* After the limbo: give the record back. The caller has taken the final counters. */
+/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. ret: true = we are
+ */
+static __always_inline bool flow_bury(struct flow_record *record)
+{
+	__u32 gs = READ_ONCE(record->half[0].gs);
+
+	return GS_STATE(gs) == RECORD_CLOSING &&
+	       __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_BUSY)) == gs;
+}
+
+/* Give a buried record back. */
 static __always_inline void flow_free(__u32 index, struct flow_record *record)
 {
-	__u32 gs = READ_ONCE(record->half[0].gs), owner = record->half[1].shared, flags = record->half[0].shared;
+	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_FREE);
+	__u32 owner = record->half[1].shared, flags = record->half[0].shared;
 	struct port_stats *stats;
 	struct limbo *grave;
 
-	if (GS_STATE(gs) != RECORD_CLOSING ||
-	    __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_FREE)) != gs)
-		return;
-	WRITE_ONCE(record->half[1].gs, GS_MAKE(GS_GENERATION(gs), RECORD_FREE));
 	grave = bpf_map_lookup_elem(&limbo, &index);
 	if (grave)
 		WRITE_ONCE(grave->since_ns, 0);
+	WRITE_ONCE(record->half[1].gs, gs);
+	WRITE_ONCE(record->half[0].gs, gs);
 	stats = bpf_map_lookup_elem(&port_stats, &owner);
 	if (stats) {
 		__sync_fetch_and_add(&stats->flows, -1);

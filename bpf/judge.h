@@ -123,6 +123,22 @@ static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 	return routed(p, e, route);
 }
 
+/* An address of the uplink's own VPC, as it is or as the internet knows it: nobody outside has it (B1). Packets between
+ * two public addresses of a VPC turn round inside (IGW-11). */
+static __always_inline bool inside_address(const struct pkt *p, const struct port_policy *e, const union addr *a)
+{
+	__u32 port = 0;
+	__be32 other;
+	struct port_policy *owner;
+
+	if (owner_of(a, e->zone, p->tuple.family, p->parity))
+		return true;
+	if (p->tuple.family == 6)
+		return a->w[0] == be32(0xfd000ec2);
+	owner = association_of(p, ZONE_INTERNET, a->ip4, &port, &other) ? policy_of(p, port) : NULL;
+	return owner && owner->zone == e->zone;
+}
+
 /* From outside, by an uplink. Gateways have no security group. */
 static __always_inline int judge_uplink(struct pkt *p, const struct port_policy *e)
 {
@@ -133,7 +149,11 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	p->relayed = 1;
 	p->crossing = 1;
 	reason = igw_inbound(p, e->zone);
-	return reason ? reason : deliver_to(p);
+	if (!reason)
+		reason = deliver_to(p);
+	if (!reason && inside_address(p, e, &p->tuple.saddr))
+		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
+	return reason;
 }
 
 /* The host's own stack sends toward the ENI of a router-mode port: an ingress packet like any other. */

@@ -156,7 +156,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		record_give_back(index, record);
 		if (claim == CLAIM_FULL)
 			return without_record(p);
-		account_pass(p); /* the other CPU is opening this very flow */
+		if (!hold_target)        /* else the record of the way there counts it */
+			account_pass(p); /* the other CPU is opening this very flow */
 		return 0;
 	}
 	if (hold_target)

@@ -177,7 +177,11 @@ struct fragment { /* what the first fragment said */
 	__u64 until_ns;
 	__be16 sport;
 	__be16 dport;
-	__u32 reason; /* REASON_ACCEPTED: judge the others with these ports; else drop them for this */
+	__u32 reason;     /* REASON_ACCEPTED: judge the others with these ports; else drop them for this */
+	struct tuple out; /* a drop is told of the same ENIs and addresses as that of the first */
+	__u32 source;
+	__u32 target;
+	__u64 seen_egress;
 };
 
 struct {
@@ -187,6 +191,18 @@ struct {
 	__type(key, struct fragment_key);
 	__type(value, struct fragment);
 } fragments SEC(".maps");
+
+struct fragment_due {
+	struct fragment_key key;
+	__u64 at_ns; /* no sooner is the entry worth a look */
+};
+
+struct { /* every entry of `fragments` stands here once, about in the order in which they expire */
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, FRAGMENTS_MAX);
+	__uint(key_size, 0);
+	__uint(value_size, sizeof(struct fragment_due));
+} fragments_due SEC(".maps");
 
 /* ---- reports */
 

@@ -425,6 +425,8 @@ static __always_inline int parse_icmp(void *ctx, const int hook, struct pkt *p, 
 	p->icmp_type = icmp.type;
 	p->icmp_code = icmp.code;
 	p->service = icmp.type << 8 | icmp.code;
+	if (p->fragment == FRAGMENT_FIRST && p->tuple.family == 6 && icmp.type >= 133 && icmp.type <= 137)
+		return REASON_FRAGMENT; /* neighbour discovery in pieces (B4, RFC 6980) */
 	if (query_type(p->tuple.family, icmp.type)) {
 		p->tuple.sport = icmp.id;
 		p->tuple.dport = icmp.type;

@@ -90,7 +90,7 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 		return to_service(p);
 	reason = admit_group(p);
 	if (!reason)
-		reason = admit_source(p, e);
+		reason = admit_source(p, e, subnet);
 	if (reason)
 		return reason;
 	if (p->dmac[0] & 1 || owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity) == IN_PORT(p->in))
@@ -150,14 +150,17 @@ static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, s
 	return DONE;
 }
 
-static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, struct port_policy *e,
+				    struct subnet_policy *subnet)
 {
 	union addr target = {};
 
 	if (p->icmp_type == ND_ROUTER_ADVERT || p->icmp_type == ND_REDIRECT)
 		return REASON_L2;
+	if (router_address(subnet, &p->tuple.saddr, 6))
+		return REASON_MARTIAN; /* its link-local addresses, too, are the router's alone (B4) */
 	if (p->icmp_type == ND_NEIGHBOUR_ADVERT &&
-	    (p->payload < 24 || ctx_load(ctx, hook, p->l4 + 8, &target, 16) ||
+	    (p->payload < 24 || ctx_load(ctx, hook, p->l4 + 8, &target, 16) || router_address(subnet, &target, 6) ||
 	     (!link_local6(&target) && owner_of(&target, e->zone, 6, p->parity) != IN_PORT(p->in))))
 		return REASON_L2;
 	return 0;
@@ -178,16 +181,16 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 		return guard_arp(ctx, hook, p, e, egress);
 	p->action = ACTION_PASS;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
-		reason = egress ? guard_nd(ctx, hook, p, e) : 0;
+		reason = egress ? guard_nd(ctx, hook, p, e, subnet) : 0;
 		if (!reason && egress && !link_local6(&p->tuple.saddr) && !any_address(&p->tuple.saddr))
-			reason = admit_source(p, e);
+			reason = admit_source(p, e, subnet);
 		return reason ?: DONE;
 	}
-	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer(p))
+	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer_of_router(p, subnet))
 		return egress ? to_service(p) : DONE;
 	reason = admit_group(p);
 	if (!reason)
-		reason = egress ? admit_source(p, e) : 0;
+		reason = egress ? admit_source(p, e, subnet) : 0;
 	if (reason)
 		return reason;
 	if (service_address(subnet, far, p->tuple.family) || router_address(subnet, far, p->tuple.family))

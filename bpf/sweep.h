@@ -8,9 +8,11 @@
 
 #include "account.h"
 #include "flow.h"
+#include "fragment.h"
 
 #define SWEEP_RECORDS      2048 /* a tick: ~45 us */
 #define SWEEP_CLOSINGS     128  /* a tick: ~40 us */
+#define SWEEP_FRAGMENTS    512  /* a tick: ~80 us */
 #define SWEEP_TICK_NS      10000000ull
 #define AGENT_HEAD_START_S 30
 #define AGENT_STALE_NS     10000000000ull
@@ -35,7 +37,10 @@ struct sweep_pass { /* bpf_loop wants its context on the stack */
 
 static __always_inline bool agent_alive(__u64 now)
 {
-	return control.agent_alive_ns && now - control.agent_alive_ns < AGENT_STALE_NS;
+	__u64 alive = READ_ONCE(control.agent_alive_ns);
+
+	/* our coarse clock lags behind the agent's: `alive` may be later than `now` */
+	return alive && now < alive + AGENT_STALE_NS;
 }
 
 static __always_inline bool record_expired(const struct flow_record *record, __u64 now, __u32 extra_s)
@@ -91,8 +96,10 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 	} else if (gs == RECORD_CLOSING && grave->since_ns &&
 		   s->now > grave->since_ns + LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0)) {
 		s->closings++;
-		declare_lost(index, record);
-		flow_free(index, record);
+		if (flow_bury(record)) {
+			declare_lost(index, record);
+			flow_free(index, record);
+		}
 	}
 	return 0;
 }
@@ -104,6 +111,7 @@ static int sweep_tick(void *map, __u32 *key, struct sweeper *s)
 	s->now = bpf_ktime_get_coarse_ns();
 	s->closings = 0;
 	bpf_loop(SWEEP_RECORDS, sweep_one, &pass, 0);
+	fragment_reap(s->now, SWEEP_FRAGMENTS);
 	bpf_timer_start(&s->timer, SWEEP_TICK_NS, 0);
 	return 0;
 }

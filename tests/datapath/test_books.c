@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "datapath/datapath.h"
+#include "datapath/records.h"
 #include "flowlog/collector.h"
 #include "flowlog/reader.h"
 #include "lib/world.h"
@@ -435,6 +436,145 @@ static void fill_tallies(struct books_test *test)
 	assert_int_equal(errno, E2BIG);
 }
 
+static enum enid_reason send_shot(struct books_test *test, const struct shot *shot)
+{
+	struct verdict verdict;
+	size_t length = 14 + shot->length;
+
+	assert_int_equal(
+		runner_run(&test->runner, test->port[shot->src], test->now_ns, shot->frame, length, length, &verdict),
+		0);
+	if (verdict.reason != REASON_RATE_LIMIT && verdict.reason != REASON_FRAGMENT)
+		expect(test, shot, &verdict);
+	return verdict.reason;
+}
+
+static void compare(struct books_test *test)
+{
+	collector_close(&test->collector);
+	assert_int_equal(log_read(test->dir, false, read_line, NULL, test), 0);
+	for (int eni = 0; eni < ENIS; eni++) {
+		for (int column = 0; column < COLUMNS; column++) {
+			assert_int_equal(test->logged[eni][column].packets, test->said[eni][column].packets);
+			assert_int_equal(test->logged[eni][column].bytes, test->said[eni][column].bytes);
+		}
+	}
+	assert_int_equal(test->skipdata, 0);
+}
+
+/* A piece of a datagram to UDP port `dport`; offset 0 = the first. */
+static struct shot piece(int src, int dst, uint16_t dport, uint16_t id, uint16_t offset)
+{
+	struct shot shot = {.src = src, .dst = dst, .length = 20 + 64};
+
+	memcpy(shot.frame, (uint8_t[6]){2, 0x65, 0x6e, 0x69, 0x64, 1}, 6);
+	memcpy(shot.frame + 6, (uint8_t[6]){2, 0, 0, 0, 0, (uint8_t)src}, 6);
+	put16(shot.frame + 12, 0x0800);
+	fill_ip(&shot, 17);
+	put16(shot.frame + 18, id);
+	put16(shot.frame + 20, offset ? offset / 8 : 0x2000);
+	if (!offset) {
+		put16(shot.frame + 34, 4000);
+		put16(shot.frame + 36, dport);
+		put16(shot.frame + 38, 128);
+	}
+	return shot;
+}
+
+/* B14: the pieces of a refused datagram stand where its first one stands, whatever this CPU has judged in between. */
+static void later_fragments_are_refused_where_the_first_was(void **state)
+{
+	struct books_test *test = *state;
+	struct shot first = piece(0, 1, 7, 1, 0), later = piece(0, 1, 7, 1, 64);
+	struct shot own = piece(1, 0, 99, 2, 0), other = piece(1, 2, 53, 3, 0);
+
+	tick(test);
+	assert_int_equal(send_shot(test, &first), REASON_SG_INGRESS);
+	assert_int_equal(send_shot(test, &other), REASON_ACCEPTED);
+	assert_int_equal(send_shot(test, &later), REASON_SG_INGRESS);
+	assert_int_equal(send_shot(test, &own), REASON_SG_INGRESS);
+	assert_int_equal(send_shot(test, &later), REASON_SG_INGRESS);
+	compare(test);
+}
+
+/* A4: what is remembered of datagrams is forgotten again, and the budget of the ENI with it. */
+static void fragments_are_forgotten(void **state)
+{
+	struct books_test *test = *state;
+	const struct port_stats *stats = &datapath_port_stats(test->datapath)[test->port[0]];
+	struct shot first, later;
+
+	for (uint32_t id = 0; id < FRAGMENTS_PER_PORT + 100; id++) {
+		test->now_ns += NS / 1000;
+		first = piece(0, 1, 53, (uint16_t)id, 0);
+		assert_int_equal(send_shot(test, &first), REASON_ACCEPTED);
+	}
+	assert_int_equal(stats->fragments, FRAGMENTS_PER_PORT);
+	later = piece(0, 1, 53, FRAGMENTS_PER_PORT + 50, 64);
+	assert_int_equal(send_shot(test, &later), REASON_FRAGMENT);
+	test->now_ns += (FRAGMENT_MEMORY_S + 1) * NS;
+	assert_int_equal(send_shot(test, &first), REASON_ACCEPTED);
+	later = piece(0, 1, 53, FRAGMENTS_PER_PORT + 99, 64);
+	assert_int_equal(send_shot(test, &later), REASON_ACCEPTED);
+	assert_int_equal(stats->fragments, 1);
+}
+
+/* When the last flow is over, every budget is whole again, and no record looks as if its limbo were long past (I4). */
+static void check_budgets(struct books_test *test)
+{
+	const volatile struct control *control = datapath_control(test->datapath);
+	int fd = datapath_map_fd(test->datapath, "limbo");
+
+	for (int i = 0; i < 3; i++) {
+		test->now_ns += 700 * NS;
+		tick(test);
+	}
+	assert_int_equal(control->flows_used, 0);
+	for (int i = 0; i < ENIS; i++) {
+		assert_int_equal(datapath_port_stats(test->datapath)[test->port[i]].flows, 0);
+		assert_int_equal(datapath_port_stats(test->datapath)[test->port[i]].half_open, 0);
+	}
+	for (uint32_t index = 0; index < control->flows_fresh; index++) {
+		struct limbo limbo;
+
+		assert_int_equal(bpf_map_lookup_elem(fd, &index, &limbo), 0);
+		assert_int_equal(limbo.since_ns, 0);
+	}
+}
+
+static void set_record(struct books_test *test, uint32_t index, const struct flow_record *record)
+{
+	assert_int_equal(bpf_map_update_elem(datapath_map_fd(test->datapath, "records"), &index, record, BPF_ANY), 0);
+}
+
+/* E2: an agent that was killed while it closed or freed a record leaks neither the record nor its names. */
+static void half_done_deaths_are_finished(void **state)
+{
+	struct books_test *test = *state;
+	const volatile struct control *control = datapath_control(test->datapath);
+	struct shot closing = piece(0, 1, 53, 1, 0), freeing = piece(2, 1, 53, 1, 0);
+	struct flow_record record;
+	uint32_t index = 0;
+
+	assert_int_equal(send_shot(test, &closing), REASON_ACCEPTED);
+	assert_int_equal(send_shot(test, &freeing), REASON_ACCEPTED);
+	assert_int_equal(control->flows_used, 2);
+	for (index = 0; index < 2; index++) {
+		assert_int_equal(bpf_map_lookup_elem(datapath_map_fd(test->datapath, "records"), &index, &record), 0);
+		record.half[0].gs = GS_MAKE(GS_GENERATION(record.half[0].gs), index ? RECORD_BUSY : RECORD_CLOSING);
+		record.half[1].gs = GS_MAKE(GS_GENERATION(record.half[0].gs), RECORD_CLOSING);
+		set_record(test, index, &record);
+	}
+	assert_int_equal(records_repair(test->datapath, test->now_ns), 2);
+	assert_int_equal(records_repair(test->datapath, test->now_ns), 0);
+	assert_int_equal(control->flows_used, 1);
+	assert_int_equal(records_sweep(test->datapath, test->now_ns + NS, NULL, NULL).freed, 1);
+	assert_int_equal(control->flows_used, 0);
+	closing = piece(0, 1, 53, 2, 0); /* its names are free again: it has a record */
+	assert_int_equal(send_shot(test, &closing), REASON_ACCEPTED);
+	assert_int_equal(control->flows_used, 1);
+}
+
 static void every_packet_stands_in_the_flow_log_once(void **state)
 {
 	struct books_test *test = *state;
@@ -443,32 +583,22 @@ static void every_packet_stands_in_the_flow_log_once(void **state)
 	tick(test);
 	for (int i = 0; i < STEPS; i++) {
 		struct shot shot = random_shot(&test->dice);
-		struct verdict verdict;
-		size_t length = 14 + shot.length;
 
-		assert_int_equal(runner_run(&test->runner, test->port[shot.src], test->now_ns, shot.frame, length,
-					    length, &verdict),
-				 0);
-		expect(test, &shot, &verdict);
+		(void)send_shot(test, &shot);
 		advance(test);
 		if (i == STEPS / 2)
 			fill_tallies(test);
 	}
-	collector_close(&test->collector);
-	assert_int_equal(log_read(test->dir, false, read_line, NULL, test), 0);
-	for (int eni = 0; eni < ENIS; eni++) {
-		for (int column = 0; column < COLUMNS; column++) {
-			assert_int_equal(test->logged[eni][column].packets, test->said[eni][column].packets);
-			assert_int_equal(test->logged[eni][column].bytes, test->said[eni][column].bytes);
+	check_budgets(test);
+	compare(test);
+	for (int eni = 0; eni < ENIS; eni++)
+		for (int column = 0; column < COLUMNS; column++)
 			all[column] += test->said[eni][column].packets;
-		}
-	}
 	print_message(
 		"%u lines (%u NODATA), %u restarts; packets accepted out %llu in %llu, rejected out %llu in %llu\n",
 		test->lines, test->nodata, test->restarts, (unsigned long long)all[EGRESS_ACCEPT],
 		(unsigned long long)all[INGRESS_ACCEPT], (unsigned long long)all[EGRESS_REJECT],
 		(unsigned long long)all[INGRESS_REJECT]);
-	assert_int_equal(test->skipdata, 0);
 	for (int column = 0; column < COLUMNS; column++)
 		assert_true(all[column] > 100);
 }
@@ -477,6 +607,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_packet_stands_in_the_flow_log_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(later_fragments_are_refused_where_the_first_was, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(fragments_are_forgotten, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(half_done_deaths_are_finished, set_up, tear_down),
 	};
 
 	if (geteuid()) {

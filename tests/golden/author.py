@@ -199,9 +199,10 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
-    from vectors import vectors
+    from hazards import hazards
     from reasons import reasons
-    return list(vectors()) + list(reasons())
+    from vectors import vectors
+    return list(vectors()) + list(reasons()) + list(hazards())
 
 
 def edited(s, change):

@@ -60,6 +60,8 @@ static uint64_t ip_faults(const struct pkt *p)
 		faults |= BIT(WHY_FRAGMENT); /* A2 */
 	if (is_martian(p->fam, &p->src))
 		faults |= BIT(WHY_MARTIAN);
+	if (p->itype >= 133 && p->itype <= 137 && p->fam == 6 && p->more)
+		faults |= BIT(WHY_FRAGMENT); /* RFC 6980 */
 	if (is_multicast(p->fam, &p->dst))
 		faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2) | BIT(WHY_MARTIAN);
 	return faults;
@@ -102,6 +104,9 @@ static uint64_t guest_faults(const struct world *w, const struct eni *e, const s
 		return faults;
 	if (e->check && !eni_owns(e, p->fam, &p->src))
 		faults |= BIT(WHY_SOURCE_CHECK);
+	if (!e->check &&
+	    (is_service(w, e, p->fam, &p->src) || is_router_address(w, e, p->fam, &p->src) || ip_eq(&p->src, &p->dst)))
+		faults |= BIT(WHY_MARTIAN); /* A13: the own gateway, LAND */
 	return faults | ip_faults(p);
 }
 
@@ -271,8 +276,7 @@ static void judge_uplink(struct model *m, const struct igw *g, const struct pkt 
 
 	if (v->act != ACT_DROP && (owner_of(w, g->vpc, p->fam, &p->src) >= 0 ||
 				   (p->fam == 4 && public_owner(w, g->vpc, &p->src, &ignored) >= 0))) {
-		v->others |= 1u << ACT_DROP; /* an inside address from outside: dropping it as martian is as good */
-		v->reasons = BIT(WHY_MARTIAN);
+		verdict_drop(v, BIT(WHY_MARTIAN)); /* an inside address from outside */
 	} else if (v->act == ACT_DROP) {
 		v->reasons |= owner_of(w, g->vpc, p->fam, &p->src) >= 0 ? BIT(WHY_MARTIAN) : 0;
 	}

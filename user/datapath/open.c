@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "datapath/internal.h"
+#include "datapath/records.h"
 #include "enid.skel.h"
 #include "enid/flow_hash.h"
 
@@ -154,6 +155,8 @@ static int open_for_writing(struct datapath *datapath, const struct datapath_opt
 	if (!r)
 		r = adopted ? adopt_placement(datapath, true, ret_why)
 			    : placement_init(&datapath->placement, datapath->policy_lines);
+	if (!r && adopted)
+		r = records_repair(datapath, datapath_now_ns(datapath)) < 0 ? -ENOMEM : 0;
 	if (!r && !datapath->replay)
 		r = start_sweeper(datapath, ret_why);
 	return r;

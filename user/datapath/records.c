@@ -2,9 +2,11 @@
 #include "datapath/records.h"
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "datapath/internal.h"
 #include "enid/flow_hash.h"
 
@@ -26,20 +28,24 @@ bool record_expired(const struct flow_record *record, uint64_t now_ns, uint64_t 
 }
 
 /* A name is ours only if it leads here: a flow whose name collided with another's has none. */
-static void drop_name(struct datapath *datapath, uint32_t index, uint32_t which)
+static void drop_name(struct datapath *datapath, uint32_t index, uint32_t which, uint32_t in)
 {
 	const struct flow_half *half = &((struct flow_record *)datapath->records.at)[index].half[which];
 	const struct control *control = datapath->control.at;
 	__u64 secrets[FLOW_SECRETS], fingerprint;
 	int fd = datapath_map_fd(datapath, "names");
 	uint32_t leads_to;
+	int r;
 
-	if (!half->in)
+	if (!in)
 		return; /* a half without a name */
 	memcpy(secrets, control->secrets, sizeof(secrets));
-	fingerprint = flow_fingerprint(secrets, &half->tuple, half->in);
-	if (!bpf_map_lookup_elem(fd, &fingerprint, &leads_to) && leads_to == (index << 1 | which))
-		(void)bpf_map_delete_elem(fd, &fingerprint);
+	fingerprint = flow_fingerprint(secrets, &half->tuple, in);
+	if (bpf_map_lookup_elem(fd, &fingerprint, &leads_to) || leads_to != (index << 1 | which))
+		return;
+	do /* a bucket may be busy (Linux 6.1); a name that stays would keep its flow from ever having a record again */
+		r = bpf_map_delete_elem(fd, &fingerprint);
+	while (r < 0 && errno == EBUSY);
 }
 
 bool record_close(struct datapath *datapath, uint32_t index, uint64_t now_ns)
@@ -55,8 +61,8 @@ bool record_close(struct datapath *datapath, uint32_t index, uint64_t now_ns)
 	if (!__atomic_compare_exchange_n(&record->half[0].gs, &gs, closing, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return false;
 	__atomic_store_n(&record->half[1].gs, closing, __ATOMIC_RELEASE);
-	drop_name(datapath, index, 0);
-	drop_name(datapath, index, 1);
+	drop_name(datapath, index, 0, record->half[0].in);
+	drop_name(datapath, index, 1, record->half[1].in);
 	__atomic_store_n(&limbo[index].since_ns, now_ns, __ATOMIC_RELEASE);
 	__atomic_fetch_add(&control->closed, 1, __ATOMIC_RELAXED);
 	return true;
@@ -79,7 +85,7 @@ static void give_back(struct datapath *datapath, const struct flow_record *recor
 bool record_free(struct datapath *datapath, uint32_t index, uint64_t now_ns, record_final final, void *context)
 {
 	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
-	const struct limbo *limbo = datapath->limbo.at;
+	struct limbo *limbo = datapath->limbo.at;
 	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_ACQUIRE);
 	uint32_t generation = GS_GENERATION(gs);
 	uint64_t since = __atomic_load_n(&limbo[index].since_ns, __ATOMIC_ACQUIRE);
@@ -94,6 +100,8 @@ bool record_free(struct datapath *datapath, uint32_t index, uint64_t now_ns, rec
 	if (final)
 		final(context, index, record);
 	give_back(datapath, record);
+	/* or the next to close this record would seem to be out of limbo before its names are gone (I4) */
+	__atomic_store_n(&limbo[index].since_ns, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&record->half[1].gs, GS_MAKE(generation, RECORD_FREE), __ATOMIC_RELEASE);
 	__atomic_store_n(&record->half[0].gs, GS_MAKE(generation, RECORD_FREE), __ATOMIC_RELEASE);
 	(void)bpf_map_update_elem(datapath_map_fd(datapath, "free_records"), NULL, &index, BPF_ANY);
@@ -120,12 +128,14 @@ static void record_leave(struct datapath *datapath, uint32_t index, int which)
 {
 	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
 	struct flow_half *gone = &record->half[which], *stays = &record->half[!which];
+	uint32_t in = gone->in;
 
 	__atomic_store_n(&stays->epoch, 0, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&stays->flags, HALF_ALONE, __ATOMIC_RELAXED);
-	drop_name(datapath, index, (uint32_t)which);
 	gone->leg = LEG_NONE;
+	/* first: a packet that closes the record now must not drop a name that a new flow has claimed after us */
 	__atomic_store_n(&gone->in, 0, __ATOMIC_RELEASE);
+	drop_name(datapath, index, (uint32_t)which, in);
 }
 
 size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns)
@@ -149,6 +159,66 @@ size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_
 			(void)record_free(datapath, index, now_ns, NULL, NULL);
 	}
 	return left;
+}
+
+static bool in_the_middle(const struct datapath *datapath, uint32_t index, uint32_t gs)
+{
+	const struct limbo *limbo = datapath->limbo.at;
+
+	return GS_STATE(gs) == RECORD_BUSY ||
+	       (GS_STATE(gs) == RECORD_CLOSING && !__atomic_load_n(&limbo[index].since_ns, __ATOMIC_ACQUIRE));
+}
+
+static void finish_close(struct datapath *datapath, uint32_t index, uint64_t now_ns)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	struct limbo *limbo = datapath->limbo.at;
+
+	__atomic_store_n(&record->half[1].gs, record->half[0].gs, __ATOMIC_RELEASE);
+	drop_name(datapath, index, 0, record->half[0].in);
+	drop_name(datapath, index, 1, record->half[1].in);
+	__atomic_store_n(&limbo[index].since_ns, now_ns, __ATOMIC_RELEASE);
+}
+
+/* Its counters were told before anything else; half 1 is FREE once the admission was given back. */
+static void finish_free(struct datapath *datapath, uint32_t index)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	uint32_t gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_FREE);
+	struct limbo *limbo = datapath->limbo.at;
+
+	if (record->half[1].gs != gs)
+		give_back(datapath, record);
+	__atomic_store_n(&limbo[index].since_ns, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&record->half[1].gs, gs, __ATOMIC_RELEASE);
+	__atomic_store_n(&record->half[0].gs, gs, __ATOMIC_RELEASE);
+	(void)bpf_map_update_elem(datapath_map_fd(datapath, "free_records"), NULL, &index, BPF_ANY);
+}
+
+int records_repair(struct datapath *datapath, uint64_t now_ns)
+{
+	const struct flow_record *records = datapath->records.at;
+	uint32_t used = used_records(datapath);
+	_cleanup_free_ uint32_t *before = calloc(used ? used : 1, sizeof(*before));
+	int repaired = 0;
+
+	if (!before)
+		return -ENOMEM;
+	for (uint32_t index = 0; index < used; index++)
+		before[index] = __atomic_load_n(&records[index].half[0].gs, __ATOMIC_ACQUIRE);
+	datapath_grace(); /* packets and the kernel's sweeper have finished theirs after it */
+	for (uint32_t index = 0; index < used; index++) {
+		uint32_t gs = __atomic_load_n(&records[index].half[0].gs, __ATOMIC_ACQUIRE);
+
+		if (gs != before[index] || !in_the_middle(datapath, index, gs))
+			continue;
+		if (GS_STATE(gs) == RECORD_BUSY)
+			finish_free(datapath, index);
+		else
+			finish_close(datapath, index, now_ns);
+		repaired++;
+	}
+	return repaired;
 }
 
 struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, record_final final, void *context)

@@ -37,6 +37,10 @@ struct records_sweep {
 	uint64_t next_ns; /* the earliest time at which another live record can expire; UINT64_MAX = none */
 };
 
+/* For an agent that starts: finish what one that was killed in the middle of record_close or record_free left behind,
+ * which nobody else may touch (E2). ret: how many records, -ENOMEM */
+int records_repair(struct datapath *datapath, uint64_t now_ns);
+
 /* Close what expired, free what is out of limbo. final may be NULL. */
 struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, record_final final, void *context);
 
