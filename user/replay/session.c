@@ -43,10 +43,8 @@ static int apply_state(struct session *session, const struct state *state, uint3
 	char *why = NULL;
 	int r;
 
-	if (!host && asprintf(&why, "host '%s' is not in the state", session->options->host ?: "") < 0)
-		return -ENOMEM;
 	if (!host)
-		return errors_add(errors, why);
+		return errors_add(errors, state_host_missing(state, session->options->host));
 	r = compile_image(state, host, &image, &why);
 	if (!r)
 		r = datapath_apply(session->datapath, image, &result, &why);
