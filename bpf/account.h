@@ -72,17 +72,17 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 	__sync_fetch_and_add(&found->bytes, p->bytes);
 	found->last_ns = p->now;
 	if (p->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
-		found->tcp_flags |= (p->tcp_flags & 7) |
-				    ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
+		found->tcp_flags |=
+			(p->tcp_flags & 7) | ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
 	return 0;
 }
 
-#define TALLY_EGRESS 1u
-#define TALLY_REJECT 2u
+#define TALLY_EGRESS    1u
+#define TALLY_REJECT    2u
 #define TALLY_REASON(r) ((__u32)(r) << 8)
 
-/* A packet that dies: REJECT where SG or NACL stopped it, ACCEPT at a source that it had left (PATH-14, FL-17); the checks
- * of ENI-10 and the faults of headers leave a counter only. */
+/* A packet that dies: REJECT where SG or NACL stopped it, ACCEPT at a source that it had left (PATH-14, FL-17); the
+ * checks of ENI-10 and the faults of headers leave a counter only. */
 static __always_inline void account_drop(struct pkt *p, __u32 reason)
 {
 	count_drop(p, reason);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Carry out a verdict: rewrite, set the MACs, send the packet on its way. The only file besides the entries that knows what
- * hooks return. */
+/* Carry out a verdict: rewrite, set the MACs, send the packet on its way. The only file besides the entries that knows
+ * what hooks return. */
 #ifndef ENID_ACT_H
 #define ENID_ACT_H
 
@@ -10,9 +10,10 @@
 #include "owner.h"
 #include "rewrite.h"
 
-/* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries a
- * fresh mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else can, and
- * the note serves once. Nobody else can know the mark: it comes from a secret and is wiped before the packet leaves. */
+/* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries
+ * a fresh mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else
+ * can, and the note serves once. Nobody else can know the mark: it comes from a secret and is wiped before the packet
+ * leaves. */
 struct handover {
 	__u32 mark;
 	__u32 ifindex;
@@ -144,7 +145,8 @@ __noinline int host_address(struct __sk_buff *ctx, struct pkt *p)
 	return bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) == FIB_NOT_FORWARDED;
 }
 
-/* To the host's own stack. In router mode only what is for the host itself: its forwarding must never see a port's packets. */
+/* To the host's own stack. In router mode only what is for the host itself: its forwarding must never see a port's
+ * packets. */
 static __always_inline int tc_pass(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct port_policy *e = policy_of(p, IN_PORT(p->in));

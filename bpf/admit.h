@@ -7,8 +7,8 @@
 #include "owner.h"
 #include "rate.h"
 
-#define PORT_DHCP_SERVER 67
-#define PORT_DHCP_CLIENT 68
+#define PORT_DHCP_SERVER  67
+#define PORT_DHCP_CLIENT  68
 #define PORT_DHCP6_CLIENT 546
 #define PORT_DHCP6_SERVER 547
 
@@ -111,8 +111,8 @@ static __always_inline int admit_destination(const struct pkt *p)
 	return martian_destination(&p->tuple.daddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 
-/* A DHCP request: from nobody yet, from a link-local address, or from an own one (ENI-07). Only to where the fabric's server
- * is: broadcast, the DHCPv6 group, the router. */
+/* A DHCP request: from nobody yet, from a link-local address, or from an own one (ENI-07). Only to where the fabric's
+ * server is: broadcast, the DHCPv6 group, the router. */
 static __always_inline bool dhcp_exempt(struct pkt *p, const struct port_policy *e, const struct subnet_policy *subnet)
 {
 	const union addr *src = &p->tuple.saddr, *dst = &p->tuple.daddr;

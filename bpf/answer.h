@@ -7,11 +7,11 @@
 #include "owner.h"
 #include "rewrite.h"
 
-#define ND_ROUTER_SOLICIT 133
-#define ND_ROUTER_ADVERT 134
+#define ND_ROUTER_SOLICIT    133
+#define ND_ROUTER_ADVERT     134
 #define ND_NEIGHBOUR_SOLICIT 135
-#define ND_NEIGHBOUR_ADVERT 136
-#define ND_REDIRECT 137
+#define ND_NEIGHBOUR_ADVERT  136
+#define ND_REDIRECT          137
 
 struct arp_frame {
 	struct eth_header eth;
@@ -45,7 +45,7 @@ struct nd_frame {
 } __attribute__((packed));
 
 #define NEIGHBOUR_LEN (ETH_HLEN + 40 + 32)
-#define ROUTER_LEN (ETH_HLEN + 40 + 24)
+#define ROUTER_LEN    (ETH_HLEN + 40 + 24)
 
 static __always_inline int answered(struct pkt *p)
 {
@@ -54,9 +54,11 @@ static __always_inline int answered(struct pkt *p)
 	return 0;
 }
 
-/* MAC that answers for an IPv4 address of the subnet: the router's, or that of another live ENI. ret: false = nobody's */
-static __always_inline bool neighbour_mac(struct pkt *p, const struct port_policy *e, const struct subnet_policy *subnet,
-					  const union addr *addr, __u8 family, __u8 *ret_mac)
+/* MAC that answers for an IPv4 address of the subnet: the router's, or that of another live ENI. ret: false = nobody's
+ */
+static __always_inline bool neighbour_mac(struct pkt *p, const struct port_policy *e,
+					  const struct subnet_policy *subnet, const union addr *addr, __u8 family,
+					  __u8 *ret_mac)
 {
 	struct port_policy *owner;
 	__u32 port;
@@ -76,7 +78,8 @@ static __always_inline bool neighbour_mac(struct pkt *p, const struct port_polic
 }
 
 /* Behind an uplink the public addresses and the VPC's IPv6 addresses are on-link (DESIGN, Uplinks). */
-static __always_inline bool uplink_answers(struct pkt *p, const struct port_policy *e, const union addr *addr, __u8 family)
+static __always_inline bool uplink_answers(struct pkt *p, const struct port_policy *e, const union addr *addr,
+					   __u8 family)
 {
 	struct port_policy *owner;
 	__u32 port = 0;
@@ -129,8 +132,7 @@ static __always_inline int answer_arp(void *ctx, const int hook, struct pkt *p, 
 	asked.ip4 = arp.tpa;
 	if (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))
 		return REASON_MAC_SPOOF;
-	if (!subnet || !subnet_covers(subnet, &asked, 4) ||
-	    !neighbour_mac(p, e, subnet, &asked, 4, mac))
+	if (!subnet || !subnet_covers(subnet, &asked, 4) || !neighbour_mac(p, e, subnet, &asked, 4, mac))
 		return REASON_L2;
 	return arp_write(ctx, hook, p, &arp, mac);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Ask a policy object (format: enid/policy.h). Cost: at most three address-like look-ups and three service look-ups, each of
- * a few lines, whatever the number of rules. Comparisons are branch-free: the verifier then sees one path a node. */
+/* Ask a policy object (format: enid/policy.h). Cost: at most three address-like look-ups and three service look-ups,
+ * each of a few lines, whatever the number of rules. Comparisons are branch-free: the verifier then sees one path a
+ * node. */
 #ifndef ENID_CLASSIFY_H
 #define ENID_CLASSIFY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The two hooks under one set of verbs. Everything that touches a context says which hook it is for by a constant, so the
- * compiler keeps one side only. */
+/* The two hooks under one set of verbs. Everything that touches a context says which hook it is for by a constant, so
+ * the compiler keeps one side only. */
 #ifndef ENID_CTX_H
 #define ENID_CTX_H
 
@@ -8,7 +8,7 @@
 
 #include "packet.h"
 
-#define HOOK_TC 0
+#define HOOK_TC  0
 #define HOOK_XDP 1
 
 /* The agent's mark on packets that are left to the host's stack on purpose; its firewall table lets only these in. */
@@ -26,8 +26,8 @@ static __always_inline long ctx_load(void *ctx, const int hook, __u32 offset, vo
 /* Checksums are the caller's business. */
 static __always_inline long ctx_store(void *ctx, const int hook, __u32 offset, void *from, __u32 len)
 {
-	return hook == HOOK_XDP ? bpf_xdp_store_bytes(ctx, offset, from, len) :
-				  bpf_skb_store_bytes(ctx, offset, from, len, 0);
+	return hook == HOOK_XDP ? bpf_xdp_store_bytes(ctx, offset, from, len)
+				: bpf_skb_store_bytes(ctx, offset, from, len, 0);
 }
 
 static __always_inline void *ctx_data(void *ctx, const int hook)
@@ -37,7 +37,8 @@ static __always_inline void *ctx_data(void *ctx, const int hook)
 
 static __always_inline void *ctx_data_end(void *ctx, const int hook)
 {
-	return (void *)(long)(hook == HOOK_XDP ? ((struct xdp_md *)ctx)->data_end : ((struct __sk_buff *)ctx)->data_end);
+	return (void *)(long)(hook == HOOK_XDP ? ((struct xdp_md *)ctx)->data_end
+					       : ((struct __sk_buff *)ctx)->data_end);
 }
 
 /* Bytes the program can see, frags included. */

@@ -7,7 +7,8 @@
 #include "act.h"
 #include "sweep.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license")
+= "Dual BSD/GPL";
 
 SEC("tc")
 int tc_rx(struct __sk_buff *ctx)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fragments follow the first one of their datagram (CT-18): it leaves its ports, or the reason why it was dropped, under
- * {arrival, addresses, protocol, identification}; the others are judged with these ports, or dropped for that reason.
- * Unknown: dropped. The arrival port in the key keeps tenants apart (A4, B9); each port may hold FRAGMENTS_PER_PORT. */
+/* Fragments follow the first one of their datagram (CT-18): it leaves its ports, or the reason why it was dropped,
+ * under {arrival, addresses, protocol, identification}; the others are judged with these ports, or dropped for that
+ * reason. Unknown: dropped. The arrival port in the key keeps tenants apart (A4, B9); each port may hold
+ * FRAGMENTS_PER_PORT. */
 #ifndef ENID_FRAGMENT_H
 #define ENID_FRAGMENT_H
 
@@ -37,8 +38,8 @@ __noinline int fragment_before(struct pkt *p)
 		return known->reason;
 	p->tuple.sport = known->sport;
 	p->tuple.dport = known->dport;
-	p->service = p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6 ? known->dport << 8 :
-											  be16(known->dport);
+	p->service = p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6 ? known->dport << 8
+											: be16(known->dport);
 	return REASON_ACCEPTED;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The first packet's way: who it is from, where it goes, and every check on the way, in the order of SEMANTICS' notation
- * block (PATH-15). The result stands in *p: exit, action, translated tuple, decisions; later packets replay it. */
+/* The first packet's way: who it is from, where it goes, and every check on the way, in the order of SEMANTICS'
+ * notation block (PATH-15). The result stands in *p: exit, action, translated tuple, decisions; later packets replay
+ * it. */
 #ifndef ENID_JUDGE_H
 #define ENID_JUDGE_H
 
@@ -26,8 +27,7 @@ static __always_inline int ingress_half(struct pkt *p)
 		if (reason)
 			return reason;
 	}
-	if (e->flags & PORT_CHECK &&
-	    owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
+	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
 	reason = sg_ingress(p);
 	if (!reason && e->mode == MODE_GUARD && p->exit)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Keep what was judged: open a record for a new flow, refresh the half of a known one; and find a decision that was kept. */
+/* Keep what was judged: open a record for a new flow, refresh the half of a known one; and find a decision that was
+ * kept. */
 #ifndef ENID_KEEP_H
 #define ENID_KEEP_H
 
@@ -76,7 +77,8 @@ static __always_inline void uncharge(struct port_stats *stats, bool half_open)
 		__sync_fetch_and_add(&stats->half_open, -1);
 }
 
-/* No record: a flow that some ENI must remember cannot start (CT-16, CT-17); any other one is judged packet by packet. */
+/* No record: a flow that some ENI must remember cannot start (CT-16, CT-17); any other one is judged packet by packet.
+ */
 static __always_inline int without_record(struct pkt *p)
 {
 	if (p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)

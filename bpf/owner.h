@@ -5,7 +5,8 @@
 
 #include "packet.h"
 
-/* ret: port of the ENI that owns the address in the zone, 0 = nobody (ENI-06: single addresses, then delegated prefixes) */
+/* ret: port of the ENI that owns the address in the zone, 0 = nobody (ENI-06: single addresses, then delegated
+ * prefixes) */
 __noinline __u32 owner_of(const union addr *addr, __u32 zone, __u32 family, __u32 parity)
 {
 	struct address_key key;
@@ -32,7 +33,8 @@ __noinline __u32 owner_of(const union addr *addr, __u32 zone, __u32 family, __u3
 }
 
 /* The other address of a public pair (IGW-01). ret: false = none */
-static __always_inline bool association_of(const struct pkt *p, __u32 zone, __be32 addr, __u32 *ret_port, __be32 *ret_other)
+static __always_inline bool association_of(const struct pkt *p, __u32 zone, __be32 addr, __u32 *ret_port,
+					   __be32 *ret_other)
 {
 	struct association_key key = {.zone = zone, .addr = addr};
 	struct association *found = bpf_map_lookup_elem(&associations, &key);
@@ -63,7 +65,8 @@ static __always_inline bool subnet_covers(const struct subnet_policy *subnet, co
 
 		if (i >= (int)subnet->nr_cidrs6)
 			break;
-		if ((addr->d[0] & cidr->mask.d[0]) == cidr->net.d[0] && (addr->d[1] & cidr->mask.d[1]) == cidr->net.d[1])
+		if ((addr->d[0] & cidr->mask.d[0]) == cidr->net.d[0] &&
+		    (addr->d[1] & cidr->mask.d[1]) == cidr->net.d[1])
 			return true;
 	}
 	return false;

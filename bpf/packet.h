@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One packet on its way through the pipeline. It lives in a per-CPU map, which spares the 512-byte stack and lets global
- * functions (verified once, not once a caller) work on it. */
+/* One packet on its way through the pipeline. It lives in a per-CPU map, which spares the 512-byte stack and lets
+ * global functions (verified once, not once a caller) work on it. */
 #ifndef ENID_PACKET_H
 #define ENID_PACKET_H
 
@@ -8,17 +8,17 @@
 
 #include "maps.h"
 
-#define ETH_HLEN 14
-#define ETH_P_IP 0x0800
-#define ETH_P_ARP 0x0806
-#define ETH_P_IPV6 0x86dd
-#define ETH_P_8021Q 0x8100
+#define ETH_HLEN     14
+#define ETH_P_IP     0x0800
+#define ETH_P_ARP    0x0806
+#define ETH_P_IPV6   0x86dd
+#define ETH_P_8021Q  0x8100
 #define ETH_P_8021AD 0x88a8
-#define ETH_P_QINQ1 0x9100
+#define ETH_P_QINQ1  0x9100
 
-#define IPPROTO_ICMP 1
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
+#define IPPROTO_ICMP   1
+#define IPPROTO_TCP    6
+#define IPPROTO_UDP    17
 #define IPPROTO_ICMPV6 58
 
 #define TCP_FIN 1
@@ -28,7 +28,7 @@
 
 #define NS_PER_S 1000000000ull
 #define REF_NONE 0xffffffffu
-#define SPOTS 2 /* source and target */
+#define SPOTS    2 /* source and target */
 
 enum packet_kind {
 	KIND_PLAIN, /* has or opens a flow */
@@ -40,11 +40,11 @@ enum fragment_kind { FRAGMENT_NO, FRAGMENT_FIRST, FRAGMENT_LATER };
 
 /* What the security groups at one end hold of this packet's conversation. */
 struct spot {
-	__u32 port;    /* ENI, 0 = no security group on this side */
-	__u32 ref;     /* record << 1 | half that holds the entry at this ENI, REF_NONE = none */
-	__u8 leg;      /* enum leg, after judging */
-	__u8 fresh;    /* the entry is new: the rules admitted it */
-	__u8 ct;       /* enum conversation of the entry before this packet */
+	__u32 port; /* ENI, 0 = no security group on this side */
+	__u32 ref;  /* record << 1 | half that holds the entry at this ENI, REF_NONE = none */
+	__u8 leg;   /* enum leg, after judging */
+	__u8 fresh; /* the entry is new: the rules admitted it */
+	__u8 ct;    /* enum conversation of the entry before this packet */
 	__u8 zero;
 };
 
@@ -54,45 +54,45 @@ struct pkt {
 	struct tuple inner; /* KIND_ERROR: the quoted packet, as it arrived */
 	__u8 dmac[6];
 	__u8 smac[6];
-	__u16 ethertype;   /* host order */
-	__u16 l4;          /* offset of the L4 header in the frame */
-	__u32 len;         /* of the frame on the wire */
-	__u32 bytes;       /* IP total length, or of all its segments (GSO) */
-	__u32 segments;    /* packets on the wire: 1, or the GSO segments */
-	__u32 seq, ack;    /* TCP, host order */
+	__u16 ethertype; /* host order */
+	__u16 l4;        /* offset of the L4 header in the frame */
+	__u32 len;       /* of the frame on the wire */
+	__u32 bytes;     /* IP total length, or of all its segments (GSO) */
+	__u32 segments;  /* packets on the wire: 1, or the GSO segments */
+	__u32 seq, ack;  /* TCP, host order */
 	__u32 fragment_id;
 	__u16 inner_l3, inner_l4;
-	__u16 payload;     /* bytes from l4 to the end of the IP packet */
-	__u16 service;     /* port part of SERVICE_KEY */
-	__u8 kind;         /* enum packet_kind */
-	__u8 fragment;     /* enum fragment_kind */
+	__u16 payload; /* bytes from l4 to the end of the IP packet */
+	__u16 service; /* port part of SERVICE_KEY */
+	__u8 kind;     /* enum packet_kind */
+	__u8 fragment; /* enum fragment_kind */
 	__u8 tcp_flags;
 	__u8 icmp_type, icmp_code;
-	__u8 reason;       /* parser's verdict: enum enid_reason */
+	__u8 reason; /* parser's verdict: enum enid_reason */
 	__u8 zero[2];
 	/* set by the entry */
 	__u64 now;
-	__u32 in;          /* port number | IN_TX */
-	__u32 parity;      /* slot in force */
+	__u32 in;     /* port number | IN_TX */
+	__u32 parity; /* slot in force */
 	/* pipeline */
-	struct tuple out;  /* as it leaves */
+	struct tuple out; /* as it leaves */
 	struct tuple inner_out;
 	struct tuple back; /* a tuple to look up, computed where it is needed: spares the stack */
 	struct spot source;
 	struct spot target;
-	__u32 ref;         /* record << 1 | half of this packet's own name */
-	__u32 exit;        /* port it leaves by, 0 = the host's stack */
-	__u32 flags;       /* HALF_* to be */
-	__u32 epoch;       /* of source and target together */
-	__u8 seen_egress;  /* passed SG and NACL of the source: flow log ACCEPT there */
-	__u8 related;      /* ICMP error about a tracked flow */
-	__u8 crossing;     /* leaves the subnet: NACLs run */
-	__u8 relayed;      /* by an uplink or a middlebox: no group reference matches (SG-18) */
-	__u8 tracked;      /* path makes it tracked (CT-06) */
-	__u8 action;       /* enum enid_action */
-	__u8 early;        /* the XDP program on a wire: it drops, the TC program of the port does the rest */
+	__u32 ref;        /* record << 1 | half of this packet's own name */
+	__u32 exit;       /* port it leaves by, 0 = the host's stack */
+	__u32 flags;      /* HALF_* to be */
+	__u32 epoch;      /* of source and target together */
+	__u8 seen_egress; /* passed SG and NACL of the source: flow log ACCEPT there */
+	__u8 related;     /* ICMP error about a tracked flow */
+	__u8 crossing;    /* leaves the subnet: NACLs run */
+	__u8 relayed;     /* by an uplink or a middlebox: no group reference matches (SG-18) */
+	__u8 tracked;     /* path makes it tracked (CT-06) */
+	__u8 action;      /* enum enid_action */
+	__u8 early;       /* the XDP program on a wire: it drops, the TC program of the port does the rest */
 	__u8 out_dmac[6];
-	__u32 subnet;      /* of the source */
+	__u32 subnet; /* of the source */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 };
@@ -104,10 +104,10 @@ struct {
 	__type(value, struct pkt);
 } scratch SEC(".maps");
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-#define barrier() asm volatile("" ::: "memory")
-#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#define likely(x)        __builtin_expect(!!(x), 1)
+#define unlikely(x)      __builtin_expect(!!(x), 0)
+#define barrier()        asm volatile("" ::: "memory")
+#define READ_ONCE(x)     (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -64,10 +64,10 @@ struct icmp_header {
 	__be16 seq;
 };
 
-#define IP4_MORE 0x2000
+#define IP4_MORE   0x2000
 #define IP4_OFFSET 0x1fff
-#define IPOPT_END 0
-#define IPOPT_NOP 1
+#define IPOPT_END  0
+#define IPOPT_NOP  1
 #define IPOPT_LSRR 0x83
 #define IPOPT_SSRR 0x89
 

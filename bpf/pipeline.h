@@ -16,9 +16,9 @@
 #include "judge.h"
 #include "keep.h"
 
-/* On a wire the XDP program only drops, and accounts for what it drops. What is accepted or needs an answer is left, as it is
- * and uncounted, to tc_rx on the same device, which judges it again: XDP has neither GSO nor a way into the neighbour
- * table, and TCP through an XDP redirect between veths loses a factor of five (LIMITS). */
+/* On a wire the XDP program only drops, and accounts for what it drops. What is accepted or needs an answer is left, as
+ * it is and uncounted, to tc_rx on the same device, which judges it again: XDP has neither GSO nor a way into the
+ * neighbour table, and TCP through an XDP redirect between veths loses a factor of five (LIMITS). */
 static __always_inline int leave_to_tc(struct pkt *p)
 {
 	p->action = ACTION_PASS;
@@ -56,8 +56,8 @@ static __always_inline bool echo_request(const struct pkt *p)
 {
 	if (p->fragment == FRAGMENT_LATER)
 		return false;
-	return p->tuple.family == 4 ? p->tuple.proto == IPPROTO_ICMP && p->icmp_type == 8 :
-				      p->tuple.proto == IPPROTO_ICMPV6 && p->icmp_type == 128;
+	return p->tuple.family == 4 ? p->tuple.proto == IPPROTO_ICMP && p->icmp_type == 8
+				    : p->tuple.proto == IPPROTO_ICMPV6 && p->icmp_type == 128;
 }
 
 /* Services of the link: left to the host's stack, at a bounded rate (SG-22, DNS-04, DNS-05). */
@@ -143,8 +143,8 @@ static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, s
 	if (ctx_load(ctx, hook, 0, &arp, sizeof(arp)) || arp.hardware_len != 6 || arp.protocol_len != 4)
 		return REASON_MALFORMED;
 	sender.ip4 = arp.spa;
-	if (egress && (!same_mac(arp.sha, e->mac) ||
-		       (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))))
+	if (egress &&
+	    (!same_mac(arp.sha, e->mac) || (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))))
 		return REASON_MAC_SPOOF;
 	p->action = ACTION_PASS;
 	return DONE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Token buckets per port: `rate` packets a second, a second's worth of burst (ENI-15, DNS-04). Two CPUs may both spend the
- * last token: the bound is then exceeded by one. */
+/* Token buckets per port: `rate` packets a second, a second's worth of burst (ENI-15, DNS-04). Two CPUs may both spend
+ * the last token: the bound is then exceeded by one. */
 #ifndef ENID_RATE_H
 #define ENID_RATE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Write the differences between p->tuple and p->out (and, in ICMP errors, between the quoted addresses) into the frame.
- * TC uses the kernel's checksum helpers, which know partial and complete checksums of GSO packets; XDP frames have none of
- * these, so there the sums are updated by hand (RFC 1624). A UDP checksum of 0 stays 0 (IGW-05). */
+ * TC uses the kernel's checksum helpers, which know partial and complete checksums of GSO packets; XDP frames have none
+ * of these, so there the sums are updated by hand (RFC 1624). A UDP checksum of 0 stays 0 (IGW-05). */
 #ifndef ENID_REWRITE_H
 #define ENID_REWRITE_H
 
@@ -33,7 +33,8 @@ static __always_inline __u32 check_offset(__u8 proto, __u8 family)
 	return proto == IPPROTO_ICMPV6 && family == 6 ? 2 : 0;
 }
 
-static __always_inline void replace_by_hand(void *ctx, const int hook, __u32 offset, __be32 from, __be32 to, bool keep_zero)
+static __always_inline void replace_by_hand(void *ctx, const int hook, __u32 offset, __be32 from, __be32 to,
+					    bool keep_zero)
 {
 	__be16 check;
 
@@ -58,7 +59,8 @@ static __always_inline void replace_l4(void *ctx, const int hook, const struct p
 		replace_by_hand(ctx, hook, p->l4 + at, from, to, udp);
 }
 
-static __always_inline void rewrite_addr4(void *ctx, const int hook, const struct pkt *p, __u32 offset, __be32 from, __be32 to)
+static __always_inline void rewrite_addr4(void *ctx, const int hook, const struct pkt *p, __u32 offset, __be32 from,
+					  __be32 to)
 {
 	if (from == to)
 		return;
@@ -70,8 +72,8 @@ static __always_inline void rewrite_addr4(void *ctx, const int hook, const struc
 	ctx_store(ctx, hook, offset, &to, 4);
 }
 
-/* An address inside the quoted packet. The quoted IP checksum makes up for the address, so the ICMP checksum around them
- * only has to follow what changes in the quoted L4 checksum, if that was quoted at all. */
+/* An address inside the quoted packet. The quoted IP checksum makes up for the address, so the ICMP checksum around
+ * them only has to follow what changes in the quoted L4 checksum, if that was quoted at all. */
 static __always_inline void rewrite_inner4(void *ctx, const int hook, const struct pkt *p, __u32 offset, __be32 from,
 					   __be32 to)
 {

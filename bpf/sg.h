@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Security groups at one ENI: its connection-tracking entry first, then the rules (SG-01.., CT-01..).
  *
- * p->source is the ENI that the packet leaves (egress), p->target the one it is for (ingress). The entry of an ENI is found
- * by the packet's tuple as it leaves that ENI: as it is at the source, reversed at the target; an ICMP error asks for the
- * entry of the packet that it quotes (CT-14). */
+ * p->source is the ENI that the packet leaves (egress), p->target the one it is for (ingress). The entry of an ENI is
+ * found by the packet's tuple as it leaves that ENI: as it is at the source, reversed at the target; an ICMP error asks
+ * for the entry of the packet that it quotes (CT-14). */
 #ifndef ENID_SG_H
 #define ENID_SG_H
 
@@ -103,9 +103,10 @@ static __always_inline __u32 object_flags(__u32 object)
 	return line ? line->w[POLICY_W_FLAGS] : 0;
 }
 
-/* Whom a group reference may match: the ENI of the zone that owns the address. On the way in only if the packet came from
- * that ENI itself, not by an uplink nor by a middlebox (SG-14, SG-18). */
-static __always_inline __u32 peer_identity(struct pkt *p, const struct port_policy *e, const union addr *peer, bool ingress)
+/* Whom a group reference may match: the ENI of the zone that owns the address. On the way in only if the packet came
+ * from that ENI itself, not by an uplink nor by a middlebox (SG-14, SG-18). */
+static __always_inline __u32 peer_identity(struct pkt *p, const struct port_policy *e, const union addr *peer,
+					   bool ingress)
 {
 	struct port_policy *owner;
 	__u32 port;
@@ -119,7 +120,8 @@ static __always_inline __u32 peer_identity(struct pkt *p, const struct port_poli
 	return owner ? owner->identity : 0;
 }
 
-static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const struct port_policy *e, const bool ingress)
+static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const struct port_policy *e,
+				       const bool ingress)
 {
 	const union addr *peer = ingress ? &p->out.saddr : &p->tuple.daddr;
 	__u32 object = ingress ? e->sg_in : e->sg_out, opposite = ingress ? e->sg_out : e->sg_in;

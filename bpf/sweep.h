@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Ageing without the agent: one timer walks the record array, a bounded number of records and of closings a tick. The agent's
- * collector normally frees first, because it takes the final counters along; while it is alive the sweeper gives it a head
- * start. What the sweeper frees after all has lost its final counters: they are declared as skipped, and so by SKIPDATA. */
+/* Ageing without the agent: one timer walks the record array, a bounded number of records and of closings a tick. The
+ * agent's collector normally frees first, because it takes the final counters along; while it is alive the sweeper
+ * gives it a head start. What the sweeper frees after all has lost its final counters: they are declared as skipped,
+ * and so by SKIPDATA. */
 #ifndef ENID_SWEEP_H
 #define ENID_SWEEP_H
 
 #include "account.h"
 #include "flow.h"
 
-#define SWEEP_RECORDS 2048 /* a tick: ~45 us */
-#define SWEEP_CLOSINGS 128 /* a tick: ~40 us */
-#define SWEEP_TICK_NS 10000000ull
+#define SWEEP_RECORDS      2048 /* a tick: ~45 us */
+#define SWEEP_CLOSINGS     128  /* a tick: ~40 us */
+#define SWEEP_TICK_NS      10000000ull
 #define AGENT_HEAD_START_S 30
-#define AGENT_STALE_NS 10000000000ull
+#define AGENT_STALE_NS     10000000000ull
 
 struct sweeper {
 	struct bpf_timer timer;

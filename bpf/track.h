@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Connection tracking: how a packet moves the entries of its record, and how long each lives (CT-09, CT-11).
  *
- * Each ENI on the way has its own entry (half.leg, half.ct, half.leg_s). Two CPUs may move one entry at once: both compute
- * the next state from what they see and store one byte; the worst result is a state that one more packet corrects. */
+ * Each ENI on the way has its own entry (half.leg, half.ct, half.leg_s). Two CPUs may move one entry at once: both
+ * compute the next state from what they see and store one byte; the worst result is a state that one more packet
+ * corrects. */
 #ifndef ENID_TRACK_H
 #define ENID_TRACK_H
 
@@ -10,8 +11,8 @@
 
 static __always_inline bool opens(const struct pkt *p)
 {
-	return p->tuple.proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && p->kind == KIND_PLAIN &&
-	       p->fragment != FRAGMENT_LATER;
+	return p->tuple.proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       p->kind == KIND_PLAIN && p->fragment != FRAGMENT_LATER;
 }
 
 static __always_inline __u8 tcp_first(__u8 flags)
@@ -98,8 +99,8 @@ static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_
 	return e ? entry_seconds(e, half->tuple.proto, half->tuple.family, CT_STATE(half->ct)) : 0;
 }
 
-/* After any change of an entry: time-outs, and whether later packets may skip this file. Charges of a half-open flow end
- * when both entries have seen the handshake, once. */
+/* After any change of an entry: time-outs, and whether later packets may skip this file. Charges of a half-open flow
+ * end when both entries have seen the handshake, once. */
 static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record)
 {
 	struct flow_half *a = &record->half[0], *b = &record->half[1];

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Flows: one conversation on one leg is one record with two halves and two names (FLOWTABLE, variant A).
  *
- * A half is one direction: the packets that arrive at half.in with half.tuple. `names` leads from a 64-bit fingerprint of
- * {in, tuple} to record << 1 | half; the full key stands in the half and is compared on every look-up, so a fingerprint
- * that two keys share costs the later one its record, never a wrong verdict.
+ * A half is one direction: the packets that arrive at half.in with half.tuple. `names` leads from a 64-bit fingerprint
+ * of {in, tuple} to record << 1 | half; the full key stands in the half and is compared on every look-up, so a
+ * fingerprint that two keys share costs the later one its record, never a wrong verdict.
  *
  * The state of a security group at an ENI is kept per ENI (CT-19): in the half whose packets come from that ENI
- * (half.in == port). So "the state of this packet at ENI e" is found by the name {e, the packet's tuple as it leaves e}:
- * as it is at the source, reversed at the target.
+ * (half.in == port). So "the state of this packet at ENI e" is found by the name {e, the packet's tuple as it leaves
+ * e}: as it is at the source, reversed at the target.
  *
  * Invariants
  *  I1  A record is FREE, BUSY (being made by one CPU), LIVE or CLOSING; only LIVE halves are used by packets.
@@ -15,8 +15,8 @@
  *      the same one iff gs did not change in between.
  *  I3  A LIVE record has exactly its two names; whoever moves half[0].gs from LIVE to CLOSING drops them, alone. A half
  *      with in == 0 has no name: where paths are asymmetric a record may hold the state of one ENI only.
- *  I4  A record is reused no sooner than LIMBO_NS after its names are gone; until then late readers may still count on it.
- *  I5  A cached decision holds iff half.epoch equals the sum of the epochs of its two ports.
+ *  I4  A record is reused no sooner than LIMBO_NS after its names are gone; until then late readers may still count on
+ * it. I5  A cached decision holds iff half.epoch equals the sum of the epochs of its two ports.
  */
 #ifndef ENID_FLOW_H
 #define ENID_FLOW_H
@@ -24,13 +24,13 @@
 #include "enid/types.h"
 
 /* Where a packet came in: port number, and whether the host's own stack sent it toward the port's device. */
-#define IN_TX 0x80000000u
-#define IN_PORT(in) ((in) & 0x7fffffffu)
+#define IN_TX       0x80000000u
+#define IN_PORT(in) ((in)&0x7fffffffu)
 
 enum record_state { RECORD_FREE, RECORD_BUSY, RECORD_LIVE, RECORD_CLOSING };
-#define GS_STATE(gs) ((gs) & 0xffu)
+#define GS_STATE(gs)               ((gs)&0xffu)
 #define GS_MAKE(generation, state) (((generation) << 8) | (state))
-#define GS_GENERATION(gs) ((gs) >> 8)
+#define GS_GENERATION(gs)          ((gs) >> 8)
 
 /* What the security groups of the ENI at half.in hold of the flow. */
 enum leg {
@@ -52,16 +52,16 @@ enum conversation {
 	CT_FIN1,        /* ... of half 1 */
 	CT_CLOSED,      /* both FINs or a valid RST: dies 10 s after that packet (CT-11) */
 };
-#define CT_STATE(ct) ((ct) & 0x7f)
+#define CT_STATE(ct) ((ct)&0x7f)
 #define CT_BACKWARDS 0x80 /* the entry at this ENI was opened by the direction of half 1 */
 
 #define IDLE_NOBODY_S 120 /* a kept decision of a flow that no security group remembers */
 
-#define HALF_STEADY 1u    /* no packet without SYN, FIN or RST changes the conversation */
-#define HALF_REWRITE 2u   /* the packet leaves as the reverse of the other half's tuple */
-#define HALF_KEEP_SMAC 4u /* same subnet: the sender's MAC stays */
-#define HALF_PASS 8u      /* leave it to the host's stack */
-#define HALF_ALONE 16u    /* the state at the exit is another record's (asymmetric path): judge every packet */
+#define HALF_STEADY    1u  /* no packet without SYN, FIN or RST changes the conversation */
+#define HALF_REWRITE   2u  /* the packet leaves as the reverse of the other half's tuple */
+#define HALF_KEEP_SMAC 4u  /* same subnet: the sender's MAC stays */
+#define HALF_PASS      8u  /* leave it to the host's stack */
+#define HALF_ALONE     16u /* the state at the exit is another record's (asymmetric path): judge every packet */
 
 #define HALF_TRACE_MAX 5
 
@@ -70,22 +70,22 @@ struct flow_half {
 	struct tuple tuple;
 	__u32 in;
 	__u32 gs;
-	__u32 epoch; /* 0 = judge anew */
-	__u32 exit;  /* port it leaves by; 0 = the host's stack */
-	__u16 flags; /* HALF_* */
+	__u32 epoch;  /* 0 = judge anew */
+	__u32 exit;   /* port it leaves by; 0 = the host's stack */
+	__u16 flags;  /* HALF_* */
 	__u8 dmac[6]; /* destination MAC for which this was decided */
 	/* written by every packet */
 	__u64 last_ns;
 	__u64 packets;
-	__u64 bytes;  /* IP total lengths */
-	__u32 ack;    /* last acknowledgement seen, host order; 0 = none (C5) */
-	__u32 idle_s; /* after this much silence the packet path asks again: the smaller leg_s of the two */
-	__u32 leg_s;  /* time-out of the entry at this ENI */
+	__u64 bytes;    /* IP total lengths */
+	__u32 ack;      /* last acknowledgement seen, host order; 0 = none (C5) */
+	__u32 idle_s;   /* after this much silence the packet path asks again: the smaller leg_s of the two */
+	__u32 leg_s;    /* time-out of the entry at this ENI */
 	__u8 tcp_flags; /* as in flow logs (FL-13), of the current window */
-	__u8 leg;     /* enum leg */
+	__u8 leg;       /* enum leg */
 	__u8 nr_trace;
-	__u8 ct;      /* enum conversation */
-	__u32 shared; /* half 0: RECORD_* flags. half 1: port that is charged for the record */
+	__u8 ct;                     /* enum conversation */
+	__u32 shared;                /* half 0: RECORD_* flags. half 1: port that is charged for the record */
 	__u32 trace[HALF_TRACE_MAX]; /* the decisions that let the first packet of this direction pass */
 };
 

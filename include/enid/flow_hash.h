@@ -22,7 +22,7 @@ static inline __attribute__((always_inline)) __u64 flow_mix(__u64 word, __u64 se
 }
 
 static inline __attribute__((always_inline)) __u64 flow_fingerprint(const __u64 *secrets, const struct tuple *tuple,
-                                                                    __u32 in)
+								    __u32 in)
 {
 	__u64 hash = flow_mix((__u64)tuple->saddr.w[3] << 32 | tuple->daddr.w[3], secrets[0]);
 	__u32 arrival = (in & 0x7fff) | in >> 31 << 15; /* 16 bits: see the assertion below */

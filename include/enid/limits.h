@@ -3,25 +3,25 @@
 #ifndef ENID_LIMITS_H
 #define ENID_LIMITS_H
 
-#define ID_MAX 64                /* bytes of an AWS id, with its NUL */
-#define PORTS_MAX 32768          /* ENIs and uplinks of one state; number 0 is nobody */
-#define SUBNETS_MAX 16384        /* number 0 is no subnet */
-#define SUBNET_CIDRS6_MAX 5      /* VPC-08 */
-#define ADDRESSES_MAX 1048576
-#define ASSOCIATIONS_MAX 131072
-#define ROUTES_MAX 4194304
-#define TABLES_MAX 32768         /* route table versions, the old ones of a change included; number 0 is none */
-#define DEVICES_NEAR 65536       /* interface indexes below this are found in an array */
-#define POLICY_LINES_DEFAULT (1u << 20)
-#define FLOWS_RUN_DEFAULT 1048576
-#define FLOWS_REPLAY_DEFAULT 262144
-#define FRAGMENTS_MAX 262144
-#define FRAGMENTS_PER_PORT 16384
-#define TALLIES_MAX 65536
-#define EXTENSION_HEADERS_MAX 8  /* V6-06 */
-#define FRAGMENT_MEMORY_S 30
-#define FRAGMENT_RATE 1024       /* packets a second and ENI (ENI-15) */
-#define LINK_LOCAL_RATE 1024     /* packets a second and ENI (DNS-04) */
-#define LIMBO_NS 100000000ull    /* between the last name of a record and its reuse */
+#define ID_MAX                64    /* bytes of an AWS id, with its NUL */
+#define PORTS_MAX             32768 /* ENIs and uplinks of one state; number 0 is nobody */
+#define SUBNETS_MAX           16384 /* number 0 is no subnet */
+#define SUBNET_CIDRS6_MAX     5     /* VPC-08 */
+#define ADDRESSES_MAX         1048576
+#define ASSOCIATIONS_MAX      131072
+#define ROUTES_MAX            4194304
+#define TABLES_MAX            32768 /* route table versions, the old ones of a change included; number 0 is none */
+#define DEVICES_NEAR          65536 /* interface indexes below this are found in an array */
+#define POLICY_LINES_DEFAULT  (1u << 20)
+#define FLOWS_RUN_DEFAULT     1048576
+#define FLOWS_REPLAY_DEFAULT  262144
+#define FRAGMENTS_MAX         262144
+#define FRAGMENTS_PER_PORT    16384
+#define TALLIES_MAX           65536
+#define EXTENSION_HEADERS_MAX 8 /* V6-06 */
+#define FRAGMENT_MEMORY_S     30
+#define FRAGMENT_RATE         1024         /* packets a second and ENI (ENI-15) */
+#define LINK_LOCAL_RATE       1024         /* packets a second and ENI (DNS-04) */
+#define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
 
 #endif

@@ -13,16 +13,15 @@
  *   peers4/6    address tree -> service tree over the other CIDR rules that cover this address
  *   groups      identity tree -> service tree over the rules that reference one of the identity's groups
  *
- * Trees map a key to the value of the interval it falls into: keys[0] = 0, value i holds for keys[i] <= key < keys[i+1].
- * Header line: w[0] = n intervals.
- *   small (32-bit keys, n <= 7): w[1..7] = keys (unused: 0xffffffff), w[8..14] = values.
- *   else: w[1] = depth (number of key levels, 1..6 for 32-bit keys, 1..10 for 128-bit keys); w[2 .. 2+depth-1] = first
- *   line of each level, root first; w[2+depth] = first line of the values (16 a line). Levels and values are contiguous
- *   in this order. A line of a level holds the first key of each of its children: 16 32-bit keys (host order), or four
- *   128-bit keys (each two 64-bit halves as four words: w = high word of the address first, host order). The last level
- *   holds all n keys, so child i of its line l is interval l * fanout + i. Unused keys are all ones.
- *   128-bit trees have no small form.
- * Look-up in a level: the child is (number of keys <= key) - 1; child and line are clamped to what exists (padding).
+ * Trees map a key to the value of the interval it falls into: keys[0] = 0, value i holds for keys[i] <= key <
+ * keys[i+1]. Header line: w[0] = n intervals. small (32-bit keys, n <= 7): w[1..7] = keys (unused: 0xffffffff),
+ * w[8..14] = values. else: w[1] = depth (number of key levels, 1..6 for 32-bit keys, 1..10 for 128-bit keys); w[2 ..
+ * 2+depth-1] = first line of each level, root first; w[2+depth] = first line of the values (16 a line). Levels and
+ * values are contiguous in this order. A line of a level holds the first key of each of its children: 16 32-bit keys
+ * (host order), or four 128-bit keys (each two 64-bit halves as four words: w = high word of the address first, host
+ * order). The last level holds all n keys, so child i of its line l is interval l * fanout + i. Unused keys are all
+ * ones. 128-bit trees have no small form. Look-up in a level: the child is (number of keys <= key) - 1; child and line
+ * are clamped to what exists (padding).
  */
 #ifndef ENID_POLICY_H
 #define ENID_POLICY_H
@@ -48,8 +47,8 @@ enum policy_word {
 	POLICY_W_PEERS4,
 	POLICY_W_PEERS6,
 	POLICY_W_GROUPS,
-	POLICY_W_RULES,     /* number of local rules */
-	POLICY_W_HASH,      /* 4 words: hash of the content (all but RULE_BASE and this) */
+	POLICY_W_RULES, /* number of local rules */
+	POLICY_W_HASH,  /* 4 words: hash of the content (all but RULE_BASE and this) */
 };
 
 /* Flags of a security-group object: one single rule admits all addresses of the family and all ports of the protocol
@@ -59,23 +58,22 @@ enum policy_word {
 #define POLICY_OPEN_TCP6 4u
 #define POLICY_OPEN_UDP6 8u
 
-/* Value of a service tree: 0 = no rule; else local rule index + 1, with POLICY_DENY for a deny. Value of the address and
- * identity trees: 0 = nothing; else the line of a service tree. */
+/* Value of a service tree: 0 = no rule; else local rule index + 1, with POLICY_DENY for a deny. Value of the address
+ * and identity trees: 0 = nothing; else the line of a service tree. */
 #define POLICY_DENY 0x80000000u
 
-#define TREE_SMALL_MAX 7
-#define TREE32_FANOUT 16
-#define TREE32_DEPTH_MAX 6
-#define TREE128_FANOUT 4
+#define TREE_SMALL_MAX    7
+#define TREE32_FANOUT     16
+#define TREE32_DEPTH_MAX  6
+#define TREE128_FANOUT    4
 #define TREE128_DEPTH_MAX 10
 
-/* Key of a service tree: what a rule's protocol and port range select, in one dimension. port: destination port of TCP and
- * UDP; type << 8 | code of ICMP in IPv4 and of ICMPv6 in IPv6; 0 for every other protocol. */
-#define SERVICE_KEY(family, proto, port) \
-	(((family) == 6 ? 1u << 24 : 0u) | ((__u32)(proto) << 16) | (__u32)(port))
+/* Key of a service tree: what a rule's protocol and port range select, in one dimension. port: destination port of TCP
+ * and UDP; type << 8 | code of ICMP in IPv4 and of ICMPv6 in IPv6; 0 for every other protocol. */
+#define SERVICE_KEY(family, proto, port) (((family) == 6 ? 1u << 24 : 0u) | ((__u32)(proto) << 16) | (__u32)(port))
 
-/* Routes: the maps routes4 and routes6 (longest prefix match). `table` is the number of one immutable version of a route
- * table; prefixlen counts its 32 bits, too. */
+/* Routes: the maps routes4 and routes6 (longest prefix match). `table` is the number of one immutable version of a
+ * route table; prefixlen counts its 32 bits, too. */
 struct route4_key {
 	__u32 prefixlen;
 	__u32 table;
@@ -99,9 +97,9 @@ struct table_version {
 
 enum route_kind {
 	ROUTE_NONE,
-	ROUTE_LOCAL,      /* to the ENI of `zone` that owns the address */
-	ROUTE_ENI,        /* to port `target`, packet unmodified */
-	ROUTE_IGW,        /* uplink: port `target` */
+	ROUTE_LOCAL, /* to the ENI of `zone` that owns the address */
+	ROUTE_ENI,   /* to port `target`, packet unmodified */
+	ROUTE_IGW,   /* uplink: port `target` */
 	ROUTE_BLACKHOLE,
 	ROUTE_NOT_SERVED, /* a target that this build or host does not serve */
 };

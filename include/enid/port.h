@@ -3,8 +3,8 @@
  *
  * Everything that a state change may alter stands twice, in slot[0] and slot[1]; control.generation & 1 says which of
  * the two is in force. The agent fills the other slot of what changes, flips the generation with one store, waits until
- * no packet can still be under way in the old one (a grace period of the kernel), then copies the new slot over the old.
- * So every packet is judged by exactly one state, however many ENIs a change touches (JSON-07, E2, E3).
+ * no packet can still be under way in the old one (a grace period of the kernel), then copies the new slot over the
+ * old. So every packet is judged by exactly one state, however many ENIs a change touches (JSON-07, E2, E3).
  *
  * A port number names an ENI (of this host or of another one) or an uplink; it stays the same for the ENI's life.
  */
@@ -24,22 +24,22 @@ enum port_kind {
 
 enum port_mode { MODE_ROUTER, MODE_GUARD };
 
-#define PORT_LIVE 1u           /* in use and attached (ENI-11): packets may be delivered */
-#define PORT_CHECK 2u          /* SourceDestCheck */
-#define PORT_NO_SG 4u          /* a routing ENI, an uplink: no security group exists here (SG-24) */
-#define PORT_DENY_IGW 8u       /* DenyAllIgwTraffic (ENI-14) */
-#define PORT_SIDE_INSTANCE 16u /* the device is the ENI itself: what it receives goes to the guest */
-#define PORT_ANSWER 32u        /* uplink: answer ARP and ND for the addresses behind it */
-#define PORT_BPA_IN 64u        /* block public access: no flow from the internet */
-#define PORT_BPA_OUT 128u      /* ... nor to it */
+#define PORT_LIVE          1u   /* in use and attached (ENI-11): packets may be delivered */
+#define PORT_CHECK         2u   /* SourceDestCheck */
+#define PORT_NO_SG         4u   /* a routing ENI, an uplink: no security group exists here (SG-24) */
+#define PORT_DENY_IGW      8u   /* DenyAllIgwTraffic (ENI-14) */
+#define PORT_SIDE_INSTANCE 16u  /* the device is the ENI itself: what it receives goes to the guest */
+#define PORT_ANSWER        32u  /* uplink: answer ARP and ND for the addresses behind it */
+#define PORT_BPA_IN        64u  /* block public access: no flow from the internet */
+#define PORT_BPA_OUT       128u /* ... nor to it */
 
 struct port_policy {
-	__u32 epoch;     /* raised by every change that may alter a verdict here; a sum of two decides on a cached one */
-	__u32 zone;      /* address space: number of the VPC; uplink: the VPC of its gateway */
-	__u32 subnet;    /* number in `subnets` */
-	__u32 sg_in;     /* line of the policy object in `policy`; 0 = nothing is admitted */
+	__u32 epoch;  /* raised by every change that may alter a verdict here; a sum of two decides on a cached one */
+	__u32 zone;   /* address space: number of the VPC; uplink: the VPC of its gateway */
+	__u32 subnet; /* number in `subnets` */
+	__u32 sg_in;  /* line of the policy object in `policy`; 0 = nothing is admitted */
 	__u32 sg_out;
-	__u32 identity;  /* the set of groups that the ENI carries; 0 = none */
+	__u32 identity; /* the set of groups that the ENI carries; 0 = none */
 	__u32 tcp_established_s;
 	__u16 udp_s;
 	__u16 udp_stream_s;
@@ -76,13 +76,13 @@ struct cidr6 {
 };
 
 struct subnet_policy {
-	__u32 nacl_in;   /* line in `policy`; 0 = nothing is admitted */
+	__u32 nacl_in; /* line in `policy`; 0 = nothing is admitted */
 	__u32 nacl_out;
-	__u32 table;     /* number of the route table version in routes4/routes6 */
+	__u32 table; /* number of the route table version in routes4/routes6 */
 	__u32 zone;
-	__be32 net4;     /* the subnet's IPv4 CIDR; mask4 0 = an IPv6-only subnet */
+	__be32 net4; /* the subnet's IPv4 CIDR; mask4 0 = an IPv6-only subnet */
 	__be32 mask4;
-	__be32 router4;  /* base + 1 (VPC-13) */
+	__be32 router4;   /* base + 1 (VPC-13) */
 	__be32 resolver4; /* primary VPC CIDR base + 2 (VPC-12); 0 = none */
 	__u32 nr_cidrs6;
 	__u32 zero;
@@ -93,8 +93,8 @@ struct subnet {
 	struct subnet_policy slot[2];
 };
 
-/* Map `addresses`: who owns an address in a zone. Single addresses have prefixlen 32 or 128, delegated prefixes 28 or 80
- * with the host bits zero (ENI-06, ENI-12). */
+/* Map `addresses`: who owns an address in a zone. Single addresses have prefixlen 32 or 128, delegated prefixes 28 or
+ * 80 with the host bits zero (ENI-06, ENI-12). */
 struct address_key {
 	__u32 zone;
 	__u32 prefixlen;

@@ -56,7 +56,7 @@ enum enid_reason {
 #define X(symbol, name, meaning) REASON_##symbol,
 	ENID_REASONS(X)
 #undef X
-	REASON_MAX
+		REASON_MAX
 };
 
 /* The stages that decided_by may name. */
@@ -79,15 +79,15 @@ enum enid_stage {
 #define X(symbol, name) STAGE_##symbol,
 	ENID_STAGES(X)
 #undef X
-	STAGE_MAX
+		STAGE_MAX
 };
 
 /* One decision: stage in the top four bits; below, a rule number (policy and route stages: rule_base + index) or a
  * port number (gateway and conntrack stages). */
-#define DECISION(stage, number) (((__u32)(stage) << 28) | ((number) & 0x0fffffff))
-#define DECISION_STAGE(d) ((d) >> 28)
-#define DECISION_NUMBER(d) ((d) & 0x0fffffff)
-#define RULE_NUMBER_MAX 0x0fffffff
+#define DECISION(stage, number) (((__u32)(stage) << 28) | ((number)&0x0fffffff))
+#define DECISION_STAGE(d)       ((d) >> 28)
+#define DECISION_NUMBER(d)      ((d)&0x0fffffff)
+#define RULE_NUMBER_MAX         0x0fffffff
 
 /* What became of a packet. */
 #define ENID_ACTIONS(X) \
@@ -102,7 +102,7 @@ enum enid_action {
 #define X(symbol, name) ACTION_##symbol,
 	ENID_ACTIONS(X)
 #undef X
-	ACTION_MAX
+		ACTION_MAX
 };
 
 #endif

@@ -7,16 +7,16 @@
 #include "enid/reasons.h"
 #include "enid/types.h"
 
-/* Map `tallies`: packets that no record counts (rejects, ICMP errors, flows without a record), summed up per flow, port,
- * direction and verdict. `parity` = control.log_parity when it was counted: the collector flips it, waits out late
- * writers, then reads and deletes the old half, so nothing is lost or counted twice. */
+/* Map `tallies`: packets that no record counts (rejects, ICMP errors, flows without a record), summed up per flow,
+ * port, direction and verdict. `parity` = control.log_parity when it was counted: the collector flips it, waits out
+ * late writers, then reads and deletes the old half, so nothing is lost or counted twice. */
 struct tally_key {
 	struct tuple tuple; /* as the packet was seen at the port. ICMP: ports 0 */
 	__u32 port;
-	__u8 egress;        /* 1 = the packet came from the guest */
+	__u8 egress; /* 1 = the packet came from the guest */
 	__u8 reject;
 	__u8 parity;
-	__u8 reason;        /* enum enid_reason, rejects only */
+	__u8 reason; /* enum enid_reason, rejects only */
 };
 
 struct tally {
@@ -28,7 +28,8 @@ struct tally {
 	__u32 decision; /* rule that decided, 0 = none matched */
 };
 
-/* Perf event: a record that the kernel's own sweeper freed, with its final counters; or the first packet of a reject. */
+/* Perf event: a record that the kernel's own sweeper freed, with its final counters; or the first packet of a reject.
+ */
 enum event_kind { EVENT_FLOW_END = 1, EVENT_REJECT };
 
 struct event {
@@ -70,24 +71,24 @@ struct report {
 
 /* The one instance of this stands in .data: what the agent tells the programs. */
 struct control {
-	__u32 generation;    /* & 1: slot in force */
+	__u32 generation; /* & 1: slot in force */
 	__u32 log_parity;
-	__u32 flows_max;     /* records in use at the most */
-	__u32 flows_shared;  /* ports above their guarantee stop here */
+	__u32 flows_max;       /* records in use at the most */
+	__u32 flows_shared;    /* ports above their guarantee stop here */
 	__u32 flows_guarantee; /* per port */
-	__u32 half_open_max; /* per port */
+	__u32 half_open_max;   /* per port */
 	__u8 router_mac[6];
 	__u16 zero;
-	__u64 secrets[7];    /* of flow_fingerprint; set once, before the first packet */
+	__u64 secrets[7];     /* of flow_fingerprint; set once, before the first packet */
 	__u64 agent_alive_ns; /* CLOCK_MONOTONIC; older than 10 s: the kernel sweeper works alone */
 	/* written by the data path */
-	__u32 flows_used;    /* records not FREE */
-	__u32 flows_fresh;   /* records never used so far: the next one */
-	__u64 closed;        /* records that went to limbo */
+	__u32 flows_used;  /* records not FREE */
+	__u32 flows_fresh; /* records never used so far: the next one */
+	__u64 closed;      /* records that went to limbo */
 	/* replay only */
 	__u64 now_ns;
-	__u32 in;            /* port number | IN_TX */
-	__u32 wire_len;      /* length of the frame, of which the program sees the first part */
+	__u32 in;       /* port number | IN_TX */
+	__u32 wire_len; /* length of the frame, of which the program sees the first part */
 };
 
 #endif

@@ -36,7 +36,9 @@ lint-cppcheck:
 	$(Q)mkdir -p $(LINT)/cppcheck
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 		--cppcheck-build-dir=$(LINT)/cppcheck -j 2 -Iinclude -Iuser -D_GNU_SOURCE \
-		--suppressions-list=tests/lint/cppcheck.txt $(USER_SRC)
+		'-DLIBBPF_OPTS(type,name,...)=struct type name = {__VA_ARGS__}' '-Djson_object_foreach(o,k,v)=while (next(o,&k,&v))' \
+		'-Djson_array_foreach(a,i,v)=while (next(a,&i,&v))' \
+		'-Dmnl_attr_for_each(a,h,o)=while (next(&a,h,o))' --suppressions-list=tests/lint/cppcheck.txt $(USER_SRC)
 
 lint-scripts:
 	$(Q)shellcheck -x $(SCRIPTS)
@@ -48,7 +50,14 @@ lint: ## format, warnings as errors, clang-tidy, cppcheck, shellcheck, own rules
 	$(Q)$(MAKE) --no-print-directory -k -j$(shell nproc) \
 		lint-format lint-rules lint-scripts lint-cppcheck lint-code
 
+analyze: $(USER_SRC:%=$(O)/%.analyzed) ## the clang static analyzer over user/ (slow; read its findings with doubt)
+
+$(O)/%.c.analyzed: $(O)/%.o
+	$(call say,ANALYZE,$*.c)
+	$(Q)clang-tidy --quiet --checks='-*,clang-analyzer-*,-clang-analyzer-unix.Malloc,-clang-analyzer-optin.*' $*.c -- $(CPPFLAGS) -Itests -std=gnu11 2>/dev/null
+	$(Q)touch $@
+
 format: ## rewrite all C files by .clang-format
 	$(Q)clang-format -i $(C_FILES)
 
-.PHONY: lint lint-code lint-format lint-cppcheck lint-scripts lint-rules format
+.PHONY: lint analyze lint-code lint-format lint-cppcheck lint-scripts lint-rules format

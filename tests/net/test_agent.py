@@ -373,7 +373,7 @@ def test_xdp(folder, agent):
     put_state(folder, state(hook="xdp"))
     check("Hook xdp takes effect on a live port",
           until(lambda: agent.port("eni-a").get("hook") == "xdp" and agent.port("eni-b").get("hook") == "xdp", 3)
-          is not None and len(links_of()) == 4, links_of())
+          is not None and len(links_of()) == 6, links_of())
     links = links_of()
     codes = [ip(f"link set pa {word} off", fail=False).returncode for word in ("xdpgeneric", "xdp", "xdpdrv")]
     check("E9: `ip link set pa xdpgeneric off` is refused, no form of it removes the program",

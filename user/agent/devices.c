@@ -149,8 +149,8 @@ static void say_problem(struct devices *devices, struct served *served, const ch
 	devices->dirty = true;
 }
 
-/* The driver form of XDP on a veth or tap takes segmentation and checksum offload from the guest's end: bulk TCP falls to a
- * fifth. The generic form sees whole packets of the stack, and xdp_rx only drops. */
+/* The driver form of XDP on a veth or tap takes segmentation and checksum offload from the guest's end: bulk TCP falls
+ * to a fifth. The generic form sees whole packets of the stack, and xdp_rx only drops. */
 static bool in_software(const struct served *served)
 {
 	return *served->link.kind;
@@ -176,7 +176,8 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 	*hook = fresh;
 	hook_detach(&devices->attacher, &old);
 	if (point == HOOK_RX_XDP && fresh.generic)
-		log_warning("port %s (%s): XDP in the stack's generic form: each packet is looked at twice, which costs more "
+		log_warning("port %s (%s): XDP in the stack's generic form: each packet is looked at twice, which "
+			    "costs more "
 			    "than Hook tc and gains nothing on this kind of device",
 			    served->id, served->device);
 	return 0;
@@ -665,7 +666,9 @@ static void verify_served(struct devices *devices, struct served *served)
 	if (set_device(devices, served) || put_hooks(devices, served))
 		return;
 	say_problem(devices, served,
-		    rx == -EEXIST || tx == -EEXIST || early == -EEXIST ? "another program runs before enid's on this device" : "");
+		    rx == -EEXIST || tx == -EEXIST || early == -EEXIST
+			    ? "another program runs before enid's on this device"
+			    : "");
 }
 
 /* ret: true = still held */

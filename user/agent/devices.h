@@ -20,7 +20,7 @@
 
 /* Our hooks on one device. */
 struct device_hooks {
-	uint32_t ifindex; /* 0 = no device */
+	uint32_t ifindex;   /* 0 = no device */
 	struct hook rx, tx; /* tc_rx, tc_tx */
 	struct hook early;  /* xdp_rx in front of rx, where Hook says xdp */
 };

@@ -114,8 +114,8 @@ static bool theirs(const struct flow_half *half, const bool *ports)
 	return half->in && ports[IN_PORT(half->in) % PORTS_MAX];
 }
 
-/* Take the entry of one end away; the ENI at the other end keeps its own (CT-19, CT-20). Packets of the half that stays are
- * judged one by one from now on. */
+/* Take the entry of one end away; the ENI at the other end keeps its own (CT-19, CT-20). Packets of the half that stays
+ * are judged one by one from now on. */
 static void record_leave(struct datapath *datapath, uint32_t index, int which)
 {
 	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];

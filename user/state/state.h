@@ -2,10 +2,10 @@
 /* Desired state: the lists of SEMANTICS section 18 as C structs, parsed, validated and with references resolved.
  *
  * state_load() reads files and folders, merges them list by list, and returns either a state in which every value is in
- * range, every id unique and every reference resolved (a missing object = NULL and a warning, JSON-06), or all errors at
- * once. It knows nothing of the kernel. All strings and arrays belong to the state (one arena: state_free frees all).
- * Addresses are in network byte order; IPv4 CIDRs have their host bits cleared (a warning says so).
- * An absent list is empty; an absent key has the default that the comment gives. AWS ids are at most ID_MAX - 1 bytes of
+ * range, every id unique and every reference resolved (a missing object = NULL and a warning, JSON-06), or all errors
+ * at once. It knows nothing of the kernel. All strings and arrays belong to the state (one arena: state_free frees
+ * all). Addresses are in network byte order; IPv4 CIDRs have their host bits cleared (a warning says so). An absent
+ * list is empty; an absent key has the default that the comment gives. AWS ids are at most ID_MAX - 1 bytes of
  * printable ASCII without blanks (E32).
  */
 #ifndef ENID_STATE_H
@@ -31,10 +31,10 @@ struct vpc {
 	struct cidr primary;      /* CidrBlock; family 0 if absent */
 	struct cidr *cidrs;       /* every associated CIDR, IPv4 and IPv6, primary included, no duplicates (VPC-04) */
 	size_t nr_cidrs;
-	uint32_t zone;            /* 1 + position in the order of VpcIds: also the VNI unless Vni is set */
+	uint32_t zone; /* 1 + position in the order of VpcIds: also the VNI unless Vni is set */
 	uint32_t vni;
-	int bpa;                  /* enum bpa_mode of BlockPublicAccessStates, or of VpcBlockPublicAccessOptions */
-	bool dns_support;         /* EnableDnsSupport, default true */
+	int bpa;          /* enum bpa_mode of BlockPublicAccessStates, or of VpcBlockPublicAccessOptions */
+	bool dns_support; /* EnableDnsSupport, default true */
 };
 
 enum bpa_mode { BPA_OFF, BPA_BIDIRECTIONAL, BPA_INGRESS };
@@ -45,20 +45,20 @@ struct route_table;
 struct vpc_subnet {
 	const char *id;
 	struct vpc *vpc;
-	struct cidr cidr4;        /* family 0 = IPv6-only */
+	struct cidr cidr4; /* family 0 = IPv6-only */
 	struct cidr cidrs6[SUBNET_CIDRS6_MAX];
 	size_t nr_cidrs6;
-	const char *az;           /* AvailabilityZone; "" if absent */
+	const char *az; /* AvailabilityZone; "" if absent */
 	const char *az_id;
-	int bpa;                  /* as vpc.bpa, exclusions applied */
-	struct nacl *nacl;        /* the associated one, else the VPC's default one, else NULL = allow all (VPC-16, VPC-17) */
+	int bpa;           /* as vpc.bpa, exclusions applied */
+	struct nacl *nacl; /* the associated one, else the VPC's default one, else NULL = allow all (VPC-16, VPC-17) */
 	struct route_table *table; /* the associated one, else the main one, else NULL = local routes only (VPC-17) */
 };
 
 struct prefix_list {
 	const char *id;
 	const char *name;
-	struct cidr *entries;     /* empty when nothing is known, or while State is delete-* */
+	struct cidr *entries; /* empty when nothing is known, or while State is delete-* */
 	size_t nr_entries;
 };
 
@@ -79,12 +79,12 @@ struct sg_peer {
 #define PROTOCOL_ANY (-1)
 
 struct sg_permission {
-	int protocol;             /* 0..255 or PROTOCOL_ANY */
+	int protocol; /* 0..255 or PROTOCOL_ANY */
 	/* TCP, UDP: first and last port, all = 0..65535. ICMP, ICMPv6: type and code, -1 = any. Others: 0 and 65535. */
 	int from, to;
 	struct sg_peer *peers;
 	size_t nr_peers;
-	const char *place;        /* "IpPermissions[2]", or the SecurityGroupRuleId it came from */
+	const char *place; /* "IpPermissions[2]", or the SecurityGroupRuleId it came from */
 };
 
 struct security_group {
@@ -94,16 +94,16 @@ struct security_group {
 	struct vpc *vpc;
 	struct sg_permission *in, *out;
 	size_t nr_in, nr_out;
-	struct vpc **associated;  /* other VPCs it serves (SG-20) */
+	struct vpc **associated; /* other VPCs it serves (SG-20) */
 	size_t nr_associated;
 };
 
 struct nacl_entry {
-	int number;               /* 1..32768 */
+	int number; /* 1..32768 */
 	bool allow;
-	int protocol;             /* 0..255 or PROTOCOL_ANY */
+	int protocol; /* 0..255 or PROTOCOL_ANY */
 	struct cidr cidr;
-	int from, to;             /* as in sg_permission */
+	int from, to; /* as in sg_permission */
 };
 
 struct nacl {
@@ -134,16 +134,16 @@ struct eni;
 struct gateway;
 
 struct vpc_route {
-	struct cidr cidr;                /* family 0 when a prefix list is the destination */
+	struct cidr cidr; /* family 0 when a prefix list is the destination */
 	struct prefix_list *prefix_list;
-	const char *destination;         /* as written, for people: CIDR or prefix list id */
+	const char *destination; /* as written, for people: CIDR or prefix list id */
 	enum target_kind target;
 	const char *target_id;
-	struct eni *eni;                 /* TARGET_ENI, NULL = missing */
-	struct gateway *gateway;         /* TARGET_IGW, TARGET_EIGW, TARGET_VGW; NULL = missing */
+	struct eni *eni;         /* TARGET_ENI, NULL = missing */
+	struct gateway *gateway; /* TARGET_IGW, TARGET_EIGW, TARGET_VGW; NULL = missing */
 	enum route_origin origin;
-	bool blackhole;                  /* State says so, or the target is missing or unusable (RT-28) */
-	bool filtered;                   /* State: filtered = not installed (RT-11) */
+	bool blackhole; /* State says so, or the target is missing or unusable (RT-28) */
+	bool filtered;  /* State: filtered = not installed (RT-11) */
 };
 
 struct route_table {
@@ -152,44 +152,44 @@ struct route_table {
 	struct vpc_route *routes;
 	size_t nr_routes;
 	bool main;
-	const char **propagating;        /* ids of PropagatingVgws */
+	const char **propagating; /* ids of PropagatingVgws */
 	size_t nr_propagating;
 };
 
 /* An internet, egress-only internet or virtual private gateway. */
 struct gateway {
 	const char *id;
-	enum target_kind kind;           /* TARGET_IGW, TARGET_EIGW, TARGET_VGW */
-	struct vpc *vpc;                 /* NULL = attached to none */
-	struct route_table *table;       /* gateway route table (RT-18), or NULL */
+	enum target_kind kind;     /* TARGET_IGW, TARGET_EIGW, TARGET_VGW */
+	struct vpc *vpc;           /* NULL = attached to none */
+	struct route_table *table; /* gateway route table (RT-18), or NULL */
 };
 
 /* An address has one owner in its VPC, a public one in the whole state; prefixes included. */
 struct eni_address {
 	union addr addr;
 	uint8_t family;
-	uint8_t prefixlen;               /* 32 or 128; 28 or 80 of a delegated prefix */
+	uint8_t prefixlen; /* 32 or 128; 28 or 80 of a delegated prefix */
 	bool primary;
-	__be32 public_ip;                /* Association.PublicIp, 0 = none */
+	__be32 public_ip; /* Association.PublicIp, 0 = none */
 };
 
 struct eni {
 	const char *id;
-	struct vpc *vpc;                 /* NULL: missing; the ENI is not served */
-	struct vpc_subnet *subnet;       /* as above */
-	uint8_t mac[6];                  /* zeros if absent; a port with a device has one */
-	bool live;                       /* in-use and attached (ENI-11); an absent Status or Attachment counts as live */
-	bool routing;                    /* no security group exists here (ENI-02, ENI-03, JSON-09) */
-	bool check;                      /* SourceDestCheck; default true for compute, false for routing */
+	struct vpc *vpc;           /* NULL: missing; the ENI is not served */
+	struct vpc_subnet *subnet; /* as above */
+	uint8_t mac[6];            /* zeros if absent; a port with a device has one */
+	bool live;                 /* in-use and attached (ENI-11); an absent Status or Attachment counts as live */
+	bool routing;              /* no security group exists here (ENI-02, ENI-03, JSON-09) */
+	bool check;                /* SourceDestCheck; default true for compute, false for routing */
 	bool deny_igw;
-	const char *type;                /* InterfaceType; "interface" if absent */
+	const char *type; /* InterfaceType; "interface" if absent */
 	const char *owner;
-	const char *instance;            /* Attachment.InstanceId, or "" */
-	struct security_group **groups;  /* without missing ones */
+	const char *instance;           /* Attachment.InstanceId, or "" */
+	struct security_group **groups; /* without missing ones */
 	size_t nr_groups;
-	struct eni_address *addresses;   /* primary IPv4 first */
+	struct eni_address *addresses; /* primary IPv4 first */
 	size_t nr_addresses;
-	uint32_t tcp_established_s;      /* CT-09, defaults filled in */
+	uint32_t tcp_established_s; /* CT-09, defaults filled in */
 	uint32_t udp_s;
 	uint32_t udp_stream_s;
 };
@@ -197,8 +197,8 @@ struct eni {
 enum hook_kind { HOOK_AUTO, HOOK_XDP, HOOK_TC };
 
 struct host_port {
-	struct eni *eni;                 /* never NULL: a port of a missing ENI is an error */
-	const char *device;              /* "" = a routing ENI without a device */
+	struct eni *eni;    /* never NULL: a port of a missing ENI is an error */
+	const char *device; /* "" = a routing ENI without a device */
 	bool guard;
 	bool side_instance;
 	enum hook_kind hook;
@@ -206,14 +206,14 @@ struct host_port {
 
 struct host_uplink {
 	const char *gateway_id;
-	struct gateway *gateway;         /* NULL: no such gateway, or a kind that is not built yet */
+	struct gateway *gateway; /* NULL: no such gateway, or a kind that is not built yet */
 	const char *device;
-	bool answer_neighbours;          /* AnswerNeighbours, default true */
+	bool answer_neighbours; /* AnswerNeighbours, default true */
 };
 
 struct host {
 	const char *id;
-	__be32 tunnel_address;           /* 0 = none */
+	__be32 tunnel_address; /* 0 = none */
 	uint8_t router_mac[6];
 	struct host_port *ports;
 	size_t nr_ports;
@@ -224,11 +224,11 @@ struct host {
 struct flow_log {
 	const char *id;
 	const char *resource;
-	const char *traffic;             /* ACCEPT, REJECT, ALL */
+	const char *traffic; /* ACCEPT, REJECT, ALL */
 	const char *format;
 	const char *destination_type;
 	const char *destination;
-	uint32_t interval_s;             /* 60 or 600 */
+	uint32_t interval_s; /* 60 or 600 */
 	bool active, hive, per_hour, plain_text;
 };
 
