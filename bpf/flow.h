@@ -93,6 +93,18 @@ static __always_inline __u64 record_last(const struct flow_record *record)
 	return a > b ? a : b;
 }
 
+/* When the ENI of half `ref` last saw a packet of the flow. Packets of the other direction count unless they go another way
+ * (HALF_ALONE): then who delivers them touches this half. */
+static __always_inline __u64 entry_last(const struct flow_record *record, __u32 ref)
+{
+	const struct flow_half *half = ref & 1 ? &record->half[1] : &record->half[0];
+	const struct flow_half *sibling = ref & 1 ? &record->half[0] : &record->half[1];
+
+	if (sibling->flags & HALF_ALONE || sibling->last_ns < half->last_ns || CT_STATE(half->ct) == CT_CLOSED)
+		return half->last_ns; /* a closed entry's clock has stopped */
+	return sibling->last_ns;
+}
+
 static __always_inline bool within(__u64 now, __u64 last, __u32 seconds)
 {
 	return now <= last || now - last <= (__u64)seconds * NS_PER_S;

@@ -91,6 +91,12 @@ static __always_inline int routed(struct pkt *p, const struct port_policy *e, co
 	return deliver_to(p);
 }
 
+/* From an own address, not on behalf of others as a middlebox does. */
+static __always_inline bool sends_own(const struct pkt *p, const struct port_policy *e)
+{
+	return owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity) == p->source.port;
+}
+
 /* A router-mode ENI sends. */
 static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 {
@@ -106,7 +112,7 @@ static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 	if (!local)
 		route = route_select(p, subnet);
 	p->source.port = IN_PORT(p->in);
-	p->relayed = route && route->kind == ROUTE_ENI && e->flags & PORT_CHECK; /* SG-18; a middlebox has no check */
+	p->relayed = route && route->kind == ROUTE_ENI && sends_own(p, e); /* SG-18 */
 	reason = sg_egress(p);
 	if (reason)
 		return reason;

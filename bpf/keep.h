@@ -26,12 +26,14 @@ static __always_inline __u32 epoch_of(const struct pkt *p, __u32 port)
 	return e ? e->epoch : 0;
 }
 
-static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, bool alone)
+static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling, bool alone)
 {
 	__u16 steady = half->flags & HALF_STEADY;
 
 	WRITE_ONCE(half->epoch, 0); /* nobody uses it while it changes */
 	barrier();
+	if (alone && !(half->flags & HALF_ALONE) && sibling->last_ns < half->last_ns)
+		sibling->last_ns = half->last_ns; /* from now on the two ENIs are silent on their own */
 	half->exit = p->exit;
 	half->flags = steady | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
@@ -54,6 +56,24 @@ static __always_inline void half_take_entry(const struct pkt *p, struct flow_hal
 	half->ct = ct_first(p) | (backwards ? CT_BACKWARDS : 0);
 	if (e && rest && spot->leg == LEG_UNTRACKED)
 		rest->policy[ref & 1] = rules_hash(e);
+}
+
+/* The target's entry stands in another record: touch it there. */
+static __always_inline void touch_target(struct pkt *p)
+{
+	struct flow_record *record = record_at(p->target.ref);
+	struct flow_half *half;
+
+	if (!record)
+		return;
+	half = half_of(record, p->target.ref);
+	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
+	if (p->target.fresh) {
+		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
+		flow_settle(p, record);
+	}
+	if (CT_STATE(half->ct) != CT_CLOSED)
+		half->last_ns = p->now;
 }
 
 /* ---- a new flow */
@@ -114,7 +134,7 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	} else {
 		half_take_entry(p, &record->half[0], &p->source, false, index << 1);
 		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
-		half_decide(p, &record->half[0], false);
+		half_decide(p, &record->half[0], &record->half[1], false);
 	}
 	flow_settle(p, record);
 	claim = hold_target ? record_claim_one(index, record) : record_claim(index, record);
@@ -132,6 +152,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		WRITE_ONCE(record->half[0].epoch, 0);
 		record->half[0].flags |= HALF_ALONE;
 		record->half[1].leg = LEG_NONE;
+		if (p->target.ref != REF_NONE)
+			touch_target(p);
 	}
 	p->ref = index << 1;
 	flow_count(p, &record->half[0]);
@@ -161,24 +183,6 @@ static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
 	*ref = REF_NONE;
 }
 
-/* The target's entry stands in another record: touch it there. */
-static __always_inline void touch_target(struct pkt *p)
-{
-	struct flow_record *record = record_at(p->target.ref);
-	struct flow_half *half;
-
-	if (!record)
-		return;
-	half = half_of(record, p->target.ref);
-	flow_track(p, p->target.ref ^ 1);
-	if (p->target.fresh) {
-		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
-		flow_settle(p, record);
-	}
-	if (CT_STATE(half->ct) != CT_CLOSED)
-		half->last_ns = p->now;
-}
-
 static __always_inline int flow_refresh(struct pkt *p)
 {
 	struct flow_record *record = record_at(p->ref);
@@ -192,35 +196,21 @@ static __always_inline int flow_refresh(struct pkt *p)
 	sibling = sibling_of(record, p->ref);
 	tuple_reverse(&p->back, &p->out);
 	alone = sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back);
-	if (alone && p->target.ref == REF_NONE && p->target.leg == LEG_TRACKED)
+	if (alone && p->target.ref == REF_NONE && p->target.leg == LEG_TRACKED && may_open(p))
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
-	flow_track(p, p->ref); /* first: what this packet opens, it does not move as well */
+	flow_track(p, p->ref, alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
 		half_take_entry(p, half, &p->source, p->ref & 1, p->ref);
 	if (p->target.fresh && !alone)
 		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
-	half_decide(p, half, alone);
+	half_decide(p, half, sibling, alone);
 	flow_settle(p, record);
 	flow_count(p, half);
 	return 0;
-}
-
-/* ICMP errors, answers and the like never open a flow, even where a rule admits them. */
-static __always_inline bool may_open(const struct pkt *p)
-{
-	__u16 type = p->tuple.dport;
-
-	if (p->kind != KIND_PLAIN)
-		return false;
-	if (p->tuple.family == 4 && p->tuple.proto == IPPROTO_ICMP)
-		return type == 8 || type == 13 || type == 15 || type == 17;
-	if (p->tuple.family == 6 && p->tuple.proto == IPPROTO_ICMPV6)
-		return type == 128;
-	return true;
 }
 
 /* After judge() let p pass. ret: 0 or REASON_CONNTRACK_FULL */

@@ -250,7 +250,7 @@ static __always_inline bool from_eni(const struct pkt *p, const struct port_poli
 static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 {
 	if (unlikely(!(p->flags & HALF_STEADY) || p->tcp_flags & (TCP_FIN | TCP_RST)))
-		flow_track(p, p->ref);
+		flow_track(p, p->ref, MOVE_BOTH);
 	flow_count(p, half);
 }
 

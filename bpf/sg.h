@@ -62,7 +62,7 @@ static __always_inline bool entry_admits(struct pkt *p, struct spot *spot, const
 	if (!record)
 		return false;
 	half = half_of(record, spot->ref);
-	last = record_last(record);
+	last = entry_last(record, spot->ref);
 	if (opens(p) || !within(p->now, last, half->leg_s))
 		return false;
 	if (half->leg == LEG_UNTRACKED && (p->kind != KIND_PLAIN || !rules_stand(e, spot->ref)))
@@ -71,20 +71,24 @@ static __always_inline bool entry_admits(struct pkt *p, struct spot *spot, const
 	return half->leg != LEG_NONE;
 }
 
-/* A SYN on an entry that lives and is not closing changes nothing but must be admitted by the rules (C2, C8). */
-static __always_inline bool entry_stays(const struct pkt *p, const struct spot *spot)
+/* A SYN on an entry that lives and is not closing changes nothing but must be admitted by the rules (C2, C8).
+ * ret: the leg that stays, LEG_NONE = the packet opens a new entry */
+static __always_inline __u8 entry_stays(const struct pkt *p, const struct spot *spot, const struct port_policy *e)
 {
 	struct flow_record *record;
 	struct flow_half *half;
 
 	if (spot->ref == REF_NONE)
-		return false;
+		return LEG_NONE;
 	record = record_at(spot->ref);
 	if (!record)
-		return false;
+		return LEG_NONE;
 	half = half_of(record, spot->ref);
-	return half->leg == LEG_TRACKED && CT_STATE(half->ct) != CT_CLOSED &&
-	       within(p->now, record_last(record), half->leg_s);
+	if (CT_STATE(half->ct) == CT_CLOSED || !within(p->now, entry_last(record, spot->ref), half->leg_s))
+		return LEG_NONE;
+	if (half->leg == LEG_UNTRACKED && !rules_stand(e, spot->ref))
+		return LEG_NONE;
+	return half->leg;
 }
 
 static __always_inline __u32 open_flag(__u8 proto, __u8 family)
@@ -132,11 +136,14 @@ static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const s
 	if (!(__u32)answer)
 		return ingress ? REASON_SG_INGRESS : REASON_SG_EGRESS;
 	decide(p, ingress ? STAGE_SG_INGRESS : STAGE_SG_EGRESS, rule_number(object, answer));
-	if (p->kind != KIND_PLAIN)
+	if (!may_open(p))
 		return 0;
-	spot->fresh = !entry_stays(p, spot);
+	spot->leg = entry_stays(p, spot, e);
+	if (spot->leg != LEG_NONE)
+		return 0;
+	spot->fresh = 1;
 	spot->leg = LEG_TRACKED;
-	if (spot->fresh && answer & ANSWER_ANY && object_flags(opposite) & open_flag(p->tuple.proto, p->tuple.family))
+	if (answer & ANSWER_ANY && object_flags(opposite) & open_flag(p->tuple.proto, p->tuple.family))
 		spot->leg = LEG_UNTRACKED; /* CT-03; CT-06 has its say when the path is known */
 	return 0;
 }

@@ -15,6 +15,20 @@ static __always_inline bool opens(const struct pkt *p)
 	       p->kind == KIND_PLAIN && p->fragment != FRAGMENT_LATER;
 }
 
+/* ICMP errors, answers and the like never open a flow, even where a rule admits them. */
+static __always_inline bool may_open(const struct pkt *p)
+{
+	__u16 type = p->tuple.dport;
+
+	if (p->kind != KIND_PLAIN)
+		return false;
+	if (p->tuple.family == 4 && p->tuple.proto == IPPROTO_ICMP)
+		return type == 8 || type == 13 || type == 15 || type == 17;
+	if (p->tuple.family == 6 && p->tuple.proto == IPPROTO_ICMPV6)
+		return type == 128;
+	return true;
+}
+
 static __always_inline __u8 tcp_first(__u8 flags)
 {
 	if (flags & TCP_SYN)
@@ -114,6 +128,8 @@ static __always_inline void flow_settle(const struct pkt *p, struct flow_record 
 	idle = a->leg_s;
 	if (!idle || (b->leg_s && b->leg_s < idle))
 		idle = b->leg_s;
+	if (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED)
+		idle = 0; /* ask each time: one entry may be over before the other */
 	a->idle_s = idle;
 	b->idle_s = idle;
 	if (CT_STATE(a->ct) == CT_ESTABLISHED && CT_STATE(b->ct) == CT_ESTABLISHED) {
@@ -138,33 +154,37 @@ static __always_inline bool reset_valid(const struct pkt *p, const struct flow_h
 	return p->tuple.proto == IPPROTO_TCP && p->tcp_flags & TCP_RST && sibling->ack && p->seq == sibling->ack;
 }
 
-/* Move the entries of the record by this packet, which passed. */
-__noinline int flow_track(struct pkt *p, __u32 ref)
+#define MOVE_BOTH 3u /* entries of both halves: the packet passed both ENIs */
+#define MOVE_HALF(ref) (1u << ((ref) & 1))
+
+/* ret: true = the entry at this half changed */
+static __always_inline bool entry_move(const struct pkt *p, struct flow_half *half, bool backwards, bool reset)
+{
+	__u8 before = half->ct;
+
+	half->ct = reset ? CT_CLOSED | (before & CT_BACKWARDS) : ct_next(p, before, backwards);
+	if (half->ct == before)
+		return false;
+	if (CT_STATE(half->ct) == CT_CLOSED)
+		half->last_ns = p->now; /* the 10 s count from here (CT-11) */
+	return true;
+}
+
+/* Move entries by this packet, which passed. ref: the record and the direction of the packet in it; which: MOVE_* */
+__noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 {
 	struct flow_record *record = record_at(ref);
-	struct flow_half *a, *b;
-	__u8 before_a, before_b;
+	bool reset, moved = false;
 
 	if (!p || !record || p->kind != KIND_PLAIN || p->fragment == FRAGMENT_LATER)
 		return 0;
-	a = &record->half[0];
-	b = &record->half[1];
-	before_a = a->ct;
-	before_b = b->ct;
-	if (reset_valid(p, sibling_of(record, ref))) {
-		a->ct = CT_CLOSED | (a->ct & CT_BACKWARDS);
-		b->ct = CT_CLOSED | (b->ct & CT_BACKWARDS);
-	} else {
-		a->ct = ct_next(p, a->ct, ref & 1);
-		b->ct = ct_next(p, b->ct, ref & 1);
-	}
-	if (a->ct == before_a && b->ct == before_b)
-		return 0;
-	if (CT_STATE(a->ct) == CT_CLOSED && CT_STATE(before_a) != CT_CLOSED) {
-		a->last_ns = p->now; /* the 10 s count from here (CT-11) */
-		b->last_ns = p->now;
-	}
-	flow_settle(p, record);
+	reset = reset_valid(p, sibling_of(record, ref));
+	if (which & 1)
+		moved = entry_move(p, &record->half[0], ref & 1, reset);
+	if (which & 2)
+		moved |= entry_move(p, &record->half[1], ref & 1, reset);
+	if (moved)
+		flow_settle(p, record);
 	return 0;
 }
 
