@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid: one binary, one file per command. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,10 +40,19 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* Results that did not get out are not done. */
+static int finish(int code)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	fprintf(stderr, "enid: cannot write to standard output: %s\n", strerror(errno));
+	return code ? code : 1;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
 	argv[0] = (char *)command->full_name;
-	return command->run(argc, argv);
+	return finish(command->run(argc, argv));
 }
 
 int main(int argc, char **argv)
@@ -53,7 +63,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return usage(stderr, 2);
 	if (is_one_of(argv[1], "version", "--version", "-V"))
-		return puts("enid " ENID_VERSION) < 0;
+		return finish(puts("enid " ENID_VERSION) < 0);
 	help = is_one_of(argv[1], "help", "--help", "-h");
 	if (help && argc == 2)
 		return usage(stdout, 0);

@@ -4,9 +4,10 @@
 2 misuse; every error names the thing."""
 import json
 import os
+import subprocess
 import tempfile
 
-from cli import REFERENCE, check, enid, main
+from cli import ENID, REFERENCE, check, enid, main
 
 COMMANDS = ("check", "run", "status", "show", "logs", "replay", "detach")
 FOLDERS = ("--run-dir", "--pin-dir", "--log-dir")
@@ -72,6 +73,14 @@ def nothing_there():
     check("enid detach --all where nothing is has nothing to do", done.code == 0, done)
 
 
+def full_disk():
+    for words in (("check", REFERENCE), ("check", "--json", REFERENCE), ("status", "--json", *NOWHERE), ("--version",)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([ENID, *words], stdout=full, stderr=subprocess.PIPE, check=False)
+        check(f"enid {words[0]}: results that cannot be written are a failure", done.returncode == 1 and
+              b"standard output" in done.stderr, done)
+
+
 def states():
     for words in (("check", "/nonexistent/state"), ("replay", "--state", "/nonexistent/state")):
         done = enid(*words)
@@ -126,4 +135,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    main(help_and_version, misuse, nothing_there, states, hosts)
+    main(help_and_version, misuse, nothing_there, full_disk, states, hosts)
