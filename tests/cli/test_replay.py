@@ -139,6 +139,15 @@ def virtual_time():
         check("a state that changes nothing: applied, 0; another: the number of objects",
               out[1] == {"n": 1, "action": "applied", "changed": 0} and out[2]["action"] == "applied" and
               out[2]["changed"] > 0 and out[3]["action"] == "deliver", out)
+        for eni in [port for port in whole["Hosts"][0]["Ports"] if port["NetworkInterfaceId"] == WEB]:
+            whole["Hosts"][0]["Ports"].remove(eni)
+        with open(os.path.join(folder, "less.json"), "w", encoding="utf-8") as file:
+            json.dump(whole, file)
+        out = replay(REFERENCE, [LINE, {"state": file.name}, LINE, dict(LINE, port="eni-none"), {"state": REFERENCE},
+                                 LINE]).lines()
+        check("a port that an edit took away drops as no-policy; one that never was is not understood",
+              [o.get("reason", o["action"]) for o in out] == ["accepted", "applied", "no-policy", "refused", "applied",
+                                                              "accepted"], out)
         with open(os.path.join(folder, "lines.jsonl"), "w", encoding="utf-8") as file:
             file.write('{"state":"state.json"}\n')
         out = enid("replay", "--state", REFERENCE, file.name).lines()

@@ -193,6 +193,9 @@ def routing():
     c.put(UP, udp(X, "203.0.113.77", 4000, 99), drop("igw-no-owner")).put(UP, udp(X, A, 4000, 99), drop("igw-no-owner"))
     c.put("a2", udp("2001:db8:1:1::11", X6, 4000, 99), drop("deny-igw"))
     yield c.put(UP, udp(X6, "2001:db8:1:1::11", 4000, 99), drop("deny-igw"))
+    c = Case("reason-no-policy", "E7: what arrives on a device whose port was taken out of the state", BASE)
+    c.put("a", udp(A, B, 4000, 99), deliver("b")).edit(state(enis={"a": None}))
+    yield c.put("a", udp(A, B, 4000, 99), drop("no-policy")).edit(BASE).put("a", udp(A, B, 4000, 99), deliver("b"))
     c = Case("reason-bpa", "VPC-18: block public access, both modes, and a subnet that is excluded", BASE)
     for mode in ("block-bidirectional", "block-ingress"):
         c.edit(state(VpcBlockPublicAccessOptions={"InternetGatewayBlockMode": mode, "State": "update-complete"},

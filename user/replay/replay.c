@@ -205,6 +205,7 @@ int replay_run(const struct replay_options *options)
 		fprintf(stderr, "enid replay: %llu lines were not understood\n", (unsigned long long)session->refused);
 	output_done(&session->output);
 	datapath_close(&session->datapath);
+	json_decref(session->served);
 	free(session);
 	return r < 0 ? r : flushed;
 }
