@@ -26,14 +26,25 @@ static __always_inline __u32 epoch_of(const struct pkt *p, __u32 port)
 	return e ? e->epoch : 0;
 }
 
-static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling, bool alone)
+/* From now on packets of this half say nothing about the ENI at the other end: what they said so far is noted there. */
+static __always_inline void half_part(struct flow_half *half, struct flow_half *sibling)
+{
+	if (half->flags & HALF_ALONE)
+		return;
+	if (sibling->last_ns < half->last_ns && CT_STATE(sibling->ct) != CT_CLOSED)
+		sibling->last_ns = half->last_ns;
+	half->flags |= HALF_ALONE;
+}
+
+static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling,
+					bool alone)
 {
 	__u16 steady = half->flags & HALF_STEADY;
 
 	WRITE_ONCE(half->epoch, 0); /* nobody uses it while it changes */
 	barrier();
-	if (alone && !(half->flags & HALF_ALONE) && sibling->last_ns < half->last_ns)
-		sibling->last_ns = half->last_ns; /* from now on the two ENIs are silent on their own */
+	if (alone)
+		half_part(half, sibling);
 	half->exit = p->exit;
 	half->flags = steady | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
@@ -67,6 +78,8 @@ static __always_inline void touch_target(struct pkt *p)
 	if (!record)
 		return;
 	half = half_of(record, p->target.ref);
+	WRITE_ONCE(half->epoch, 0);
+	half_part(half, sibling_of(record, p->target.ref));
 	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
 	if (p->target.fresh) {
 		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
@@ -200,7 +213,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
-	flow_track(p, p->ref, alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
+	flow_track(p, p->ref,
+		   alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
 		half_take_entry(p, half, &p->source, p->ref & 1, p->ref);
 	if (p->target.fresh && !alone)
@@ -261,7 +275,7 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 		return NULL;
 	if (unlikely(!within(p->now, half->last_ns, half->idle_s))) {
 		record = record_at(p->ref);
-		if (!record || !within(p->now, record_last(record), half->idle_s))
+		if (!record || !within(p->now, entry_last(record, p->ref), half->idle_s))
 			return NULL;
 	}
 	if (p->flags & HALF_REWRITE) {

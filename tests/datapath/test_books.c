@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -420,6 +421,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* From now on, for the rest of the minute, what no record counts goes through the ring. */
+static void fill_tallies(struct books_test *test)
+{
+	int fd = datapath_map_fd(test->datapath, "tallies");
+	struct tally_key key = {.parity = datapath_control(test->datapath)->log_parity & 1};
+	struct tally none = {.packets = 0};
+
+	do {
+		key.tuple.zero++;
+		key.reason += !key.tuple.zero;
+	} while (!bpf_map_update_elem(fd, &key, &none, BPF_NOEXIST));
+	assert_int_equal(errno, E2BIG);
+}
+
 static void every_packet_stands_in_the_flow_log_once(void **state)
 {
 	struct books_test *test = *state;
@@ -436,15 +451,11 @@ static void every_packet_stands_in_the_flow_log_once(void **state)
 				 0);
 		expect(test, &shot, &verdict);
 		advance(test);
+		if (i == STEPS / 2)
+			fill_tallies(test);
 	}
 	collector_close(&test->collector);
 	assert_int_equal(log_read(test->dir, false, read_line, NULL, test), 0);
-	if (getenv("DBG"))
-		for (int eni = 0; eni < ENIS; eni++)
-			for (int c = 0; c < COLUMNS; c++)
-				printf("%d %d logged %llu said %llu\n", eni, c,
-				       (unsigned long long)test->logged[eni][c].packets,
-				       (unsigned long long)test->said[eni][c].packets);
 	for (int eni = 0; eni < ENIS; eni++) {
 		for (int column = 0; column < COLUMNS; column++) {
 			assert_int_equal(test->logged[eni][column].packets, test->said[eni][column].packets);
