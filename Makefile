@@ -88,7 +88,8 @@ CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golde
 
 -include $(sort $(wildcard tests/*/rules.mk))
 
-CHECKS += $(if $(ORACLE),'make -s oracle') $(sort $(wildcard tests/net/test_*.sh tests/net/test_*.py)) 'make -s test-kernel-6.1-short'
+CHECKS += $(if $(ORACLE),'make -s oracle') $(sort $(wildcard tests/cli/test_*.py tests/net/test_*.sh tests/net/test_*.py)) \
+	'make -s test-kernel-6.1-short'
 
 # The libraries are looked up when make starts, so what comes after an installation is for another make.
 test: set-up ## install what is missing, build, run every test (root)

@@ -3,7 +3,7 @@
 #ifndef ENID_ACCOUNT_H
 #define ENID_ACCOUNT_H
 
-#include "packet.h"
+#include "rate.h"
 
 static __always_inline void count_drop(struct pkt *p, __u32 reason)
 {
@@ -38,6 +38,18 @@ static __always_inline void tally_skip(__u32 port, bool reject, __u64 packets)
 		__sync_fetch_and_add(&stats->skipped_accepts, packets);
 }
 
+static __always_inline void tally_spill(struct pkt *p, const struct tally_key *key)
+{
+	__u32 n = p->nr_spilled;
+
+	if (n >= SPILLED_MAX) {
+		tally_skip(key->port, key->reject, p->segments);
+		return;
+	}
+	p->spilled[n] = *key;
+	p->nr_spilled = n + 1;
+}
+
 /* One line of a flow log in the making: the packet as `tuple` at `port`. */
 __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32 flags)
 {
@@ -65,7 +77,7 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 		found = bpf_map_lookup_elem(&tallies, &key);
 	}
 	if (!found) {
-		tally_skip(port, key.reject, p->segments);
+		tally_spill(p, &key);
 		return 0;
 	}
 	__sync_fetch_and_add(&found->packets, p->segments);
@@ -113,6 +125,45 @@ static __always_inline void account_pass(struct pkt *p)
 		tally(p, &p->tuple, p->source.port, TALLY_EGRESS);
 	if (p->target.port)
 		tally(p, &p->out, p->target.port, 0);
+}
+
+/* What found no room in the map goes out through the ring; what finds none there either is declared as skipped. */
+static __always_inline void spill(void *ctx, struct pkt *p)
+{
+	struct event event = {.kind = EVENT_TALLY};
+
+	event.packets = p->segments;
+	event.bytes = p->bytes;
+	event.at_ns = p->now;
+	if (p->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
+		event.tcp_flags = log_flags(p->tcp_flags);
+	for (int i = 0; i < SPILLED_MAX; i++) {
+		struct port_stats *stats;
+		__u32 port;
+
+		if (i >= (int)p->nr_spilled)
+			break;
+		event.key = p->spilled[i];
+		port = event.key.port;
+		stats = bpf_map_lookup_elem(&port_stats, &port);
+		if (!stats || !rate_allows(&stats->event_rate, p->now, EVENT_RATE) ||
+		    bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &event, sizeof(event)))
+			tally_skip(port, event.key.reject, p->segments);
+	}
+}
+
+__noinline int tc_spill(struct __sk_buff *ctx, struct pkt *p)
+{
+	if (p)
+		spill(ctx, p);
+	return 0;
+}
+
+__noinline int xdp_spill(struct xdp_md *ctx, struct pkt *p)
+{
+	if (p)
+		spill(ctx, p);
+	return 0;
 }
 
 static __always_inline void fill_report(const struct pkt *p, bool hit)

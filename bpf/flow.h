@@ -93,8 +93,8 @@ static __always_inline __u64 record_last(const struct flow_record *record)
 	return a > b ? a : b;
 }
 
-/* When the ENI of half `ref` last saw a packet of the flow. Packets of the other direction count unless they go another way
- * (HALF_ALONE): then who delivers them touches this half. */
+/* When the ENI of half `ref` last saw a packet of the flow. Packets of the other direction count unless they go another
+ * way (HALF_ALONE): then who delivers them touches this half. */
 static __always_inline __u64 entry_last(const struct flow_record *record, __u32 ref)
 {
 	const struct flow_half *half = ref & 1 ? &record->half[1] : &record->half[0];

@@ -36,7 +36,8 @@ static __always_inline void half_part(struct flow_half *half, struct flow_half *
 	half->flags |= HALF_ALONE;
 }
 
-static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling, bool alone)
+static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling,
+					bool alone)
 {
 	__u16 steady = half->flags & HALF_STEADY;
 
@@ -213,7 +214,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
-	flow_track(p, p->ref, alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
+	flow_track(p, p->ref,
+		   alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
 		half_take_entry(p, half, &p->source, p->ref & 1, p->ref);
 	if (p->target.fresh && !alone)

@@ -48,6 +48,8 @@ struct spot {
 	__u8 zero;
 };
 
+#define SPILLED_MAX 2 /* at the source and at the target */
+
 struct pkt {
 	/* parser */
 	struct tuple tuple; /* as it arrived */
@@ -95,6 +97,9 @@ struct pkt {
 	__u32 subnet; /* of the source */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
+	__u32 nr_spilled; /* tallies that found no room: an event each */
+	__u32 none;
+	struct tally_key spilled[SPILLED_MAX];
 };
 
 struct {
@@ -145,6 +150,12 @@ static __always_inline struct subnet_policy *subnet_of(const struct pkt *p, __u3
 	struct subnet *found = bpf_map_lookup_elem(&subnets, &subnet);
 
 	return found ? &found->slot[p->parity & 1] : NULL;
+}
+
+/* TCP flags as flow logs tell them (FL-13). */
+static __always_inline __u8 log_flags(__u8 flags)
+{
+	return (flags & 7) | ((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
 }
 
 /* The other half of an ICMP query: request <-> reply. */

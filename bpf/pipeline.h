@@ -363,11 +363,18 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	p->bytes = p->len;
 	p->source.port = 0;
 	p->seen_egress = 0;
+	p->nr_spilled = 0;
 	reason = examine(ctx, hook, p, e);
 	p->reason = reason;
 	if (reason) {
 		p->action = ACTION_DROP;
 		account_drop(p, reason);
+	}
+	if (unlikely(p->nr_spilled)) {
+		if (hook == HOOK_XDP)
+			xdp_spill(ctx, p);
+		else
+			tc_spill(ctx, p);
 	}
 	fill_report(p, false);
 	return p;

@@ -154,8 +154,8 @@ static __always_inline bool reset_valid(const struct pkt *p, const struct flow_h
 	return p->tuple.proto == IPPROTO_TCP && p->tcp_flags & TCP_RST && sibling->ack && p->seq == sibling->ack;
 }
 
-#define MOVE_BOTH 3u /* entries of both halves: the packet passed both ENIs */
-#define MOVE_HALF(ref) (1u << ((ref) & 1))
+#define MOVE_BOTH      3u /* entries of both halves: the packet passed both ENIs */
+#define MOVE_HALF(ref) (1u << ((ref)&1))
 
 /* ret: true = the entry at this half changed */
 static __always_inline bool entry_move(const struct pkt *p, struct flow_half *half, bool backwards, bool reset)
@@ -174,23 +174,19 @@ static __always_inline bool entry_move(const struct pkt *p, struct flow_half *ha
 __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 {
 	struct flow_record *record = record_at(ref);
-	bool reset, moved = false;
+	bool reset, seen, moved = false;
 
 	if (!p || !record || p->kind != KIND_PLAIN || p->fragment == FRAGMENT_LATER)
 		return 0;
 	reset = reset_valid(p, sibling_of(record, ref));
+	seen = reset && !(sibling_of(record, ref)->flags & HALF_ALONE); /* the sender's ENI saw that acknowledgement */
 	if (which & 1)
-		moved = entry_move(p, &record->half[0], ref & 1, reset);
+		moved = entry_move(p, &record->half[0], ref & 1, ref & 1 ? reset : seen);
 	if (which & 2)
-		moved |= entry_move(p, &record->half[1], ref & 1, reset);
+		moved |= entry_move(p, &record->half[1], ref & 1, ref & 1 ? seen : reset);
 	if (moved)
 		flow_settle(p, record);
 	return 0;
-}
-
-static __always_inline __u8 log_flags(__u8 flags)
-{
-	return (flags & 7) | ((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
 }
 
 /* Count the packet on its half. A closed conversation's clock has stopped. */

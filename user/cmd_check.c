@@ -3,9 +3,9 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "commands.h"
 #include "state/extra.h"
 #include "state/state.h"
@@ -74,28 +74,12 @@ static void print_text(const struct state *state, const struct state_messages *m
 	       messages->nr_warnings);
 }
 
-/* A file name need not be UTF-8; JSON text must. */
-static json_t *text_value(const char *text)
-{
-	json_t *value = json_string(text);
-	char *ascii;
-
-	if (value)
-		return value;
-	ascii = strdup(text);
-	for (char *c = ascii; c && *c; c++)
-		*c = *c & 0x80 ? '?' : *c;
-	value = ascii ? json_string(ascii) : NULL;
-	free(ascii);
-	return value;
-}
-
 static json_t *texts(const struct state_message *messages, size_t nr)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < nr; i++)
-		json_array_append_new(list, text_value(messages[i].text));
+		json_array_append_new(list, text_json(messages[i].text));
 	return list;
 }
 

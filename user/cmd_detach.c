@@ -22,7 +22,7 @@
 #define STOP_STEP_MS 50
 
 static const char usage[] =
-	"usage: enid detach [--run-dir D] [--pin-dir D] (--all | DEVICE)\n\n"
+	"usage: enid detach [--run-dir D] [--pin-dir D] [--log-dir D] (--all | DEVICE)\n\n"
 	"  --all           remove every program, link, pin and rule of enid; an agent that runs is stopped\n"
 	"  DEVICE          remove enid's programs from one device\n";
 
@@ -141,12 +141,12 @@ int cmd_detach(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"all", no_argument, NULL, 'a'},           {"run-dir", required_argument, NULL, 'r'},
 		{"pin-dir", required_argument, NULL, 'p'}, {"log-dir", required_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'H'},          {},
+		{"help", no_argument, NULL, 'h'},          {},
 	};
 	struct detach detach = {.run_dir = DEFAULT_RUN_DIR, .pin_dir = DEFAULT_PIN_DIR};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'a':
 			detach.all = true;
@@ -159,7 +159,7 @@ int cmd_detach(int argc, char **argv)
 			break;
 		case 'l':
 			break; /* logs are the operator's: nothing there is removed */
-		case 'H':
+		case 'h':
 			fputs(usage, stdout);
 			return 0;
 		default:

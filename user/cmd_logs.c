@@ -9,10 +9,10 @@
 
 #include <jansson.h>
 
+#include "agent/agent.h"
 #include "commands.h"
 #include "flowlog/reader.h"
 
-#define LOG_DIR   "/var/log/enid"
 #define NR_FIELDS 14
 
 static const struct field {
@@ -77,7 +77,7 @@ static int flush_output(void *arg)
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid logs [--follow] [--format default|json] [--log-dir DIR]\n");
+	fprintf(out, "usage: enid logs [--follow] [--format default|json] [--run-dir D] [--pin-dir D] [--log-dir D]\n");
 	return code;
 }
 
@@ -86,9 +86,10 @@ int cmd_logs(int argc, char **argv)
 	static const struct option options[] = {
 		{"follow", no_argument, NULL, 'f'},        {"format", required_argument, NULL, 'F'},
 		{"log-dir", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
+		{"run-dir", required_argument, NULL, 'i'}, {"pin-dir", required_argument, NULL, 'i'},
 		{"help", no_argument, NULL, 'h'},          {0},
 	};
-	const char *dir = LOG_DIR, *format = "default";
+	const char *dir = DEFAULT_LOG_DIR, *format = "default";
 	bool follow = false;
 	int option, r;
 
@@ -106,6 +107,8 @@ int cmd_logs(int argc, char **argv)
 		case 'j':
 			format = "json";
 			break;
+		case 'i':
+			break; /* the records are files: neither maps nor agent are asked */
 		default:
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 		}

@@ -9,6 +9,7 @@
 #include "commands.h"
 
 #define OPTION_NO_TCX 256
+#define OPTION_HOST   257
 
 static const char usage[] =
 	"usage: enid run [--state STATE]... [--host ID] [--run-dir D] [--pin-dir D] [--log-dir D] [--max-flows N]\n\n"
@@ -40,7 +41,7 @@ static int set_option(int option, struct agent_options *options, const char **pa
 	case 's':
 		paths[options->tree.nr++] = optarg;
 		return 0;
-	case 'h':
+	case OPTION_HOST:
 		options->host = optarg;
 		return 0;
 	case 'r':
@@ -70,13 +71,13 @@ int cmd_run(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"state", required_argument, NULL, 's'},
-		{"host", required_argument, NULL, 'h'},
+		{"host", required_argument, NULL, OPTION_HOST},
 		{"run-dir", required_argument, NULL, 'r'},
 		{"pin-dir", required_argument, NULL, 'p'},
 		{"log-dir", required_argument, NULL, 'l'},
 		{"max-flows", required_argument, NULL, 'm'},
 		{"no-tcx", no_argument, NULL, OPTION_NO_TCX},
-		{"help", no_argument, NULL, 'H'},
+		{"help", no_argument, NULL, 'h'},
 		{},
 	};
 	const char **paths = calloc(argc + 1, sizeof(*paths));
@@ -88,8 +89,8 @@ int cmd_run(int argc, char **argv)
 
 	if (!paths)
 		return 1;
-	while (!code && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		if (option == 'H') {
+	while (!code && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		if (option == 'h') {
 			fputs(usage, stdout);
 			free(paths);
 			return 0;

@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/agent.h"
 #include "commands.h"
 #include "show/show.h"
-
-#define RUN_DIR "/run/enid"
-#define PIN_DIR "/sys/fs/bpf/enid"
 
 static const struct topic {
 	const char *name;
@@ -25,7 +23,7 @@ static int usage(FILE *out, int code)
 	fprintf(out, "usage: enid show ");
 	for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++)
 		fprintf(out, "%s%s", i ? "|" : "", topics[i].name);
-	fprintf(out, " [--json] [--pin-dir DIR] [--run-dir DIR]\n");
+	fprintf(out, " [--json] [--run-dir D] [--pin-dir D] [--log-dir D]\n");
 	return code;
 }
 
@@ -57,13 +55,11 @@ static int show(const struct topic *topic, const char *pin_dir, const char *run_
 int cmd_show(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"pin-dir", required_argument, NULL, 'p'},
-		{"run-dir", required_argument, NULL, 'r'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"json", no_argument, NULL, 'j'},          {"pin-dir", required_argument, NULL, 'p'},
+		{"run-dir", required_argument, NULL, 'r'}, {"log-dir", required_argument, NULL, 'l'},
+		{"help", no_argument, NULL, 'h'},          {0},
 	};
-	const char *pin_dir = PIN_DIR, *run_dir = RUN_DIR;
+	const char *pin_dir = DEFAULT_PIN_DIR, *run_dir = DEFAULT_RUN_DIR;
 	const struct topic *topic;
 	bool json = false;
 	int option;
@@ -79,6 +75,8 @@ int cmd_show(int argc, char **argv)
 		case 'r':
 			run_dir = optarg;
 			break;
+		case 'l':
+			break; /* nothing that is shown is there */
 		default:
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 		}

@@ -34,7 +34,7 @@ static void print_agent(const json_t *status)
 		printf("agent      not running\n");
 	printf("host       %s\n", text_of(status, "host"));
 	printf("revision   %s\n", text_of(status, "revision"));
-	if (flows)
+	if (json_is_integer(json_object_get(flows, "max")))
 		printf("flows      %lld of %lld\n", number_of(flows, "live"), number_of(flows, "max"));
 	printf("restored   %lld hooks\n", number_of(status, "hooks_restored"));
 }
@@ -90,14 +90,14 @@ int cmd_status(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, 'j'},          {"run-dir", required_argument, NULL, 'r'},
 		{"pin-dir", required_argument, NULL, 'p'}, {"log-dir", required_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'H'},          {},
+		{"help", no_argument, NULL, 'h'},          {},
 	};
 	const char *run_dir = DEFAULT_RUN_DIR, *pin_dir = DEFAULT_PIN_DIR;
 	bool as_json = false, well;
 	json_t *status;
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'j':
 			as_json = true;
@@ -110,7 +110,7 @@ int cmd_status(int argc, char **argv)
 			break;
 		case 'l':
 			break; /* nothing of the status is there */
-		case 'H':
+		case 'h':
 			fputs(usage, stdout);
 			return 0;
 		default:

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The commands: a line here, a file cmd_NAME.c, nothing else. Each gets argv with its own name first and returns the
- * exit code: 0 done, 1 failed, 2 misuse. */
+ * exit code: 0 done, 1 failed, 2 misuse. That name is "enid NAME", which is how getopt begins its complaints. */
 #ifndef ENID_COMMANDS_H
 #define ENID_COMMANDS_H
+
+#define ENID_VERSION "0.1"
 
 #define ENID_COMMANDS(X) \
 	X(check, "parse and validate a desired state") \

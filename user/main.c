@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid: one binary, one file per command. */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "commands.h"
 
 static const struct command {
-	const char *name;
+	const char *name, *full_name;
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
-#define X(name, summary) {#name, cmd_##name, summary},
+#define X(name, summary) {#name, "enid " #name, cmd_##name, summary},
 	ENID_COMMANDS(X)
 #undef X
 };
@@ -20,18 +22,53 @@ static int usage(FILE *out, int code)
 	fprintf(out, "usage: enid COMMAND [OPTION...]\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\nenid COMMAND --help tells more; enid --version tells which build this is\n");
 	return code;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+	return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	fprintf(stderr, "enid: unknown command '%s'\n", name);
+	return NULL;
+}
+
+/* Results that did not get out are not done. */
+static int finish(int code)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	fprintf(stderr, "enid: cannot write to standard output: %s\n", strerror(errno));
+	return code ? code : 1;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	argv[0] = (char *)command->full_name;
+	return finish(command->run(argc, argv));
 }
 
 int main(int argc, char **argv)
 {
+	const struct command *command;
+	bool help;
+
 	if (argc < 2)
 		return usage(stderr, 2);
-	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+	if (is_one_of(argv[1], "version", "--version", "-V"))
+		return finish(puts("enid " ENID_VERSION) < 0);
+	help = is_one_of(argv[1], "help", "--help", "-h");
+	if (help && argc == 2)
 		return usage(stdout, 0);
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "enid: unknown command '%s'\n", argv[1]);
-	return usage(stderr, 2);
+	command = find_command(argv[help ? 2 : 1]);
+	if (!command)
+		return usage(stderr, 2);
+	return help ? run(command, 2, (char *[]){NULL, (char *)"--help", NULL}) : run(command, argc - 1, argv + 1);
 }

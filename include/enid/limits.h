@@ -18,7 +18,8 @@
 #define FRAGMENTS_MAX         262144
 #define FRAGMENTS_PER_PORT    16384
 #define TALLIES_MAX           65536
-#define EXTENSION_HEADERS_MAX 8 /* V6-06 */
+#define EXTENSION_HEADERS_MAX 8    /* V6-06 */
+#define EVENT_RATE            1000 /* perf events a second and port */
 #define FRAGMENT_MEMORY_S     30
 #define FRAGMENT_RATE         1024         /* packets a second and ENI (ENI-15) */
 #define LINK_LOCAL_RATE       1024         /* packets a second and ENI (DNS-04) */

@@ -145,7 +145,7 @@ struct port_stats {
 	__u32 zero;
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
-	struct bucket error_rate;
+	struct bucket event_rate;
 	__u64 skipped_accepts; /* packets that no flow-log record will show: declared by SKIPDATA */
 	__u64 skipped_rejects;
 };

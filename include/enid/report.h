@@ -28,21 +28,20 @@ struct tally {
 	__u32 decision; /* rule that decided, 0 = none matched */
 };
 
-/* Perf event: a record that the kernel's own sweeper freed, with its final counters; or the first packet of a reject.
- */
-enum event_kind { EVENT_FLOW_END = 1, EVENT_REJECT };
+/* Perf event: a packet whose tally found no room in `tallies` (a flood of distinct rejects). The collector takes it as
+ * a tally of one packet. Where the ring has no room either, or the port has sent too many, the data path counts the
+ * packet in port_stats.skipped_*: so the books balance whatever is full. */
+enum event_kind {
+	EVENT_TALLY = 1,
+};
 
 struct event {
 	__u32 kind;
-	__u32 index; /* record number */
-	__u64 at_ns; /* CLOCK_MONOTONIC, or replay's time */
-	union {
-		struct flow_record record;
-		struct {
-			struct tally_key key;
-			__u32 bytes;
-		} reject;
-	};
+	__u32 packets;
+	__u32 bytes;
+	__u32 tcp_flags; /* as in flow logs (FL-13) */
+	__u64 at_ns;     /* CLOCK_MONOTONIC, or replay's time */
+	struct tally_key key;
 };
 
 struct counter {

@@ -193,6 +193,21 @@ def routing():
     c.put(UP, udp(X, "203.0.113.77", 4000, 99), drop("igw-no-owner")).put(UP, udp(X, A, 4000, 99), drop("igw-no-owner"))
     c.put("a2", udp("2001:db8:1:1::11", X6, 4000, 99), drop("deny-igw"))
     yield c.put(UP, udp(X6, "2001:db8:1:1::11", 4000, 99), drop("deny-igw"))
+    c = Case("reason-no-policy", "E7: what arrives on a device whose port was taken out of the state", BASE)
+    c.put("a", udp(A, B, 4000, 99), deliver("b")).edit(state(enis={"a": None}))
+    yield c.put("a", udp(A, B, 4000, 99), drop("no-policy")).edit(BASE).put("a", udp(A, B, 4000, 99), deliver("b"))
+    c = Case("reason-bpa", "VPC-18: block public access, both modes, and a subnet that is excluded", BASE)
+    for mode in ("block-bidirectional", "block-ingress"):
+        c.edit(state(VpcBlockPublicAccessOptions={"InternetGatewayBlockMode": mode, "State": "update-complete"},
+                     VpcBlockPublicAccessExclusions=[{"ExclusionId": "ex-1", "State": "create-complete",
+                                                      "ResourceArn": "arn:aws:ec2:eu-west-1:111122223333:subnet/S2",
+                                                      "InternetGatewayExclusionMode": "allow-bidirectional"}]))
+        c.put("a", udp(A, X, 4000, 99), drop("bpa")).put(UP, udp(X, QA, 4000, 99), drop("bpa"))
+        c.put("a", udp(A6, X6, 4000, 99), drop("bpa")).put(UP, udp(X6, A6, 4000, 99), drop("bpa"))
+        c.put("a", udp(A, B, 4000, 99), deliver("b")).put("b", udp(B, X, 4000, 99), uplink(src=QB))
+        c.put(UP, udp(X, QB, 4001, 99), deliver("b", dst=B))
+    c.edit(BASE)
+    yield c.put("a", udp(A, X, 4000, 99), uplink(src=QA))
     served = {"NatGateways": [{"NatGatewayId": "nat-1", "VpcId": "v1", "SubnetId": "S1", "State": "available",
                                "ConnectivityType": "private", "NatGatewayAddresses": [{"PrivateIp": "10.0.1.200"}]}]}
     c = Case("reason-not-served", "a target that exists, of a kind this build does not serve yet",

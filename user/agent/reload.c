@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent/log.h"
 
@@ -103,10 +104,10 @@ static int compile(struct agent *agent, struct candidate *candidate, char **ret_
 	struct applied *applied = &candidate->applied;
 
 	applied->host = state_host(applied->state, agent->options->host);
-	if (!applied->host)
-		return say_why(ret_why, -ENOENT, "Hosts: no host ",
-			       agent->options->host ? agent->options->host
-						    : "of this machine's name, and not just one");
+	if (!applied->host) {
+		*ret_why = state_host_missing(applied->state, agent->options->host);
+		return -ENOENT;
+	}
 	int r = devices_acceptable(applied->host, ret_why);
 
 	if (r)
@@ -260,6 +261,8 @@ int agent_recover(struct agent *agent)
 	int r;
 
 	snprintf(path, sizeof(path), "%s/" APPLIED_FILE, agent->options->run_dir);
+	if (access(path, F_OK))
+		return -ENOENT;
 	r = take(agent, &tree, false, &seen, &why);
 	if (!r)
 		log_warning("going on with the state that was in force last, %s", path);

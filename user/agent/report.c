@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/log.h"
+#include "base/text.h"
 
 int write_json(const char *folder, const char *name, const void *json)
 {
@@ -45,7 +46,7 @@ static void attend(json_t *list, const char *format, ...)
 
 	va_start(args, format);
 	if (vasprintf(&text, format, args) >= 0)
-		(void)json_array_append_new(list, json_string(text));
+		(void)json_array_append_new(list, text_json(text));
 	va_end(args);
 	free(text);
 }

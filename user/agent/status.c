@@ -15,6 +15,7 @@
 #include "agent/agent.h"
 #include "agent/lock.h"
 #include "attach/hook.h"
+#include "base/text.h"
 
 #define RESTORED_NEWS_NS 10000000000LL /* a hook that was put back needs attention for so long */
 #define FLOWS_FULL_PCT   90
@@ -41,7 +42,7 @@ static void attend(struct gathering *g, const char *format, ...)
 
 	va_start(args, format);
 	if (vasprintf(&text, format, args) >= 0)
-		(void)json_array_append_new(g->attention, json_string(text));
+		(void)json_array_append_new(g->attention, text_json(text));
 	va_end(args);
 	free(text);
 }
@@ -188,7 +189,7 @@ static void open_pins(struct gathering *g)
 
 	(void)libbpf_set_print(loud);
 	if (r)
-		attend(g, "the pinned maps cannot be read: %s", why ? why : strerror(-r));
+		attend(g, "no kernel state can be read: %s", why ? why : strerror(-r));
 	free(why);
 }
 
@@ -223,8 +224,8 @@ int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *
 	copy(status, g.report, "held");
 	copy(status, g.report, "flow_logs");
 	(void)json_object_set_new(status, "drops", g.datapath ? drops(&g) : json_object());
+	(void)json_object_set_new(status, "flows", g.datapath ? flows(&g) : json_pack("{s:n, s:n}", "max", "live"));
 	if (g.datapath) {
-		(void)json_object_set_new(status, "flows", flows(&g));
 		(void)json_object_set_new(
 			status, "skipped",
 			json_pack("{s:I, s:I}", "accepts", (json_int_t)skipped[0], "rejects", (json_int_t)skipped[1]));

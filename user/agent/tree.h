@@ -6,17 +6,11 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 struct tree {
 	const char *const *paths; /* files, or folders with *.json below; dot-files are nobody's business */
 	size_t nr;
 };
-
-/* Tell fn of every folder and state file, in the order in which they are loaded. A path that is missing is passed over.
- */
-typedef void (*tree_fn)(const char *path, const struct stat *st, void *data);
-void tree_walk(const struct tree *tree, tree_fn fn, void *data);
 
 /* A number that changes with every change of any file: names, inodes, sizes and times. */
 uint64_t tree_fingerprint(const struct tree *tree);

@@ -281,8 +281,14 @@ int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char *
 {
 	struct bpf_program *program;
 	struct bpf_map *map;
-	int r = 0;
+	char path[PATH_MAX];
+	int r = pin_path(path, pin_dir, "maps", "control");
 
+	if (r < 0)
+		return r;
+	if (access(path, F_OK) && errno == ENOENT)
+		return refuse(ret_why, -ENOENT, "nothing is pinned below '%s': no agent has run with these pins",
+			      pin_dir);
 	bpf_object__for_each_map(map, datapath->skeleton->obj)
 	{
 		const char *name = map_name(bpf_map__name(map));

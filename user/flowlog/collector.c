@@ -90,18 +90,16 @@ static void final(void *arg, uint32_t index, const struct flow_record *record)
 		harvest_final(&collector->harvest, record, &collector->source.ledger[index]);
 }
 
-static void drain_events(void *arg)
-{
-	struct collector *collector = arg;
-
-	(void)collector->source.events(collector->source.self, final, collector);
-}
-
 static void tallied(void *arg, const struct tally_key *key, const struct tally *tally)
 {
 	struct collector *collector = arg;
 
 	harvest_tally(&collector->harvest, key, tally);
+}
+
+static void drain_events(struct collector *collector)
+{
+	(void)collector->source.events(collector->source.self, tallied, collector);
 }
 
 static uint32_t fresh(const struct collector *collector)
@@ -117,7 +115,7 @@ static bool walk(struct collector *collector, uint32_t budget)
 	uint32_t nr = fresh(collector);
 
 	collector->walk_at = harvest_walk(&collector->harvest, collector->source.records, collector->source.ledger,
-					  collector->walk_at, nr, budget, drain_events, collector);
+					  collector->walk_at, nr, budget);
 	if (collector->walk_at < nr)
 		return false;
 	for (uint32_t port = 0; port < collector->enis->nr; port++)

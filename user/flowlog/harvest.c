@@ -131,8 +131,7 @@ static bool copy_record(const struct flow_record *record, struct flow_record *re
 	return GS_GENERATION(__atomic_load_n(&record->half[0].gs, __ATOMIC_RELAXED)) == GS_GENERATION(gs);
 }
 
-static void walk_changed(struct harvest *harvest, struct flow_record *record, struct ledger *ledger,
-			 void (*drain)(void *arg), void *arg)
+static void walk_changed(struct harvest *harvest, struct flow_record *record, struct ledger *ledger)
 {
 	struct flow_record copy;
 	struct delta deltas[2];
@@ -141,8 +140,6 @@ static void walk_changed(struct harvest *harvest, struct flow_record *record, st
 	if (!copy_record(record, &copy))
 		return;
 	generation = GS_GENERATION(copy.half[0].gs);
-	if (ledger->generation && ledger->generation != generation)
-		drain(arg);
 	if (!find_deltas(&copy, ledger, generation, deltas))
 		return;
 	/* The flags of a half whose packets are not told now stay for the window in which they are. */
@@ -166,12 +163,12 @@ static bool has_news(const struct flow_record *record, const struct ledger *ledg
 }
 
 uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t from,
-		      uint32_t nr, uint32_t budget, void (*drain)(void *arg), void *arg)
+		      uint32_t nr, uint32_t budget)
 {
 	for (; from < nr && budget; from++) {
 		if (!has_news(&records[from], &ledger[from]))
 			continue;
-		walk_changed(harvest, &records[from], &ledger[from], drain, arg);
+		walk_changed(harvest, &records[from], &ledger[from]);
 		budget--;
 	}
 	return from;

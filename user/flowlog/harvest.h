@@ -27,10 +27,10 @@ struct harvest {
 	uint32_t open_s; /* start of the minute that is being filled */
 };
 
-/* The LIVE and CLOSING records from..nr - 1, until `budget` of them had something new. drain is called where the end of
- * a record's former life may still lie in the event ring. ret: where to go on; nr = all done */
+/* The LIVE and CLOSING records from..nr - 1, until `budget` of them had something new.
+ * ret: where to go on; nr = all done */
 uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t from,
-		      uint32_t nr, uint32_t budget, void (*drain)(void *arg), void *arg);
+		      uint32_t nr, uint32_t budget);
 /* The final counters of a record that is freed: record is a copy, or nobody writes it any more. */
 void harvest_final(struct harvest *harvest, const struct flow_record *record, struct ledger *ledger);
 void harvest_tally(struct harvest *harvest, const struct tally_key *key, const struct tally *tally);

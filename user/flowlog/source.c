@@ -31,8 +31,8 @@ struct kernel {
 	struct perf_buffer *rings;
 	char cpus[256]; /* that the rings are open on */
 	uint64_t lost;
-	record_fn ended; /* while rings are read */
-	void *ended_arg;
+	tally_fn spilled; /* who takes what comes through the rings */
+	void *spilled_arg;
 	uint32_t batch; /* entries read at once */
 	struct tally_key *keys, *old;
 	struct tally *tallies;
@@ -149,8 +149,13 @@ static enum bpf_perf_event_ret on_sample(void *ctx, int cpu, struct perf_event_h
 	if (header->type != PERF_RECORD_SAMPLE || sample->size < sizeof(event))
 		return LIBBPF_PERF_EVENT_CONT;
 	memcpy(&event, sample->data, sizeof(event));
-	if (event.kind == EVENT_FLOW_END && kernel->ended)
-		kernel->ended(kernel->ended_arg, event.index, &event.record);
+	if (event.kind == EVENT_TALLY && kernel->spilled)
+		kernel->spilled(kernel->spilled_arg, &event.key,
+				&(struct tally){.packets = event.packets,
+						.bytes = event.bytes,
+						.first_ns = event.at_ns,
+						.last_ns = event.at_ns,
+						.tcp_flags = event.tcp_flags});
 	return LIBBPF_PERF_EVENT_CONT;
 }
 
@@ -181,29 +186,29 @@ static int open_rings(struct kernel *kernel)
 	return kernel->rings ? 0 : -errno;
 }
 
-static int kernel_events(void *self, record_fn ended, void *arg)
+static int kernel_events(void *self, tally_fn spilled, void *arg)
 {
 	struct kernel *kernel = self;
 	int r;
 
 	if (!kernel->rings)
 		return 0;
-	kernel->ended = ended;
-	kernel->ended_arg = arg;
+	kernel->spilled = spilled;
+	kernel->spilled_arg = arg;
 	r = perf_buffer__consume(kernel->rings);
-	kernel->ended = NULL;
 	return r < 0 ? r : 0;
 }
 
 /* A CPU that came back has no ring (E25): open them all anew. */
-static int follow_cpus(struct kernel *kernel, record_fn ended, void *arg)
+static int follow_cpus(struct kernel *kernel)
 {
 	char now[256];
 
 	read_cpus(now);
 	if (kernel->rings && !strcmp(now, kernel->cpus))
 		return 0;
-	(void)kernel_events(kernel, ended, arg);
+	if (kernel->rings)
+		(void)perf_buffer__consume(kernel->rings);
 	perf_buffer__free(kernel->rings);
 	kernel->rings = NULL;
 	return open_rings(kernel);
@@ -214,7 +219,7 @@ static int kernel_sweep(void *self, uint64_t now_ns, record_fn last, void *arg)
 	struct kernel *kernel = self;
 
 	(void)records_sweep(kernel->datapath, now_ns, last, arg);
-	return follow_cpus(kernel, last, arg);
+	return follow_cpus(kernel);
 }
 
 static uint64_t kernel_lost_events(void *self)

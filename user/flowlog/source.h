@@ -24,8 +24,8 @@ struct source {
 	void *self;
 	/* Pass on and delete everything tallied before the call, each tally once. ret: 0 | -errno (the rest stays) */
 	int (*tallies)(void *self, tally_fn each, void *arg);
-	/* Pass on the ends of records that the kernel's own sweeper freed. ret: 0 | -errno */
-	int (*events)(void *self, record_fn ended, void *arg);
+	/* Pass on what found no room among the tallies and came through the ring. ret: 0 | -errno */
+	int (*events)(void *self, tally_fn spilled, void *arg);
 	/* Close and free what expired; `last` sees each record before it is free. ret: 0 | -errno */
 	int (*sweep)(void *self, uint64_t now_ns, record_fn last, void *arg);
 	/* Events that the ring had no room for, since the start. */

@@ -13,7 +13,7 @@ static uint64_t frame_ns(const struct pcap_pkthdr *header)
 }
 
 /* Frames stand in a capture in about the right order only: time stands still rather than fall. */
-static int read_frames(pcap_t *capture, capture_frame each, void *context, char **ret_why)
+static int read_frames(pcap_t *capture, const char *path, capture_frame each, void *context, char **ret_why)
 {
 	struct pcap_pkthdr *header;
 	uint64_t first_ns = 0, at_ns = 0;
@@ -27,7 +27,7 @@ static int read_frames(pcap_t *capture, capture_frame each, void *context, char 
 		r = each(context, at_ns, frame, header->caplen, header->len);
 	}
 	if (!r && next == PCAP_ERROR)
-		return refuse(ret_why, -EIO, "%s", pcap_geterr(capture));
+		return refuse(ret_why, -EIO, "%s: %s", path, pcap_geterr(capture));
 	return r;
 }
 
@@ -38,9 +38,9 @@ int capture_read(const char *path, capture_frame each, void *context, char **ret
 	int r;
 
 	if (!capture)
-		return refuse(ret_why, -EINVAL, "%s", error);
+		return refuse(ret_why, -EINVAL, "cannot read '%s' as a capture: %s", path, error);
 	if (pcap_datalink(capture) == DLT_EN10MB)
-		r = read_frames(capture, each, context, ret_why);
+		r = read_frames(capture, path, each, context, ret_why);
 	else
 		r = refuse(ret_why, -EINVAL, "%s: frames of link type %s, not Ethernet", path,
 			   pcap_datalink_val_to_name(pcap_datalink(capture)) ?: "unknown");

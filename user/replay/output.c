@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/text.h"
 #include "replay/line.h"
 
 #define OUTPUT_CHUNK (1u << 20)
@@ -240,11 +241,16 @@ int output_refused(struct output *output, uint64_t n, const char *const *errors,
 	put_number(output, n);
 	PUT(output, ",\"action\":\"refused\",\"errors\":[");
 	for (size_t i = 0; i < nr; i++) {
-		if (reserve(output, 6 * strlen(errors[i]) + 128) < 0)
+		json_t *text = text_json(errors[i]);
+
+		if (!text || reserve(output, 6 * json_string_length(text) + 128) < 0) {
+			json_decref(text);
 			return -ENOMEM;
+		}
 		if (i)
 			PUT(output, ",");
-		put_string(output, errors[i]);
+		put_string(output, json_string_value(text));
+		json_decref(text);
 	}
 	PUT(output, "]}");
 	return end_line(output);

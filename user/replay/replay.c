@@ -47,6 +47,21 @@ static ssize_t read_more(struct session *session, struct input *input)
 	return n;
 }
 
+/* Does the input begin like a pcap or pcapng file? Four bytes that begin no JSON. */
+static bool is_capture(const struct input *input)
+{
+	static const uint32_t magics[] = {0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a};
+	uint32_t magic = 0;
+
+	if (input->used >= sizeof(magic))
+		memcpy(&magic, input->data, sizeof(magic));
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
+		if (magic == magics[i])
+			return true;
+	return false;
+}
+
+/* ret: 0 | -ENOMSG: these are no lines but a capture | -errno */
 static int run_lines(struct session *session, struct input *input)
 {
 	ssize_t n;
@@ -59,6 +74,8 @@ static int run_lines(struct session *session, struct input *input)
 		n = read_more(session, input);
 		if (n < 0)
 			return (int)n;
+		if (!session->n && is_capture(input))
+			return -ENOMSG;
 		while (!r && (newline = memchr(input->data + input->start + searched, '\n',
 					       input->used - input->start - searched))) {
 			const char *text = input->data + input->start;
@@ -76,6 +93,7 @@ static int run_lines(struct session *session, struct input *input)
 static int run_file(struct session *session, const char *path)
 {
 	_cleanup_close_ int opened = -1;
+	const char *name = path ? path : "-";
 	struct input input = {.from = STDIN_FILENO, .data = malloc(INPUT_CHUNK), .size = INPUT_CHUNK};
 	int r;
 
@@ -90,9 +108,12 @@ static int run_file(struct session *session, const char *path)
 		fprintf(stderr, "enid replay: cannot read '%s': %s\n", path, strerror(-r));
 	} else {
 		r = run_lines(session, &input);
-		if (r < 0)
-			fprintf(stderr, "enid replay: after line %llu: %s\n", (unsigned long long)session->n,
-				strerror(-r));
+		if (r == -ENOMSG)
+			fprintf(stderr, "enid replay: '%s' is a capture: say by --port where its frames arrive\n",
+				name);
+		else if (r < 0)
+			fprintf(stderr, "enid replay: '%s': after %llu lines: %s\n", name,
+				(unsigned long long)session->n, strerror(-r));
 	}
 	free(input.data);
 	return r;
@@ -184,6 +205,7 @@ int replay_run(const struct replay_options *options)
 		fprintf(stderr, "enid replay: %llu lines were not understood\n", (unsigned long long)session->refused);
 	output_done(&session->output);
 	datapath_close(&session->datapath);
+	json_decref(session->served);
 	free(session);
 	return r < 0 ? r : flushed;
 }

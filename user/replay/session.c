@@ -34,6 +34,31 @@ void session_errors_done(struct session_errors *errors)
 	*errors = (struct session_errors){};
 }
 
+/* A device outlives its port: what arrives there after an edit is dropped, as a running agent has it. */
+static int remember_ports(struct session *session, const struct host *host)
+{
+	int r = 0;
+
+	if (!session->served)
+		session->served = json_object();
+	for (size_t i = 0; i < host->nr_ports && !r; i++)
+		r = json_object_set_new(session->served, host->ports[i].eni->id, json_true());
+	for (size_t i = 0; i < host->nr_uplinks && !r; i++)
+		r = json_object_set_new(session->served, host->uplinks[i].gateway_id, json_true());
+	return r ? -ENOMEM : 0;
+}
+
+static bool was_served(const struct session *session, const struct span *name)
+{
+	char id[ID_MAX];
+
+	if (name->length >= sizeof(id))
+		return false;
+	memcpy(id, name->data, name->length);
+	id[name->length] = '\0';
+	return json_object_get(session->served, id);
+}
+
 static int apply_state(struct session *session, const struct state *state, uint32_t *ret_changed,
 		       struct session_errors *errors)
 {
@@ -43,13 +68,13 @@ static int apply_state(struct session *session, const struct state *state, uint3
 	char *why = NULL;
 	int r;
 
-	if (!host && asprintf(&why, "host '%s' is not in the state", session->options->host ?: "") < 0)
-		return -ENOMEM;
 	if (!host)
-		return errors_add(errors, why);
+		return errors_add(errors, state_host_missing(state, session->options->host));
 	r = compile_image(state, host, &image, &why);
 	if (!r)
 		r = datapath_apply(session->datapath, image, &result, &why);
+	if (!r)
+		r = remember_ports(session, host);
 	image_free(&image);
 	if (r < 0)
 		return errors_add(errors, why ? why : strdup(strerror(-r)));
@@ -207,12 +232,12 @@ static int state_line(struct session *session, const struct replay_line *line)
 	return r;
 }
 
-/* Frames from other hosts are accepted, and dropped by the name of what is missing: the overlay. */
-static int tunnel_line(struct session *session)
+/* A drop that no program needs to be asked about. */
+static int drop_line(struct session *session, enum enid_reason reason)
 {
-	const struct verdict verdict = {.action = ACTION_DROP, .reason = REASON_NOT_SERVED};
+	const struct verdict verdict = {.action = ACTION_DROP, .reason = reason};
 
-	return output_verdict(&session->output, session->n++, session->datapath, "tunnel", &verdict);
+	return output_verdict(&session->output, session->n++, session->datapath, "", &verdict);
 }
 
 static int packet_line(struct session *session, const struct replay_line *line)
@@ -221,7 +246,7 @@ static int packet_line(struct session *session, const struct replay_line *line)
 	bool tunnel = line->port.length == 6 && !memcmp(line->port.data, "tunnel", 6);
 	long length;
 
-	if (!port && !tunnel)
+	if (!port && !tunnel && !was_served(session, &line->port))
 		return refuse_line(session, "port '%.*s' is neither an ENI nor an uplink of the state",
 				   line->port.length > 80 ? 80 : (int)line->port.length, line->port.data);
 	if (line->packet.length > 2 * FRAME_MAX)
@@ -229,8 +254,8 @@ static int packet_line(struct session *session, const struct replay_line *line)
 	length = hex_decode(line->packet.data, line->packet.length, session->frame);
 	if (length < 0)
 		return refuse_line(session, "'packet' is not an even number of hex digits");
-	if (!port)
-		return tunnel_line(session);
+	if (!port) /* frames from other hosts are dropped by the name of what is missing: the overlay */
+		return drop_line(session, tunnel ? REASON_NOT_SERVED : REASON_NO_POLICY);
 	return session_frame(session, port | (line->tx ? IN_TX : 0), session->frame, (size_t)length, (size_t)length);
 }
 

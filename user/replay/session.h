@@ -3,6 +3,8 @@
 #ifndef ENID_REPLAY_SESSION_H
 #define ENID_REPLAY_SESSION_H
 
+#include <jansson.h>
+
 #include "enid/limits.h"
 #include "replay/line.h"
 #include "replay/output.h"
@@ -24,6 +26,7 @@ struct session {
 	struct runner runner;
 	struct output output;
 	struct port_cached ports[PORTS_CACHED];
+	json_t *served;     /* keys: every port and uplink of this host in any state so far */
 	uint64_t n;         /* of the next output line */
 	uint64_t at_ns;     /* virtual time */
 	uint64_t expiry_ns; /* no record can expire before */

@@ -151,18 +151,65 @@ static int add_tallies(const struct view *view, struct hits *hits)
 	return r;
 }
 
-static json_t *rule_row(const struct view *view, const struct hit *hit)
-{
+/* A decision by its words; id NULL = nobody knows them any more. */
+struct rule {
 	struct decision_text text;
+	struct hit hit;
+};
 
-	if (!datapath_decision(view->datapath, hit->decision, &text))
-		return json_pack("{s:s, s:n, s:o, s:I, s:I, s:I}", "stage", view_stage_name(hit->decision), "id",
-				 "rule", json_sprintf("%u", DECISION_NUMBER(hit->decision)), "flows",
-				 (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",
-				 (json_int_t)hit->rejects);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "stage", text.stage, "id", text.id, "rule", text.rule,
-			 "flows", (json_int_t)hit->flows, "packets", (json_int_t)hit->packets, "rejects",
-			 (json_int_t)hit->rejects);
+static int compare_rules(const void *a, const void *b)
+{
+	const struct rule *x = a, *y = b;
+	uint32_t stage_x = DECISION_STAGE(x->hit.decision), stage_y = DECISION_STAGE(y->hit.decision);
+	int order;
+
+	if (stage_x != stage_y)
+		return stage_x < stage_y ? -1 : 1;
+	if (!x->text.id || !y->text.id)
+		return x->text.id ? -1 : y->text.id ? 1 : compare_hits(&x->hit, &y->hit);
+	order = strcmp(x->text.id, y->text.id);
+	return order ? order : strverscmp(x->text.rule, y->text.rule);
+}
+
+static void print_rule(struct output *output, const struct rule *rule)
+{
+	json_t *words =
+		rule->text.id ? json_string(rule->text.rule) : json_sprintf("%u", DECISION_NUMBER(rule->hit.decision));
+
+	output_row(output,
+		   json_pack("{s:s, s:s?, s:o, s:I, s:I, s:I}", "stage", view_stage_name(rule->hit.decision), "id",
+			     rule->text.id, "rule", words, "flows", (json_int_t)rule->hit.flows, "packets",
+			     (json_int_t)rule->hit.packets, "rejects", (json_int_t)rule->hit.rejects),
+		   NULL);
+}
+
+/* One row a rule: its families and peers, and what is left of it from before an edit, are decisions of their own. */
+static int print_rules(const struct view *view, const struct hits *hits, struct output *output)
+{
+	struct rule *rules = calloc(hits->nr + 1, sizeof(*rules)), *row = rules;
+
+	if (!rules)
+		return -ENOMEM;
+	for (size_t i = 0; i < hits->nr; i++) {
+		rules[i].hit = hits->hits[i];
+		if (!datapath_decision(view->datapath, hits->hits[i].decision, &rules[i].text))
+			rules[i].text.id = NULL;
+	}
+	qsort(rules, hits->nr, sizeof(*rules), compare_rules);
+	for (size_t i = 1; i < hits->nr; i++) {
+		if (compare_rules(row, &rules[i])) {
+			print_rule(output, row);
+			row = &rules[i];
+			continue;
+		}
+		row->hit.flows += rules[i].hit.flows;
+		row->hit.packets += rules[i].hit.packets;
+		row->hit.rejects += rules[i].hit.rejects;
+	}
+	if (hits->nr)
+		print_rule(output, row);
+	free(rules);
+	return 0;
 }
 
 int show_rules(const struct view *view, struct output *output, bool json)
@@ -178,9 +225,9 @@ int show_rules(const struct view *view, struct output *output, bool json)
 	if (!r) {
 		merge_hits(&hits);
 		output_begin(output, json, columns);
-		for (size_t i = 0; i < hits.nr; i++)
-			output_row(output, rule_row(view, &hits.hits[i]), NULL);
-		r = output_end(output);
+		r = print_rules(view, &hits, output);
+		if (!r)
+			r = output_end(output);
 	}
 	free(hits.hits);
 	return r;

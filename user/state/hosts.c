@@ -180,3 +180,19 @@ const struct host *state_host(const struct state *state, const char *name)
 	}
 	return state->nr_hosts == 1 ? state->hosts : NULL;
 }
+
+char *state_host_missing(const struct state *state, const char *name)
+{
+	char own[HOST_NAME_MAX + 1] = "", *text = NULL;
+	int r;
+
+	(void)gethostname(own, sizeof(own) - 1);
+	if (!state->nr_hosts)
+		r = asprintf(&text, "Hosts: the state has none: it must say which device carries which ENI");
+	else if (name)
+		r = asprintf(&text, "Hosts: no host is called '%s' (--host)", name);
+	else
+		r = asprintf(&text, "Hosts: none of the %zu is called '%s' like this machine: choose one by --host",
+			     state->nr_hosts, own);
+	return r < 0 ? NULL : text;
+}

@@ -3,7 +3,6 @@
  * every object of a known list is shaped and stored. A file that is refused does not keep the others from being
  * checked. Files are read whole, not mapped: a state file that somebody truncates while we look must not kill the
  * agent. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,25 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state/files.h"
 #include "state/load.h"
 
-#define FILE_BYTES_MAX   (64ull << 20)
-#define STATE_BYTES_MAX  (256ull << 20) /* all files of a state */
-#define FILES_MAX        65536
-#define FOLDER_DEPTH_MAX 8
-
-/* Outputs that do not say which object they belong to take its id from their file name (FORMATS 1.1):
- * prefix-list-entries/pl-0a1.json = {"Entries": [...]} */
-static const struct bare_output {
-	const char *folder, *key, *list, *id_key;
-} bare_outputs[] = {
-	{"prefix-list-entries", "Entries", "ManagedPrefixListEntries", "PrefixListId"},
-	{"transit-gateway-routes", "Routes", "TransitGatewayRoutes", "TransitGatewayRouteTableId"},
-	{"transit-gateway-associations", "Associations", "TransitGatewayRouteTableAssociations",
-	 "TransitGatewayRouteTableId"},
-	{"transit-gateway-propagations", "TransitGatewayRouteTablePropagations", "TransitGatewayPropagations",
-	 "TransitGatewayRouteTableId"},
-};
+#define FILE_BYTES_MAX  (64ull << 20)
+#define STATE_BYTES_MAX (256ull << 20) /* all files of a state */
+#define FILES_MAX       65536
 
 static const char *type_name(const json_t *value)
 {
@@ -80,48 +66,18 @@ static void add_list(struct load *load, const char *file, enum list_kind kind, c
 	}
 }
 
-/* ret: how many of our lists the document has */
-static size_t add_lists(struct load *load, const char *file, json_t *document)
+static void add_lists(struct load *load, const char *file, json_t *document)
 {
-	size_t nr = 0;
-
 	for (enum list_kind kind = 0; kind < LIST_MAX; kind++) {
 		const char *names[] = {state_lists[kind].name, state_lists[kind].alias};
 
 		for (size_t i = 0; i < 2 && names[i]; i++) {
 			json_t *list = json_object_get(document, names[i]);
 
-			if (!list)
-				continue;
-			add_list(load, file, kind, names[i], list);
-			nr++;
+			if (list)
+				add_list(load, file, kind, names[i], list);
 		}
 	}
-	return nr;
-}
-
-/* The last folder of a path and its file name without ".json". */
-static void split_path(const char *path, char *folder, char *stem, size_t size)
-{
-	const char *name = strrchr(path, '/');
-	const char *start = name;
-
-	*folder = '\0';
-	snprintf(stem, size, "%s", name ? name + 1 : path);
-	if (strlen(stem) > 5)
-		stem[strlen(stem) - 5] = '\0';
-	while (start && start > path && start[-1] != '/')
-		start--;
-	if (start)
-		snprintf(folder, size, "%.*s", (int)(name - start), start);
-}
-
-static bool is_ascii(const char *text)
-{
-	for (; *text; text++)
-		if (*text & 0x80)
-			return false;
-	return true;
 }
 
 /* Keep a document for as long as its items are in use. */
@@ -132,49 +88,20 @@ static json_t *keep(struct load *load, json_t *document)
 	return document;
 }
 
-/* An output without an id: wrap it like JSON-05. */
-static void add_bare_output(struct load *load, const char *file, json_t *document)
-{
-	bool attribute =
-		json_object_get(document, "EnableDnsSupport") || json_object_get(document, "EnableDnsHostnames");
-	char folder[256], stem[256];
-
-	if (attribute && json_object_get(document, "VpcId")) {
-		json_t *list = keep(load, json_pack("[O]", document));
-
-		add_list(load, file, LIST_VPC_ATTRIBUTES, state_lists[LIST_VPC_ATTRIBUTES].name, list);
-		return;
-	}
-	split_path(file, folder, stem, sizeof(stem));
-	for (size_t i = 0; i < sizeof(bare_outputs) / sizeof(*bare_outputs); i++) {
-		const struct bare_output *bare = &bare_outputs[i];
-		json_t *part = json_object_get(document, bare->key);
-
-		if (!part || strcmp(folder, bare->folder) != 0)
-			continue;
-		if (!is_ascii(stem)) {
-			state_file_error(load, file, "the file's name is no %s", bare->id_key);
-			continue;
-		}
-		part = json_pack("{s:[{s:s, s:O}]}", bare->list, bare->id_key, stem, bare->key, part);
-		add_lists(load, file, keep(load, part));
-	}
-}
-
 static void add_document(struct load *load, const char *file, json_t *document)
 {
-	json_t *body = json_object_get(document, "data");
+	const char *id_key;
+	json_t *lists;
 
 	if (!json_is_object(document)) {
 		state_file_error(load, file, "the document is %s, not an object", type_name(document));
 		return;
 	}
-	if (add_lists(load, file, document))
-		return;
-	if (json_is_object(body)) /* recordings that wrap the output */
-		add_lists(load, file, body);
+	lists = state_document_lists(file, document, &id_key);
+	if (!lists && id_key)
+		state_file_error(load, file, "the file's name is no %s", id_key);
 	else
-		add_bare_output(load, file, document);
+		add_lists(load, file, keep(load, lists));
 }
 
 /* Read all of fd, at most FILE_BYTES_MAX. ret: 0 | -errno, -EFBIG if there is more */
@@ -308,61 +235,30 @@ static void load_file(struct load *load, const char *path)
 	parse_file(load, file, text, length);
 }
 
-static int not_hidden(const struct dirent *entry)
+struct reading {
+	struct load *load;
+	size_t nr; /* files read, or found unreadable */
+};
+
+static void read_one(const char *path, const struct stat *st, int error, void *data)
 {
-	return entry->d_name[0] != '.';
-}
+	struct reading *reading = data;
 
-static bool is_json(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length > 5 && !strcmp(name + length - 5, ".json");
-}
-
-/* Every *.json below, sorted by name. ret: how many files */
-static size_t load_folder(struct load *load, const char *path, unsigned int depth)
-{
-	struct dirent **entries;
-	int nr = scandir(path, &entries, not_hidden, alphasort);
-	size_t nr_files = 0;
-
-	if (nr < 0 && errno == ENOMEM)
-		longjmp(*load->arena->failed, 1);
-	if (nr < 0) {
-		state_file_error(load, path, "cannot read: %s", strerror(errno));
-		return 1;
-	}
-	for (int i = 0; i < nr; i++) {
-		bool slash = *path && path[strlen(path) - 1] == '/';
-		const char *child =
-			state_arena_printf(load->arena, "%s%s%s", path, slash ? "" : "/", entries[i]->d_name);
-		bool json = is_json(entries[i]->d_name);
-		struct stat st;
-
-		free(entries[i]);
-		if (stat(child, &st)) {
-			if (json)
-				state_file_error(load, child, "cannot read: %s", strerror(errno));
-		} else if (S_ISDIR(st.st_mode) && depth < FOLDER_DEPTH_MAX) {
-			nr_files += load_folder(load, child, depth + 1);
-		} else if (S_ISREG(st.st_mode) && json) {
-			load_file(load, child);
-			nr_files++;
-		}
-	}
-	free(entries);
-	return nr_files;
+	if (error == ENOMEM)
+		longjmp(*reading->load->arena->failed, 1);
+	if (error)
+		state_file_error(reading->load, state_arena_strdup(reading->load->arena, path), "cannot read: %s",
+				 strerror(error));
+	else if (!S_ISDIR(st->st_mode))
+		load_file(reading->load, path);
+	reading->nr += error || !S_ISDIR(st->st_mode);
 }
 
 void state_read(struct load *load, const char *path)
 {
-	struct stat st;
+	struct reading reading = {.load = load};
 
-	if (stat(path, &st))
-		state_file_error(load, path, "cannot read: %s", strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		load_file(load, path);
-	else if (!load_folder(load, path, 0))
+	state_files_walk(path, read_one, &reading);
+	if (!reading.nr)
 		state_file_error(load, path, "has no *.json file");
 }

@@ -279,6 +279,8 @@ void state_messages_done(struct state_messages *messages);
 
 /* The host to act for: the one named (NULL: this machine's host name, else the only one in the state); NULL if none. */
 const struct host *state_host(const struct state *state, const char *name);
+/* Why state_host() finds none, to free(). */
+char *state_host_missing(const struct state *state, const char *name);
 const struct eni *state_eni(const struct state *state, const char *id);
 
 #endif

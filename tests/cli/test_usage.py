@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The command line as people type it: help, versions, slips. Results on stdout, all else on stderr; exit 0 done, 1 failed,
+2 misuse; every error names the thing."""
+import json
+import os
+import subprocess
+import tempfile
+
+from cli import ENID, REFERENCE, check, enid, main
+
+COMMANDS = ("check", "run", "status", "show", "logs", "replay", "detach")
+FOLDERS = ("--run-dir", "--pin-dir", "--log-dir")
+NOWHERE = ("--run-dir", "/nonexistent/run", "--pin-dir", "/sys/fs/bpf/enid-cli-none")
+SHOWN = ("enis", "ports", "groups", "nacls", "routes", "flows", "nat", "rules", "drops")
+
+
+def help_and_version():
+    bare = enid()
+    check("enid alone is misuse, and lists the commands", bare.code == 2 and not bare.out and
+          all(f"  {name}" in bare.err for name in COMMANDS), bare)
+    for word in ("help", "--help", "-h"):
+        done = enid(word)
+        check(f"enid {word} lists the commands on stdout", done.code == 0 and not done.err and "replay" in done.out, done)
+    for word in ("version", "--version", "-V"):
+        done = enid(word)
+        check(f"enid {word} prints one line", done.code == 0 and done.out.startswith("enid ") and
+              done.out.count("\n") == 1, done)
+    for name in COMMANDS:
+        texts = [enid(name, "--help"), enid(name, "-h"), enid("help", name)]
+        check(f"enid {name} --help, -h and enid help {name} are one text on stdout",
+              all(done.code == 0 and not done.err and done.out == texts[0].out for done in texts) and
+              texts[0].out.startswith(f"usage: enid {name}"), texts[0])
+
+
+def misuse():
+    for words in (("frobnicate",), ("help", "frobnicate")):
+        done = enid(*words)
+        check(f"enid {' '.join(words)} is misuse and names the word", done.code == 2 and not done.out and
+              "unknown command 'frobnicate'" in done.err, done)
+    for name in COMMANDS:
+        done = enid(name, "--nonsense")
+        check(f"enid {name} --nonsense is misuse and names the option", done.code == 2 and not done.out and
+              f"enid {name}: unrecognized option '--nonsense'" in done.err, done)
+    for words in (("check",), ("show",), ("show", "frob"), ("show", "enis", "enis"), ("status", "x"), ("detach",),
+                  ("detach", "--all", "x"), ("replay",), ("logs", "--format", "x"), ("logs", "x"),
+                  ("run", "--max-flows", "x"), ("replay", "--state", "x", "--max-flows", "0"),
+                  ("replay", "--state", "x", "--hook", "x")):
+        done = enid(*words)
+        check(f"enid {' '.join(words)} is misuse", done.code == 2 and not done.out and done.err, done)
+    for name in ("run", "status", "show", "logs", "detach"):
+        text = enid(name, "--help").out
+        check(f"enid {name} has --run-dir, --pin-dir and --log-dir", all(word in text for word in FOLDERS), text)
+
+
+def nothing_there():
+    done = enid("status", *NOWHERE)
+    check("enid status without an agent says so and exits 1", done.code == 1 and "not running" in done.out, done)
+    done = enid("status", "--json", *NOWHERE)
+    status = done.json()
+    check("enid status --json has its keys without an agent, too", done.code == 1 and
+          status["agent"]["pid"] is None and status["flows"] == {"max": None, "live": None} and
+          status["drops"] == {} and status["ports"] == [] and "revision" in status, done)
+    for topic in SHOWN:
+        done = enid("show", topic, *NOWHERE, "--log-dir", "/nonexistent")
+        check(f"enid show {topic} without pins names the folder and exits 1", done.code == 1 and not done.out and
+              "enid-cli-none" in done.err, done)
+    done = enid("logs", "--log-dir", "/nonexistent/log", *NOWHERE)
+    check("enid logs without its folder names it", done.code == 1 and "/nonexistent/log" in done.err, done)
+    done = enid("detach", "enid-cli-none")
+    check("enid detach of a device that is not there names it", done.code == 1 and "'enid-cli-none'" in done.err, done)
+    done = enid("detach", "--all", *NOWHERE)
+    check("enid detach --all where nothing is has nothing to do", done.code == 0, done)
+
+
+def full_disk():
+    for words in (("check", REFERENCE), ("check", "--json", REFERENCE), ("status", "--json", *NOWHERE), ("--version",)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([ENID, *words], stdout=full, stderr=subprocess.PIPE, check=False)
+        check(f"enid {words[0]}: results that cannot be written are a failure", done.returncode == 1 and
+              b"standard output" in done.stderr, done)
+
+
+def states():
+    for words in (("check", "/nonexistent/state"), ("replay", "--state", "/nonexistent/state")):
+        done = enid(*words)
+        check(f"enid {words[0]} of a missing state names it and exits 1", done.code == 1 and
+              "/nonexistent/state: cannot read" in done.err, done)
+    done = enid("check", "--json", "/nonexistent/state")
+    check("enid check --json of it is JSON that says invalid", done.code == 1 and done.json()["valid"] is False and
+          len(done.json()["errors"]) == 1, done)
+    done = enid("check", REFERENCE)
+    check("enid check prints what the state holds", done.code == 0 and "6 network interfaces" in done.out, done)
+    done = enid("check", "--json", REFERENCE)
+    check("enid check --json counts it", done.code == 0 and done.json()["valid"] is True and
+          done.json()["holds"]["network interfaces"] == 6, done)
+    with tempfile.TemporaryDirectory() as folder:
+        done = enid("check", folder)
+        check("an empty folder is no state", done.code == 1 and "has no *.json file" in done.err, done)
+        wrong = {"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/33"}], "SecurityGroups": [
+            {"GroupId": "sg-1", "VpcId": "vpc-1", "IpPermissions": [
+                {"IpProtocol": "tcp", "FromPort": 90, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}]}
+        path = os.path.join(folder, "a.json")
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump(wrong, out)
+        done = enid("check", folder)
+        check("every error at once, with file, place, id and value", done.code == 1 and "10.0.0.0/33" in done.err and
+              f"{path}: SecurityGroups[0] sg-1: IpPermissions[0]" in done.err and "90-80" in done.err, done)
+    with tempfile.TemporaryDirectory() as folder:
+        strange = os.fsencode(folder) + b"/caf\xe9.json"
+        with open(strange, "wb") as out:
+            out.write(b"{")
+        done = enid("check", "--json", folder)
+        check("a file whose name is no UTF-8 leaves the JSON JSON", done.code == 1 and "caf?" in done.json()["errors"][0],
+              done)
+
+
+def hosts():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "hosts.json")
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"Hosts": [{"HostId": "host-b", "Ports": []}]}, out)
+        both = ("--state", REFERENCE, "--state", path)
+        done = enid("replay", *both)
+        check("two hosts and no --host: the error asks for it", done.code == 1 and "--host" in done.err and
+              "none of the 2" in done.err, done)
+        done = enid("replay", *both, "--host", "nobody")
+        check("a --host that is not in the state is named", done.code == 1 and "'nobody'" in done.err, done)
+        done = enid("replay", *both, "--host", "host-b")
+        check("--host chooses", done.code == 0, done)
+    done = enid("replay", "--state", os.path.join(REFERENCE, "vpcs.json"))
+    check("a state without Hosts says what is missing", done.code == 1 and "the state has none" in done.err, done)
+    done = enid("replay", "--state", REFERENCE)
+    check("the only host of a state needs no --host", done.code == 0 and not done.err, done)
+
+
+if __name__ == "__main__":
+    main(help_and_version, misuse, nothing_there, full_disk, states, hosts)

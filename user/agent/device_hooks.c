@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Hooks of one device: put on, taken off, and told to the datapath. */
+#include "agent/device.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/log.h"
+
+void device_take_off(struct devices *devices, struct device_hooks *on)
+{
+	if (!on->ifindex)
+		return;
+	hook_detach(&devices->attacher, &on->early);
+	hook_detach(&devices->attacher, &on->rx);
+	hook_detach(&devices->attacher, &on->tx);
+	(void)datapath_clear_device(devices->datapath, on->ifindex);
+	*on = device_no_hooks();
+}
+
+void device_say_problem(struct devices *devices, struct served *served, const char *text)
+{
+	if (!strcmp(served->problem, text))
+		return;
+	snprintf(served->problem, sizeof(served->problem), "%s", text);
+	if (*text)
+		log_warning("port %s (%s): %s", served->id, served->device, text);
+	devices->dirty = true;
+}
+
+/* The driver form of XDP on a veth or tap takes segmentation and checksum offload from the guest's end: bulk TCP falls
+ * to a fifth. The generic form sees whole packets of the stack, and xdp_rx only drops. */
+static bool in_software(const struct served *served)
+{
+	return *served->link.kind;
+}
+
+/* One hook as it should be; the old one of another kind goes after the new one is in place. */
+static int put_hook(struct devices *devices, struct served *served, enum hook_point point, struct hook *hook)
+{
+	struct hook old = *hook, fresh;
+	char text[160];
+	int r;
+
+	if (hook->ifindex && hook->point == point)
+		return 0;
+	r = hook_attach(&devices->attacher, point, served->on.ifindex, in_software(served), &fresh);
+	if (r) {
+		snprintf(text, sizeof(text), "cannot attach %s: %s", hook_program(point), strerror(-r));
+		/* -ENODEV: it is gone already; the news is on its way. */
+		if (r != -ENODEV)
+			device_say_problem(devices, served, text);
+		return r;
+	}
+	*hook = fresh;
+	hook_detach(&devices->attacher, &old);
+	if (point == HOOK_RX_XDP && fresh.generic)
+		log_warning("port %s (%s): XDP in the stack's generic form: each packet is looked at twice, which "
+			    "costs more "
+			    "than Hook tc and gains nothing on this kind of device",
+			    served->id, served->device);
+	return 0;
+}
+
+static void take_early_off(struct devices *devices, struct served *served)
+{
+	hook_detach(&devices->attacher, &served->on.early);
+	served->on.early = HOOK_NONE;
+}
+
+int device_put_hooks(struct devices *devices, struct served *served)
+{
+	int r = put_hook(devices, served, HOOK_RX_TC, &served->on.rx);
+
+	if (!r && !served->uplink)
+		r = put_hook(devices, served, HOOK_TX_TC, &served->on.tx);
+	if (!r && served->hook == HOOK_XDP)
+		r = put_hook(devices, served, HOOK_RX_XDP, &served->on.early);
+	else if (served->on.early.ifindex)
+		take_early_off(devices, served);
+	if (served->enforced != !r)
+		devices->dirty = true;
+	served->enforced = !r;
+	return r;
+}
+
+static enum deliver_how deliver_how(const struct served *served)
+{
+	const struct net_link *link = &served->link;
+
+	if (!link->up)
+		return DELIVER_NOT;
+	if (served->uplink)
+		return link->type == ARPHRD_ETHER ? DELIVER_NEIGH : DELIVER_REDIRECT;
+	if (!strcmp(link->kind, "veth") && link->peer_elsewhere)
+		return DELIVER_PEER;
+	return DELIVER_REDIRECT;
+}
+
+/* Tell the datapath which device carries the port, if that is news. An ENI that the datapath does not know has no
+ * number: everything on its device is dropped. */
+int device_tell(struct devices *devices, struct served *served)
+{
+	int how = deliver_how(served), r;
+
+	if (how == served->how || !served->port)
+		return 0;
+	r = datapath_set_device(devices->datapath, served->port, served->link.ifindex, how);
+	if (!r)
+		served->how = how;
+	else
+		device_say_problem(devices, served, "the datapath does not take the device");
+	return r;
+}
+
+/* The device of this port is here. */
+void device_serve(struct devices *devices, struct served *served, const struct net_link *link)
+{
+	bool fresh = !served->enforced;
+	int r;
+
+	if (served->uplink && memcmp(served->link.mac, link->mac, sizeof(link->mac)) != 0)
+		devices->uplink_changed = true;
+	served->link = *link;
+	if (served->uplink && !served->port)
+		return; /* its gateway is unknown: leave the device alone */
+	if (served->on.ifindex != link->ifindex)
+		served->how = HOW_UNTOLD;
+	served->on.ifindex = link->ifindex;
+	r = device_tell(devices, served);
+	/* Hooks in any case: without a port behind them they drop. */
+	if (device_put_hooks(devices, served) || r)
+		return;
+	device_say_problem(devices, served, "");
+	if (!fresh)
+		return;
+	log_info("port %s: enforced on %s (index %u, %s%s)", served->id, served->device, link->ifindex,
+		 served->on.early.ifindex ? "XDP and " : "", served->on.rx.link_fd >= 0 ? "TCX" : "clsact");
+	devices->dirty = true;
+}
+
+void device_lose(struct devices *devices, struct served *served)
+{
+	if (served->on.ifindex)
+		log_info("port %s: device %s is gone", served->id, served->device);
+	device_take_off(devices, &served->on);
+	memset(&served->link, 0, sizeof(served->link));
+	served->how = HOW_UNTOLD;
+	served->enforced = false;
+	served->problem[0] = 0;
+	devices->dirty = true;
+}
