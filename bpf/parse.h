@@ -216,6 +216,7 @@ struct option_walk {
 	__u32 at;
 	__u32 len;
 	__u32 reason;
+	__u32 source_routed;
 };
 
 static long option_step(__u32 step, struct option_walk *walk)
@@ -233,15 +234,15 @@ static long option_step(__u32 step, struct option_walk *walk)
 	}
 	size = walk->options[(at + 1) & 63];
 	if (kind == IPOPT_LSRR || kind == IPOPT_SSRR)
-		walk->reason = REASON_IP_OPTIONS;
-	else if (at + 1 >= walk->len || size < 2 || at + size > walk->len)
+		walk->source_routed = 1;
+	if (at + 1 >= walk->len || size < 2 || at + size > walk->len)
 		walk->reason = REASON_MALFORMED;
 	walk->at = at + size;
 	return walk->reason ? 1 : 0;
 }
 
-/* IPv4 options: well-formed, and no source routing (A6). A bpf_loop, which a verifier walks once. */
-static __always_inline int parse_options(void *ctx, const int hook, __u32 len)
+/* IPv4 options: well-formed; source routing is noted (A6). A bpf_loop, which a verifier walks once. */
+static __always_inline int parse_options(void *ctx, const int hook, struct pkt *p, __u32 len)
 {
 	__u32 size = ((len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
 	struct option_walk walk = {.len = len};
@@ -249,6 +250,7 @@ static __always_inline int parse_options(void *ctx, const int hook, __u32 len)
 	if (ctx_load(ctx, hook, ETH_HLEN + 20, walk.options, size))
 		return REASON_MALFORMED;
 	bpf_loop(40, option_step, &walk, 0);
+	p->source_routed = walk.source_routed;
 	return walk.reason;
 }
 
@@ -276,7 +278,7 @@ static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)
 	} else if (fragment & IP4_MORE) {
 		p->fragment = FRAGMENT_FIRST;
 	}
-	return header > 20 ? parse_options(ctx, hook, header - 20) : REASON_ACCEPTED;
+	return header > 20 ? parse_options(ctx, hook, p, header - 20) : REASON_ACCEPTED;
 }
 
 static __always_inline bool extension_header(__u8 next)
@@ -326,7 +328,7 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 				p->fragment = FRAGMENT_FIRST;
 		} else {
 			if (next == 43 && header[2] == 0 && header[3])
-				return REASON_IP_OPTIONS; /* type 0 with segments left (A7) */
+				p->source_routed = 1; /* type 0 with segments left (A7) */
 			next = header[0];
 			offset += (header[1] + 1) * 8;
 			if (offset > end)
@@ -492,6 +494,7 @@ static __always_inline int parse_frame(void *ctx, const int hook, struct pkt *p)
 	p->kind = KIND_PLAIN;
 	p->fragment = FRAGMENT_NO;
 	p->ethertype = 0;
+	p->source_routed = 0;
 	if (p->len < ETH_HLEN || ctx_load(ctx, hook, 0, &eth, sizeof(eth)))
 		return REASON_MALFORMED;
 	__builtin_memcpy(p->dmac, &eth, 12);
@@ -509,9 +512,11 @@ static __always_inline int parse_frame(void *ctx, const int hook, struct pkt *p)
 	if (r)
 		return r;
 	r = parse_l4(ctx, hook, p);
-	if (!r && hook == HOOK_TC)
+	if (r)
+		return r;
+	if (hook == HOOK_TC)
 		count_segments(ctx, p);
-	return r;
+	return p->source_routed ? REASON_IP_OPTIONS : REASON_ACCEPTED;
 }
 
 /* One verified function a hook. */
