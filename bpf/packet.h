@@ -70,7 +70,7 @@ struct pkt {
 	__u8 fragment; /* enum fragment_kind */
 	__u8 tcp_flags;
 	__u8 icmp_type, icmp_code;
-	__u8 reason; /* parser's verdict: enum enid_reason */
+	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
 	__u8 zero;
 	/* set by the entry */
