@@ -107,7 +107,7 @@ static __always_inline __u64 entry_last(const struct flow_record *record, __u32 
 
 static __always_inline bool within(__u64 now, __u64 last, __u32 seconds)
 {
-	return now <= last || now - last <= (__u64)seconds * NS_PER_S;
+	return (__s64)(now - last) <= (__s64)(seconds * NS_PER_S); /* also if another CPU was here just now */
 }
 
 /* ---- death */

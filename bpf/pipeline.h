@@ -350,8 +350,8 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 				return p;
 			}
 			use_cached(p, half);
-			p->reason = REASON_ACCEPTED;
 			if (replay) {
+				p->reason = REASON_ACCEPTED;
 				p->nr_trace = half->nr_trace;
 				for (int i = 0; i < HALF_TRACE_MAX; i++)
 					p->trace[i] = half->trace[i];
