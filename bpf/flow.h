@@ -100,7 +100,8 @@ static __always_inline __u64 entry_last(const struct flow_record *record, __u32 
 	const struct flow_half *half = ref & 1 ? &record->half[1] : &record->half[0];
 	const struct flow_half *sibling = ref & 1 ? &record->half[0] : &record->half[1];
 
-	if (sibling->flags & HALF_ALONE || sibling->last_ns < half->last_ns || CT_STATE(half->ct) == CT_CLOSED)
+	if (sibling->flags & (HALF_ALONE | HALF_PARTED) || sibling->last_ns < half->last_ns ||
+	    CT_STATE(half->ct) == CT_CLOSED)
 		return half->last_ns; /* a closed entry's clock has stopped */
 	return sibling->last_ns;
 }

@@ -29,11 +29,11 @@ static __always_inline __u32 epoch_of(const struct pkt *p, __u32 port)
 /* From now on packets of this half say nothing about the ENI at the other end: what they said so far is noted there. */
 static __always_inline void half_part(struct flow_half *half, struct flow_half *sibling)
 {
-	if (half->flags & HALF_ALONE)
+	if (half->flags & (HALF_ALONE | HALF_PARTED))
 		return;
 	if (sibling->last_ns < half->last_ns && CT_STATE(sibling->ct) != CT_CLOSED)
 		sibling->last_ns = half->last_ns;
-	half->flags |= HALF_ALONE;
+	half->flags |= HALF_PARTED;
 }
 
 static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling,

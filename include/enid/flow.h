@@ -62,6 +62,7 @@ enum conversation {
 #define HALF_KEEP_SMAC 4u  /* same subnet: the sender's MAC stays */
 #define HALF_PASS      8u  /* leave it to the host's stack */
 #define HALF_ALONE     16u /* the state at the exit is another record's (asymmetric path): judge every packet */
+#define HALF_PARTED    32u /* packets for this ENI came by another way: its clock says nothing of the other end */
 
 #define HALF_TRACE_MAX 5
 
