@@ -151,7 +151,9 @@ static __always_inline int tc_pass(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct port_policy *e = policy_of(p, IN_PORT(p->in));
 
-	if (!e || e->mode == MODE_GUARD || replay)
+	if (!e)
+		return TC_ACT_SHOT; /* unknown is never "pass" */
+	if (e->mode == MODE_GUARD || replay)
 		return TC_ACT_OK;
 	if (e->kind == PORT_UPLINK)
 		return TC_ACT_OK; /* ARP and ND only */
