@@ -280,12 +280,14 @@ static const struct key *find_key(const struct key *keys, const char *name)
 	return NULL;
 }
 
-/* Captures print "" for what is absent, in ids above all (JSON-03). */
+/* Captures print "" for text that is absent, in ids above all (JSON-03). Anywhere else it is a value of the wrong type:
+ * taken for absent, it would switch off what a flag or a list says. */
 static bool is_absent(const struct key *key, const json_t *value)
 {
 	const char *text = json_string_value(value);
+	bool other = key->type == V_INT || key->type == V_BOOL || key->type == V_PROTOCOL || key->type >= V_OBJECT;
 
-	return json_is_null(value) || (text && !*text && !key->required);
+	return json_is_null(value) || (text && !*text && !key->required && !other);
 }
 
 static bool is_empty(const json_t *value)
