@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "state/cidr.h"
 #include "state/load.h"
 
@@ -48,7 +49,7 @@ static bool is_device(const char *text)
 static bool is_text(const char *text, size_t max)
 {
 	for (const char *c = text; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+		if (text_unprintable(c))
 			return false;
 	return strlen(text) <= max;
 }
