@@ -329,7 +329,9 @@ static bool reduce_object(struct shaper *shaper, json_t *object, const struct ke
 
 		complete &= shaped || !wanted;
 		if (shaped && !json_is_null(shaped) && !(inner && is_empty(shaped))) {
-			json_object_set_new(object, key->name, shaped);
+			/* may need memory although the key is there: the table may grow first */
+			if (json_object_set_new(object, key->name, shaped))
+				longjmp(*shaper->load->arena->failed, 1);
 		} else {
 			json_decref(shaped);
 			json_object_del(object, name);

@@ -59,8 +59,8 @@ static void parse_propagating(struct load *load, struct item *item, struct route
 		if (!*id)
 			continue;
 		if (!FIND(load, gateways, id))
-			state_warn(load, item, "PropagatingVgws", "GatewayId %s is not in the state: it propagates nothing",
-				   id);
+			state_warn(load, item, "PropagatingVgws",
+				   "GatewayId %s is not in the state: it propagates nothing", id);
 		table->propagating[table->nr_propagating++] = id;
 	}
 	if (table->nr_propagating)
