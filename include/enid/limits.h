@@ -7,6 +7,10 @@
 #define PORTS_MAX             32768 /* ENIs and uplinks of one state; number 0 is nobody */
 #define SUBNETS_MAX           16384 /* number 0 is no subnet */
 #define SUBNET_CIDRS6_MAX     5     /* VPC-08 */
+#define VPC_CIDRS_MAX         128   /* what is compared with each other must stay few (E17) */
+#define ENI_ADDRESSES_MAX     1024
+#define HOSTS_MAX             4096
+#define PEERINGS_MAX          4096
 #define ADDRESSES_MAX         1048576
 #define ASSOCIATIONS_MAX      131072
 #define ROUTES_MAX            4194304

@@ -142,7 +142,7 @@ static void merge_list(struct load *load, enum list_kind kind)
 			state_error(load, item, "", "%s differs from the one in %s: %s[%zu]", conflict, last->file,
 				    last->list, last->index);
 	}
-	items->nr = kept;
+	items->nr = kept > max ? max : kept; /* what comes later costs time by their number, and is refused anyway */
 	if (kept > max)
 		state_error(load, &items->item[max], "", "is more than the %zu that the list %s may have", max,
 			    state_lists[kind].name);
