@@ -4,7 +4,7 @@
 #ifndef ENID_IGW_H
 #define ENID_IGW_H
 
-#include "owner.h"
+#include "mtu.h"
 
 static __always_inline bool unique_local(const union addr *addr)
 {
@@ -48,6 +48,7 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 			p->inner_out.daddr.ip4 = other;
 	}
 	decide(p, STAGE_IGW, uplink);
+	path_limit(p, PATH_1500, OVERSIZE_TELL | OVERSIZE_CUT); /* IGW-09 */
 	if (p->tuple.family == 4 && association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other)) {
 		inside = policy_of(p, port);
 		if (inside && inside->zone == e->zone) { /* hairpin (IGW-11) */

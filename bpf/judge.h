@@ -6,6 +6,7 @@
 #define ENID_JUDGE_H
 
 #include "igw.h"
+#include "mtu.h"
 #include "nacl.h"
 #include "route.h"
 #include "sg.h"
@@ -209,6 +210,7 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->crossing = 0;
 	p->relayed = 0;
 	p->tracked = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nr_trace = 0;
 	p->action = ACTION_DROP;
 }

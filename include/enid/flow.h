@@ -64,6 +64,12 @@ enum conversation {
 #define HALF_ALONE     16u /* the state at the exit is another record's (asymmetric path): judge every packet */
 #define HALF_PARTED    32u /* packets for this ENI came by another way: its clock says nothing of the other end */
 
+/* What lies between the two ports carries no more than this (bits of half.flags). */
+enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
+#define HALF_PATH_SHIFT 12
+#define HALF_PATH_MASK  (3u << HALF_PATH_SHIFT)
+#define PATH_MTUS       (0xffffull | 8500ull << 16 | 1500ull << 32 | 1446ull << 48)
+
 #define HALF_TRACE_MAX 5
 
 struct flow_half {
