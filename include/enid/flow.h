@@ -63,6 +63,11 @@ enum conversation {
 #define HALF_PASS      8u  /* leave it to the host's stack */
 #define HALF_ALONE     16u /* the state at the exit is another record's (asymmetric path): judge every packet */
 #define HALF_PARTED    32u /* packets for this ENI came by another way: its clock says nothing of the other end */
+#define HALF_MAPPED    64u /* a NAT or egress-only gateway on the way keeps a mapping for the flow */
+#define HALF_CLAMP     128u /* the MSS of a TCP handshake is lowered on the way */
+#define HALF_TTL_SHIFT 8    /* three bits: how much the way takes off the time to live */
+#define HALF_TTL_MAX   7u
+#define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
 
 #define HALF_TRACE_MAX 5
 
