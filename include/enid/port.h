@@ -16,11 +16,11 @@
 
 enum port_kind {
 	PORT_NONE,
-	PORT_ENI,    /* an ENI of this host, with or without a device */
-	PORT_REMOTE, /* an ENI of another host */
-	PORT_UPLINK, /* leads out through a gateway */
-	PORT_TUNNEL, /* the overlay device */
-	PORT_NAT,    /* a NAT gateway of this host: the port of its primary ENI */
+	PORT_ENI,     /* an ENI of this host, with or without a device */
+	PORT_REMOTE,  /* an ENI of another host */
+	PORT_UPLINK,  /* leads out through a gateway */
+	PORT_TUNNEL,  /* the overlay device */
+	PORT_NAT,     /* a NAT gateway of this host: the port of its primary ENI */
 	PORT_GATEWAY, /* another gateway that packets pass through; it has no device */
 };
 
@@ -63,7 +63,7 @@ enum gateway_kind {
 	GATEWAY_EGRESS,     /* uplink of an egress-only internet gateway */
 	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
 	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
-	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: its subnets by AZ. table[0]: TGW table */
+	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: subnets, then their AZs. table[0]: TGW table */
 	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table */
 	GATEWAY_GROUP,      /* members: ports of equal cost (TGW-09) */
 	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
@@ -84,7 +84,7 @@ struct gateway_policy {
 	__u32 members[GATEWAY_MEMBERS_MAX];
 };
 
-struct hop {
+struct gateway_slots {
 	struct gateway_policy slot[2];
 };
 
@@ -121,7 +121,7 @@ struct subnet_policy {
 	__be32 router4;   /* base + 1 (VPC-13) */
 	__be32 resolver4; /* primary VPC CIDR base + 2 (VPC-12); 0 = none */
 	__u32 nr_cidrs6;
-	__u32 az; /* a number for each availability zone of the state */
+	__u32 az;                               /* a number for each availability zone of the state */
 	struct cidr6 cidrs6[SUBNET_CIDRS6_MAX]; /* router address of each: net | 1 */
 };
 
