@@ -278,7 +278,7 @@ __noinline int judge_and_keep(struct pkt *p)
 		return leave_to_tc(p);
 	if (reason)
 		return reason;
-	if (!addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr))
+	if (!tuple_equal(&p->out, &p->tuple))
 		p->flags |= HALF_REWRITE;
 	return flow_keep(p);
 }
