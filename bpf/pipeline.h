@@ -28,13 +28,22 @@ static __always_inline int leave_to_tc(struct pkt *p)
 /* A frame that a stage has dealt with already: p->action says how. */
 #define DONE (-1)
 
-static __always_inline int admit_icmp6(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+/* Questions come from an own address, a link-local one, or nobody (ENI-07, B4). */
+static __always_inline int admit_nd_source(struct pkt *p, struct port_policy *e, struct subnet_policy *subnet)
+{
+	if (link_local6(&p->tuple.saddr) || any_address(&p->tuple.saddr))
+		return 0;
+	return admit_source(p, e, subnet);
+}
+
+static __always_inline int admit_icmp6(void *ctx, const int hook, struct pkt *p, struct port_policy *e,
+				       struct subnet_policy *subnet)
 {
 	switch (p->icmp_type) {
 	case ND_NEIGHBOUR_SOLICIT:
-		return answer_solicit(ctx, hook, p, e) ?: DONE;
+		return admit_nd_source(p, e, subnet) ?: answer_solicit(ctx, hook, p, e) ?: DONE;
 	case ND_ROUTER_SOLICIT:
-		return router_advert(ctx, hook, p) ?: DONE;
+		return admit_nd_source(p, e, subnet) ?: router_advert(ctx, hook, p) ?: DONE;
 	case ND_ROUTER_ADVERT:
 	case ND_NEIGHBOUR_ADVERT:
 	case ND_REDIRECT:
@@ -82,7 +91,7 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 	if (p->ethertype == ETH_P_ARP)
 		return answer_arp(ctx, hook, p, e) ?: DONE;
 	if (is_icmp6(p)) {
-		reason = admit_icmp6(ctx, hook, p, e);
+		reason = admit_icmp6(ctx, hook, p, e, subnet);
 		if (reason)
 			return reason;
 	}
@@ -181,9 +190,7 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 		return guard_arp(ctx, hook, p, e, egress);
 	p->action = ACTION_PASS;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
-		reason = egress ? guard_nd(ctx, hook, p, e, subnet) : 0;
-		if (!reason && egress && !link_local6(&p->tuple.saddr) && !any_address(&p->tuple.saddr))
-			reason = admit_source(p, e, subnet);
+		reason = egress ? guard_nd(ctx, hook, p, e, subnet) ?: admit_nd_source(p, e, subnet) : 0;
 		return reason ?: DONE;
 	}
 	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer_of_router(p, subnet))
