@@ -143,17 +143,18 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 
-/* Guard mode: neighbour discovery and ARP of the own address pass; the rest is judged. */
+/* Guard mode: neighbour discovery and ARP of the own address pass; the rest is judged. A probe (from nobody) claims the
+ * address that it asks for: if it got through, its owner would take its own address for a duplicate (RFC 4862, 5227).
+ */
 static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, struct port_policy *e, bool egress)
 {
 	struct arp_frame arp;
-	union addr sender = {};
+	union addr claimed = {};
 
 	if (ctx_load(ctx, hook, 0, &arp, sizeof(arp)) || arp.hardware_len != 6 || arp.protocol_len != 4)
 		return REASON_MALFORMED;
-	sender.ip4 = arp.spa;
-	if (egress &&
-	    (!same_mac(arp.sha, e->mac) || (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))))
+	claimed.ip4 = arp.spa ?: arp.tpa;
+	if (egress && (!same_mac(arp.sha, e->mac) || owner_of(&claimed, e->zone, 4, p->parity) != IN_PORT(p->in)))
 		return REASON_MAC_SPOOF;
 	p->action = ACTION_PASS;
 	return DONE;
@@ -162,13 +163,14 @@ static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, s
 static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, struct port_policy *e,
 				    struct subnet_policy *subnet)
 {
+	bool probe = p->icmp_type == ND_NEIGHBOUR_SOLICIT && any_address(&p->tuple.saddr);
 	union addr target = {};
 
 	if (p->icmp_type == ND_ROUTER_ADVERT || p->icmp_type == ND_REDIRECT)
 		return REASON_L2;
 	if (router_address(subnet, &p->tuple.saddr, 6))
 		return REASON_MARTIAN; /* its link-local addresses, too, are the router's alone (B4) */
-	if (p->icmp_type == ND_NEIGHBOUR_ADVERT &&
+	if ((probe || p->icmp_type == ND_NEIGHBOUR_ADVERT) &&
 	    (p->payload < 24 || ctx_load(ctx, hook, p->l4 + 8, &target, 16) || router_address(subnet, &target, 6) ||
 	     (!link_local6(&target) && owner_of(&target, e->zone, 6, p->parity) != IN_PORT(p->in))))
 		return REASON_L2;
