@@ -202,6 +202,8 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 		reason = egress ? admit_source(p, e, subnet) : 0;
 	if (reason)
 		return reason;
+	if (egress && p->dmac[0] & 1)
+		return REASON_L2; /* the bridge would hand it to everybody (L2-01, B7) */
 	if (service_address(subnet, far, p->tuple.family) || router_address(subnet, far, p->tuple.family))
 		return egress ? to_service(p) : DONE;
 	if (!egress && martian_source(&p->tuple.saddr, p->tuple.family))
