@@ -46,3 +46,5 @@ oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the diff
 	$(Q)tests/oracle/mutants.sh $(B)
 
 .PHONY: oracle oracle-long oracle-self golden tenants tenants-long
+
+CHECKS += 'make -s tenants'
