@@ -288,7 +288,7 @@ __noinline int judge_and_keep(struct pkt *p)
 		return reason;
 	if (p->early)
 		return leave_to_tc(p);
-	if (!addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr))
+	if (!tuple_equal(&p->out, &p->tuple))
 		p->flags |= HALF_REWRITE;
 	return flow_keep(p);
 }
