@@ -295,7 +295,7 @@ static void interleave(struct crowd *c, struct rnd *r)
 static void normalise(const struct crowd *c, const struct copy *k, const char *text, char *ret_said)
 {
 	char own[SUFFIX + 1], tag[9], first[9], *at;
-	int tag_at = k->tenant < 0 ? 0 : c->script.tag_at[k->base];
+	size_t tag_at = k->tenant < 0 ? 0 : (size_t)c->script.tag_at[k->base];
 	uint8_t raw[4];
 
 	text += strcspn(text, ",");
@@ -306,7 +306,7 @@ static void normalise(const struct crowd *c, const struct copy *k, const char *t
 	for (at = ret_said; (at = strstr(at, own)); at += SUFFIX)
 		memcpy(at, "-t00", SUFFIX);
 	at = strstr(ret_said, "\"packet\":\"");
-	if (!tag_at || !at || strlen(at) < (size_t)(10 + 2 * tag_at + 8))
+	if (!tag_at || !at || strlen(at) < 10 + 2 * tag_at + 8)
 		return;
 	put_tag(raw, k->tenant);
 	hex_write(raw, 4, tag);
