@@ -407,24 +407,27 @@ def _narrow_the_path(crowd):
 
 
 @test
-def b7_records_and_drops(crowd):
-    """Every record is between two ENIs of one tenant, and all have the same ones. Nothing was dropped but the guests'
-    own multicast noise and the pieces without a first."""
-    rows = json.loads(crowd.agent.command("show", "flows", "--json", check=True).stdout)
+def b7_b9_records_and_drops(crowd):
+    """Every record is between two ENIs of one tenant, and all have the same ones. Nothing is dropped but the guests'
+    own multicast noise."""
+    before = crowd.agent.drops()
+    b9_udp_of_64_tenants(crowd)
+    b9_pings_with_one_identifier(crowd)
+    noise = ("l2", "multicast")
+    drops = {reason: count for reason, count in crowd.agent.dropped(before).items() if reason not in noise}
+    equal(drops, {}, "drops")
     found = {t: [] for t in CROWD}
-    for row in rows:
+    for row in json.loads(crowd.agent.command("show", "flows", "--json", check=True).stdout):
         ends = [row[half][end] for half in ("forward", "reverse") for end in ("from", "to")]
         tenants = {end.rsplit("-", 1)[1] for end in ends if end}  # a way that no packet has gone yet leads nowhere
         equal(len(tenants), 1, f"tenants of record {row}")
-        found[int(tenants.pop())].append((row["protocol"], *[row["forward"].get(key) for key in (
-            "src", "dst", "sport", "dport", "id")]))
-    check(len(found[0]) >= 10, f"only {len(found[0])} records of a tenant")
+        name = tuple(row["forward"].get(key) for key in ("src", "dst", "sport", "dport", "id"))
+        if 20000 in name or 7 in name:  # of the tests above; older ones may be going, tenant by tenant
+            found[int(tenants.pop())].append((row["protocol"], *name))
+    equal(len(found[0]), 6, f"records of a tenant: {found[0]}")
     for t in CROWD:
         equal(sorted(found[t], key=str), sorted(found[0], key=str),
               f"records of tenant {t}, held against those of tenant 0")
-    noise = ("l2", "multicast")
-    drops = {reason: count for reason, count in crowd.agent.drops().items() if count and reason not in noise}
-    equal(drops, {"fragment": 2 * len(CROWD)}, "drops")
 
 
 if __name__ == "__main__":

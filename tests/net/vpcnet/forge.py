@@ -399,9 +399,3 @@ def target_macs(cast):
                   for mac in (cast.far.mac, STRANGE_MAC)]
         shots.append((cast.frame(body, cast.me.mac), "host" if cast.guard else "l2"))
     return shots
-
-
-MATRIX = {"honest": honest, "b1_sources": sources, "b2_macs": source_macs, "b3_arp": arp, "b4_solicits": solicits,
-          "b4_b5_adverts": adverts, "b5_redirects": redirects4, "b6_dhcp": dhcps, "a9_tags": tags,
-          "a10_ethertypes": ethertypes,
-          "a11_protocols": protocols, "b4_icmp_types": icmp_types, "b7_groups": groups, "target_macs": target_macs}
