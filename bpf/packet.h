@@ -72,7 +72,7 @@ struct pkt {
 	__u8 icmp_type, icmp_code;
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 zero;
+	__u8 ttl;
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
@@ -96,6 +96,12 @@ struct pkt {
 	__u8 early;       /* the XDP program on a wire: it drops, the TC program of the port does the rest */
 	__u8 out_dmac[6];
 	__u32 subnet; /* of the source */
+	__u32 nat;    /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
+	__u32 nat_use;   /* counter in `nat_uses` */
+	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
+	__u8 nat_new;    /* the flow has no mapping there yet */
+	__u8 hops;       /* taken off the time to live */
+	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */

@@ -277,7 +277,8 @@ __noinline int judge_and_keep(struct pkt *p)
 		return reason;
 	if (p->early)
 		return leave_to_tc(p);
-	if (!addr_equal(&p->out.saddr, &p->tuple.saddr) || !addr_equal(&p->out.daddr, &p->tuple.daddr))
+	p->flags |= p->hops << HALF_TTL_SHIFT;
+	if (p->hops || !tuple_equal(&p->out, &p->tuple))
 		p->flags |= HALF_REWRITE;
 	return flow_keep(p);
 }
