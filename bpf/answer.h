@@ -286,7 +286,7 @@ static __always_inline int answer_ping(void *ctx, const int hook, struct pkt *p)
 	__builtin_memcpy(macs_swapped + 6, p->dmac, 6);
 	if (ctx_load(ctx, hook, p->l4 + 2, &check, 2))
 		return REASON_MALFORMED;
-	check = check_apply(check, sum_change(from, to));
+	check = check_update(check, from, to);
 	ctx_store(ctx, hook, p->l4 + 2, &check, 2);
 	ctx_store(ctx, hook, p->l4, &type, 1);
 	if (six) {

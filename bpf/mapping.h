@@ -171,7 +171,7 @@ static __always_inline void mapping_opened(const struct pkt *p)
 		__sync_fetch_and_add(&stats->attempts, 1);
 }
 
-static __always_inline void mapping_refused(const struct pkt *p)
+static __always_inline void mapping_refused(__u32 gateway)
 {
 	struct nat_stats *stats = nat_stats_of(p->nat);
 
@@ -187,7 +187,7 @@ __noinline int mapping_claim(struct pkt *p, __u32 index)
 	if (!p || !record)
 		return CLAIM_FULL;
 	if (p->nat_addr && !use_take(p->nat_use)) {
-		mapping_refused(p);
+		mapping_refused(p->nat);
 		return CLAIM_NO_PORT;
 	}
 	claim = claim_names(p, index, record);
@@ -198,7 +198,7 @@ __noinline int mapping_claim(struct pkt *p, __u32 index)
 	if (p->nat_addr)
 		use_give_back(p->nat_use);
 	if (claim == CLAIM_NO_PORT)
-		mapping_refused(p);
+		mapping_refused(p->nat);
 	return claim;
 }
 

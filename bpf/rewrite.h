@@ -38,6 +38,11 @@ static __always_inline __be16 check_apply(__be16 check, __u32 change)
 	return ~fold((__u64)(__u16)~check + change);
 }
 
+static __always_inline __be16 check_update(__be16 check, __be32 from, __be32 to)
+{
+	return check_apply(check, sum_change(from, to));
+}
+
 /* 16-bit words change like 32-bit ones whose other half is the same. */
 static __always_inline __u32 half_change(__be16 from, __be16 to)
 {
