@@ -173,7 +173,7 @@ static __always_inline void mapping_opened(const struct pkt *p)
 
 static __always_inline void mapping_refused(__u32 gateway)
 {
-	struct nat_stats *stats = nat_stats_of(p->nat);
+	struct nat_stats *stats = nat_stats_of(gateway);
 
 	if (stats)
 		__sync_fetch_and_add(&stats->no_port, 1);

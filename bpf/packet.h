@@ -72,7 +72,7 @@ struct pkt {
 	__u8 icmp_type, icmp_code;
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 ttl;
+	__u8 zero;
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
@@ -95,13 +95,25 @@ struct pkt {
 	__u8 action;      /* enum enid_action */
 	__u8 early;       /* the XDP program on a wire: it drops, the TC program of the port does the rest */
 	__u8 out_dmac[6];
-	__u32 subnet; /* of the source */
-	__u32 nat;    /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
+	/* on its walk (walk.h) */
+	struct route route; /* the one that p->at_table has for p->out.daddr */
+	__u32 at_zone;      /* the VPC where it is, 0 = in none */
+	__u32 at_subnet;    /* ... and the subnet; 0 = none: no network ACL on the way out */
+	__u32 at_table;     /* route table version that decides next; 0 = local delivery only */
+	__u32 at_port;      /* whose packet it is there: the sender's, a NAT gateway's; 0 = one in transit */
+	__u32 at_gateway;   /* the gateway by which it came here; 0 = none */
+	__u32 peer_zone;    /* where group references look for the other end's address */
+	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
+	__u8 at;            /* enum station */
+	__u8 routed;        /* p->route is looked up */
+	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
+	__u8 hops;          /* taken off the time to live */
+	/* at a gateway that keeps mappings (mapping.h) */
 	__u32 nat_use;   /* counter in `nat_uses` */
 	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
-	__u8 nat_new;    /* the flow has no mapping there yet */
-	__u8 hops;       /* taken off the time to live */
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
+	__u8 nat_new;    /* the flow has no mapping there yet */
+	__u8 ttl;        /* as it arrived; not read on the fast path */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */
@@ -155,6 +167,14 @@ static __always_inline struct port_policy *policy_of(const struct pkt *p, __u32 
 static __always_inline struct subnet_policy *subnet_of(const struct pkt *p, __u32 subnet)
 {
 	struct subnet *found = bpf_map_lookup_elem(&subnets, &subnet);
+
+	return found ? &found->slot[p->parity & 1] : NULL;
+}
+
+static __always_inline struct gateway_policy *gateway_of(const struct pkt *p, const struct port_policy *e)
+{
+	__u32 hop = e->hop;
+	struct hop *found = hop ? bpf_map_lookup_elem(&gateways, &hop) : NULL;
 
 	return found ? &found->slot[p->parity & 1] : NULL;
 }
