@@ -8,7 +8,7 @@
 
 #define TCPOPT_MSS 2
 
-struct clamp_walk { /* bpf_loop wants its context on the stack */
+struct clamp_walk {       /* bpf_loop wants its context on the stack */
 	__u8 options[64]; /* 40 used; 64 so that a mask can bound the index */
 	__u32 at;
 	__u32 len;

@@ -314,7 +314,7 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	epoch = READ_ONCE(half->epoch);
 	p->exit = READ_ONCE(half->exit);
 	p->flags = READ_ONCE(half->flags);
-	if (!epoch || !same_mac(half->dmac, p->dmac) || opens(p))
+	if (!epoch || !same_mac(half->dmac, p->dmac) || p->tcp_flags & TCP_SYN)
 		return NULL;
 	x = policy_of(p, p->exit);
 	if (!x || epoch != e->epoch + (p->exit ? x->epoch : 0))

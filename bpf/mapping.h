@@ -130,8 +130,8 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
 	m->use = p->nat_use;
 }
 
-/* Claim both names of a record that has a mapping, the inside one first: two CPUs that open one flow meet there, and the
- * later one has taken no port yet. */
+/* Claim both names of a record that has a mapping, the inside one first: two CPUs that open one flow meet there, and
+ * the later one has taken no port yet. */
 static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct flow_record *record)
 {
 	__u64 there = name_print(&record->half[0].tuple, record->half[0].in);

@@ -114,6 +114,8 @@ struct pkt {
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
 	__u8 nat_new;    /* the flow has no mapping there yet */
 	__u8 ttl;        /* as it arrived; not read on the fast path */
+	__u8 complaint;
+	union addr complain_from;
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */
@@ -150,6 +152,13 @@ static __always_inline void decide(struct pkt *p, __u32 stage, __u32 number)
 		return;
 	p->trace[n] = DECISION(stage, number);
 	p->nr_trace = n + 1;
+}
+
+enum complaint { COMPLAIN_NOT, COMPLAIN_TOO_BIG, COMPLAIN_TTL, COMPLAIN_RESET };
+static __always_inline void complain(struct pkt *p, enum complaint what, const union addr *from)
+{
+	p->complaint = what;
+	p->complain_from = *from;
 }
 
 static __always_inline struct port *port_at(__u32 port)

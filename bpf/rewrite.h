@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Write the differences between p->tuple and p->out into the frame: addresses, ports or ICMP identifier, time to live,
  * the MSS of a handshake (clamp.h) and, in ICMP errors, the quoted packet. On TC the L4 sums go through the kernel's
- * helper, which knows partial and complete checksums of GSO packets; XDP frames have none of these, so there, and in the
- * IPv4 header, sums are updated by hand (RFC 1624). A UDP checksum of 0 stays 0 (IGW-05). */
+ * helper, which knows partial and complete checksums of GSO packets; XDP frames have none of these, so there, and in
+ * the IPv4 header, sums are updated by hand (RFC 1624). A UDP checksum of 0 stays 0 (IGW-05). */
 #ifndef ENID_REWRITE_H
 #define ENID_REWRITE_H
 
@@ -155,8 +155,8 @@ static __always_inline int rewrite_ip4(void *ctx, const int hook, const struct p
 
 /* ---- the packet that an ICMP error quotes */
 
-/* The quoted IP checksum makes up for the addresses, so the ICMP checksum around them only has to follow what changes in
- * the quoted ports, and in the quoted L4 checksum, if that was quoted at all (D7, D8). */
+/* The quoted IP checksum makes up for the addresses, so the ICMP checksum around them only has to follow what changes
+ * in the quoted ports, and in the quoted L4 checksum, if that was quoted at all (D7, D8). */
 static __always_inline void rewrite_inner4(void *ctx, const int hook, const struct pkt *p)
 {
 	__u32 addrs = sum_add(sum_change(p->inner.saddr.ip4, p->inner_out.saddr.ip4),

@@ -17,10 +17,10 @@
  *      with in == 0 has no name: where paths are asymmetric a record may hold the state of one ENI only.
  *  I4  A record is reused no sooner than LIMBO_NS after its names are gone; until then late readers may still count.
  *  I5  A cached decision holds iff half.epoch equals the sum of the epochs of its two ports.
- *  I6  A flow that was opened through a gateway that translates or remembers (NAT, egress-only) has the gateway's mapping
- *      in `limbo`. Its second name is the outside name, claimed with BPF_NOEXIST: no two flows share one. The mapping
- *      lives while RECORD_MAPPED stands. Who clears that bit, one alone, gives the port back and drops the second name;
- *      if the ENI's entry outlives the mapping the record goes on with one name (half[1].in == 0).
+ *  I6  A flow that was opened through a gateway that translates or remembers (NAT, egress-only) has the gateway's
+ * mapping in `limbo`. Its second name is the outside name, claimed with BPF_NOEXIST: no two flows share one. The
+ * mapping lives while RECORD_MAPPED stands. Who clears that bit, one alone, gives the port back and drops the second
+ * name; if the ENI's entry outlives the mapping the record goes on with one name (half[1].in == 0).
  */
 #ifndef ENID_FLOW_H
 #define ENID_FLOW_H
@@ -63,16 +63,16 @@ enum conversation {
 
 #define IDLE_NOBODY_S 120 /* a kept decision of a flow that no security group remembers */
 
-#define HALF_STEADY    1u  /* no packet without SYN, FIN or RST changes the conversation */
-#define HALF_REWRITE   2u  /* the packet leaves as the reverse of the other half's tuple */
-#define HALF_KEEP_SMAC 4u  /* same subnet: the sender's MAC stays */
-#define HALF_PASS      8u  /* leave it to the host's stack */
-#define HALF_ALONE     16u /* the state at the exit is another record's (asymmetric path): judge every packet */
-#define HALF_PARTED    32u /* packets for this ENI came by another way: its clock says nothing of the other end */
-#define HALF_MAPPED    64u /* a NAT or egress-only gateway on the way keeps a mapping for the flow */
-#define HALF_CLAMP     128u /* the MSS of a TCP handshake is lowered on the way */
-#define HALF_TTL_SHIFT 8    /* three bits: how much the way takes off the time to live */
-#define HALF_TTL_MAX   7u
+#define HALF_STEADY     1u   /* no packet without SYN, FIN or RST changes the conversation */
+#define HALF_REWRITE    2u   /* the packet leaves as the reverse of the other half's tuple */
+#define HALF_KEEP_SMAC  4u   /* same subnet: the sender's MAC stays */
+#define HALF_PASS       8u   /* leave it to the host's stack */
+#define HALF_ALONE      16u  /* the state at the exit is another record's (asymmetric path): judge every packet */
+#define HALF_PARTED     32u  /* packets for this ENI came by another way: its clock says nothing of the other end */
+#define HALF_MAPPED     64u  /* a NAT or egress-only gateway on the way keeps a mapping for the flow */
+#define HALF_CLAMP      128u /* the MSS of a TCP handshake is lowered on the way */
+#define HALF_TTL_SHIFT  8    /* three bits: how much the way takes off the time to live */
+#define HALF_TTL_MAX    7u
 #define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
 
 #define HALF_TRACE_MAX 5

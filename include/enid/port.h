@@ -16,11 +16,11 @@
 
 enum port_kind {
 	PORT_NONE,
-	PORT_ENI,    /* an ENI of this host, with or without a device */
-	PORT_REMOTE, /* an ENI of another host */
-	PORT_UPLINK, /* leads out through a gateway */
-	PORT_TUNNEL, /* the overlay device */
-	PORT_NAT,    /* a NAT gateway of this host: the port of its primary ENI */
+	PORT_ENI,     /* an ENI of this host, with or without a device */
+	PORT_REMOTE,  /* an ENI of another host */
+	PORT_UPLINK,  /* leads out through a gateway */
+	PORT_TUNNEL,  /* the overlay device */
+	PORT_NAT,     /* a NAT gateway of this host: the port of its primary ENI */
 	PORT_GATEWAY, /* another gateway that packets pass through; it has no device */
 };
 
@@ -69,10 +69,11 @@ enum gateway_kind {
 	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
 };
 
-#define GATEWAY_PRIVATE   1u /* NAT: no public address (NAT-16) */
-#define GATEWAY_REGIONAL  2u /* NAT: in no subnet (NAT-23) */
-#define GATEWAY_APPLIANCE 4u /* attachment: both directions of a flow through one subnet (TGW-10) */
-#define GATEWAY_SG_REF    8u /* attachment: group references hold across the transit gateway (SG-17) */
+#define GATEWAY_PRIVATE   1u  /* NAT: no public address (NAT-16) */
+#define GATEWAY_REGIONAL  2u  /* NAT: in no subnet (NAT-23) */
+#define GATEWAY_APPLIANCE 4u  /* attachment: both directions of a flow through one subnet (TGW-10) */
+#define GATEWAY_SG_REF    8u  /* attachment: group references hold across the transit gateway (SG-17) */
+#define GATEWAY_DRAINING  16u /* NAT: being deleted; carries what it has mappings for (NAT-24) */
 
 struct gateway_policy {
 	__u32 kind;  /* enum gateway_kind */
@@ -121,7 +122,7 @@ struct subnet_policy {
 	__be32 router4;   /* base + 1 (VPC-13) */
 	__be32 resolver4; /* primary VPC CIDR base + 2 (VPC-12); 0 = none */
 	__u32 nr_cidrs6;
-	__u32 az; /* a number for each availability zone of the state */
+	__u32 az;                               /* a number for each availability zone of the state */
 	struct cidr6 cidrs6[SUBNET_CIDRS6_MAX]; /* router address of each: net | 1 */
 };
 

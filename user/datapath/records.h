@@ -34,7 +34,7 @@ size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_
 
 struct records_sweep {
 	size_t closed, freed;
-	size_t ports; /* mappings of flows that go on: their ports are free */
+	size_t ports;     /* mappings of flows that go on: their ports are free */
 	uint64_t next_ns; /* the earliest time at which another live record can expire; UINT64_MAX = none */
 };
 
