@@ -59,7 +59,7 @@ struct { /* port_policy.hop -> what a gateway is */
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, GATEWAYS_MAX);
 	__type(key, __u32);
-	__type(value, struct hop);
+	__type(value, struct gateway_slots);
 } gateways SEC(".maps");
 
 struct { /* subnet number -> id */

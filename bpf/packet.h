@@ -183,7 +183,7 @@ static __always_inline struct subnet_policy *subnet_of(const struct pkt *p, __u3
 static __always_inline struct gateway_policy *gateway_of(const struct pkt *p, const struct port_policy *e)
 {
 	__u32 hop = e->hop;
-	struct hop *found = hop ? bpf_map_lookup_elem(&gateways, &hop) : NULL;
+	struct gateway_slots *found = hop ? bpf_map_lookup_elem(&gateways, &hop) : NULL;
 
 	return found ? &found->slot[p->parity & 1] : NULL;
 }

@@ -89,6 +89,7 @@ static __always_inline int step_nat(struct pkt *p)
 		return REASON_NOT_SERVED;
 	border = e->subnet != p->at_subnet;
 	reason = depart(p, border);
+	p->at_port = reason ? p->at_port : nat;
 	if (!reason && border && e->subnet)
 		reason = nacl_ingress(p, e->subnet);
 	if (!reason)

@@ -63,7 +63,7 @@ enum gateway_kind {
 	GATEWAY_EGRESS,     /* uplink of an egress-only internet gateway */
 	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
 	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
-	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: its subnets by AZ. table[0]: TGW table */
+	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: subnets, then their AZs. table[0]: TGW table */
 	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table */
 	GATEWAY_GROUP,      /* members: ports of equal cost (TGW-09) */
 	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
@@ -85,7 +85,7 @@ struct gateway_policy {
 	__u32 members[GATEWAY_MEMBERS_MAX];
 };
 
-struct hop {
+struct gateway_slots {
 	struct gateway_policy slot[2];
 };
 

@@ -533,7 +533,7 @@ static void states_beyond_the_limits_are_refused(void **state)
 	assert_int_equal(image->nr_ports, PORTS_MAX - 1);
 	image_free(&image);
 	account->state.nr_enis++;
-	assert_refused(&account->state, "network interfaces and uplinks: more than 32767");
+	assert_refused(&account->state, "network interfaces, uplinks and gateways: more than 32767");
 	account->state.nr_enis = 0;
 	for (int i = 0; i < SUBNETS_MAX; i++) {
 		subnets[i] = account->subnets[0];

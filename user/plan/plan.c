@@ -12,9 +12,10 @@ struct planner {
 	const struct placement *current;
 	const struct image *image;
 	struct plan *plan;
-	uint32_t *lines;   /* by index in image.objects */
-	uint32_t *tables;  /* number, by index in image.tables */
-	uint32_t *subnets; /* number, by index in image.subnets */
+	uint32_t *lines;    /* by index in image.objects */
+	uint32_t *tables;   /* number, by index in image.tables */
+	uint32_t *subnets;  /* number, by index in image.subnets */
+	uint32_t *gateways; /* number, by index in image.gateways */
 	char **ret_why;
 };
 
@@ -34,13 +35,15 @@ static int start_next(struct planner *planner)
 	const struct image *image = planner->image;
 	struct placement *next = &planner->plan->next;
 
-	*next = (struct placement){.nr_ports = current->nr_ports, .nr_subnets = current->nr_subnets};
+	*next = (struct placement){
+		.nr_ports = current->nr_ports, .nr_subnets = current->nr_subnets, .nr_gateways = current->nr_gateways};
 	memcpy(next->router_mac, image->router_mac, sizeof(next->router_mac));
 	next->ports = copy_array(current->ports, current->nr_ports, image->nr_ports, sizeof(*next->ports));
 	next->subnets = copy_array(current->subnets, current->nr_subnets, image->nr_subnets, sizeof(*next->subnets));
+	next->gateways = calloc(current->nr_gateways + image->nr_gateways, sizeof(*next->gateways));
 	next->objects = calloc(image->nr_objects + 1, sizeof(*next->objects));
 	next->tables = calloc(image->nr_tables + 1, sizeof(*next->tables));
-	if (!next->ports || !next->subnets || !next->objects || !next->tables)
+	if (!next->ports || !next->subnets || !next->gateways || !next->objects || !next->tables)
 		return -ENOMEM;
 	if (arena_copy(&next->lines, &current->lines) < 0 || arena_copy(&next->rules, &current->rules) < 0 ||
 	    arena_copy(&next->table_numbers, &current->table_numbers) < 0)
@@ -56,12 +59,13 @@ static int start(struct planner *planner)
 	planner->lines = calloc(image->nr_objects + 1, sizeof(*planner->lines));
 	planner->tables = calloc(image->nr_tables + 1, sizeof(*planner->tables));
 	planner->subnets = calloc(image->nr_subnets + 1, sizeof(*planner->subnets));
+	planner->gateways = calloc(image->nr_gateways + 1, sizeof(*planner->gateways));
 	plan->port_numbers = calloc(image->nr_ports + 1, sizeof(*plan->port_numbers));
 	plan->objects = calloc(image->nr_objects + 1, sizeof(*plan->objects));
 	plan->tables = calloc(image->nr_tables + 1, sizeof(*plan->tables));
 	plan->old_tables = calloc(planner->current->nr_tables + 1, sizeof(void *));
-	if (!planner->lines || !planner->tables || !planner->subnets || !plan->port_numbers || !plan->objects ||
-	    !plan->tables || !plan->old_tables)
+	if (!planner->lines || !planner->tables || !planner->subnets || !planner->gateways || !plan->port_numbers ||
+	    !plan->objects || !plan->tables || !plan->old_tables)
 		return -ENOMEM;
 	return start_next(planner);
 }
@@ -260,6 +264,35 @@ static int number_subnets(struct planner *planner)
 	return 0;
 }
 
+/* A gateway keeps the number that its port had; a new one takes the lowest that is free in both states. */
+static int number_gateways(struct planner *planner)
+{
+	const struct placement *current = planner->current;
+	const struct image *image = planner->image;
+	struct placement *next = &planner->plan->next;
+	uint32_t free_number = 1;
+
+	for (size_t i = 0; i < image->nr_ports; i++) {
+		uint32_t port = planner->plan->port_numbers[i], hop = image->ports[i].hop;
+
+		if (hop && port < current->nr_ports)
+			planner->gateways[hop - 1] = current->ports[port].policy.hop;
+	}
+	for (size_t i = 0; i < image->nr_gateways; i++) {
+		if (planner->gateways[i])
+			continue;
+		while (free_number < current->nr_gateways && current->gateways[free_number].kind != GATEWAY_NONE)
+			free_number++;
+		if (free_number == GATEWAYS_MAX)
+			return refuse(planner->ret_why, -ENOSPC,
+				      "map gateways is full: %d, old and new together, are the most", GATEWAYS_MAX - 1);
+		planner->gateways[i] = free_number++;
+		if (free_number > next->nr_gateways)
+			next->nr_gateways = free_number;
+	}
+	return 0;
+}
+
 static uint32_t line_of(const struct planner *planner, uint32_t object)
 {
 	return object == IMAGE_NONE ? 0 : planner->lines[object];
@@ -274,6 +307,7 @@ static struct subnet_policy subnet_policy(const struct planner *planner, const s
 	policy.nacl_out = line_of(planner, subnet->nacl_out);
 	policy.table = subnet->table == IMAGE_NONE ? 0 : planner->tables[subnet->table];
 	policy.zone = subnet->zone;
+	policy.az = subnet->az;
 	policy.net4 = subnet->net4;
 	policy.mask4 = subnet->mask4;
 	policy.router4 = subnet->router4;
@@ -301,8 +335,61 @@ static struct port_policy port_policy(const struct planner *planner, const struc
 	policy.mode = (uint8_t)port->mode;
 	policy.flags = port->flags;
 	policy.gateway = port->gateway;
+	policy.hop = port->hop ? planner->gateways[port->hop - 1] : 0;
 	policy.primary4 = port->primary4;
 	return policy;
+}
+
+static uint32_t gateway_member(const struct planner *planner, const struct image_gateway *gateway, uint32_t i)
+{
+	uint32_t member = gateway->members[i];
+
+	switch (gateway->kind) {
+	case GATEWAY_ATTACHMENT:
+		return i < AZS_MAX && i < gateway->nr ? planner->subnets[member] : member;
+	case GATEWAY_GROUP:
+		return i < gateway->nr ? planner->plan->port_numbers[member] : 0;
+	default:
+		return member;
+	}
+}
+
+static struct gateway_policy gateway_policy(const struct planner *planner, const struct image_gateway *gateway)
+{
+	struct gateway_policy policy;
+
+	memset(&policy, 0, sizeof(policy));
+	policy.kind = gateway->kind;
+	policy.flags = gateway->flags;
+	policy.realm = gateway->realm;
+	policy.nr = gateway->nr;
+	for (int i = 0; i < 2; i++) {
+		policy.zone[i] = gateway->zone[i];
+		policy.table[i] = gateway->table[i] == IMAGE_NONE ? 0 : planner->tables[gateway->table[i]];
+	}
+	for (uint32_t i = 0; i < GATEWAY_MEMBERS_MAX; i++)
+		policy.members[i] = gateway_member(planner, gateway, i);
+	return policy;
+}
+
+static int compare_gateways(struct planner *planner)
+{
+	static const struct gateway_policy none;
+	const struct placement *current = planner->current;
+	struct plan *plan = planner->plan;
+
+	for (size_t i = 0; i < planner->image->nr_gateways; i++)
+		plan->next.gateways[planner->gateways[i]] = gateway_policy(planner, &planner->image->gateways[i]);
+	plan->gateways = calloc(plan->next.nr_gateways, sizeof(*plan->gateways));
+	if (!plan->gateways)
+		return -ENOMEM;
+	for (uint32_t number = 1; number < plan->next.nr_gateways; number++) {
+		const struct gateway_policy *old = number < current->nr_gateways ? &current->gateways[number] : &none;
+
+		if (memcmp(old, &plan->next.gateways[number], sizeof(*old)) != 0)
+			plan->gateways[plan->nr_gateways++] = number;
+	}
+	return 0;
 }
 
 static int compare_subnets(struct planner *planner)
@@ -509,6 +596,8 @@ static int place(struct planner *planner)
 		r = number_ports(planner);
 	if (!r)
 		r = number_subnets(planner);
+	if (!r)
+		r = number_gateways(planner);
 	return r;
 }
 
@@ -517,6 +606,8 @@ static int compare(struct planner *planner)
 	struct plan *plan = planner->plan;
 	int r = compare_subnets(planner);
 
+	if (!r)
+		r = compare_gateways(planner);
 	if (!r)
 		r = want_entries(planner);
 	if (!r) {
@@ -534,7 +625,8 @@ static int compare(struct planner *planner)
 		r = compare_ports(planner);
 	if (!r)
 		r = retire(planner);
-	plan->changed += (uint32_t)(plan->nr_objects + plan->nr_tables + plan->nr_subnets + plan->router_mac);
+	plan->changed += (uint32_t)(plan->nr_objects + plan->nr_tables + plan->nr_subnets + plan->nr_gateways +
+				    plan->router_mac);
 	return r;
 }
 
@@ -552,6 +644,7 @@ int plan_make(const struct placement *current, const struct image *image, struct
 	free(planner.lines);
 	free(planner.tables);
 	free(planner.subnets);
+	free(planner.gateways);
 	if (r < 0) {
 		plan_free(&plan);
 		return r;
@@ -562,7 +655,8 @@ int plan_make(const struct placement *current, const struct image *image, struct
 
 bool plan_is_empty(const struct plan *plan)
 {
-	size_t writes = plan->nr_objects + plan->nr_tables + plan->nr_ports + plan->nr_subnets + plan->nr_old_tables;
+	size_t writes = plan->nr_objects + plan->nr_tables + plan->nr_ports + plan->nr_subnets + plan->nr_gateways +
+			plan->nr_old_tables;
 
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
 		writes += plan->nr_entries[kind];
@@ -589,6 +683,7 @@ void plan_free(struct plan **plan)
 	free(old->tables);
 	free(old->ports);
 	free(old->subnets);
+	free(old->gateways);
 	free(old->old_tables);
 	free(old->port_numbers);
 	free(old);
