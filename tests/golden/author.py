@@ -200,9 +200,10 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 def cases():
     from hazards import hazards
+    from nat import nat
     from reasons import reasons
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards())
+    return list(vectors()) + list(reasons()) + list(hazards()) + list(nat())
 
 
 def edited(s, change):
