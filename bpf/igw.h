@@ -4,7 +4,7 @@
 #ifndef ENID_IGW_H
 #define ENID_IGW_H
 
-#include "owner.h"
+#include "mtu.h"
 #include "station.h"
 
 static __always_inline bool unique_local(const union addr *addr)
@@ -75,6 +75,7 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 	if (reason)
 		return reason;
 	decide(p, STAGE_IGW, uplink);
+	path_limit(p, PATH_1500, OVERSIZE_TELL | OVERSIZE_CUT); /* IGW-09 */
 	if (hairpin(p)) {
 		p->relayed = 1;
 		station(p, AT_EDGE, p->at_zone, 0, 0);

@@ -5,6 +5,7 @@
 #ifndef ENID_JUDGE_H
 #define ENID_JUDGE_H
 
+#include "mtu.h"
 #include "sg.h"
 #include "walk.h"
 
@@ -191,6 +192,7 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->transit = 0;
 	p->nat_new = 0;
 	p->clamp = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nr_trace = 0;
 	p->action = ACTION_DROP;
 }

@@ -7,11 +7,10 @@
 #define ENID_NAT_H
 
 #include "mapping.h"
+#include "mtu.h"
 #include "owner.h"
 #include "rewrite.h"
 #include "station.h"
-
-#define NAT_CLAMP 1460 /* toward an internet gateway, IPv4 (NAT-19) */
 
 static __always_inline struct gateway_policy *nat_policy(const struct pkt *p, __u32 nat)
 {
@@ -211,7 +210,8 @@ static __always_inline int nat_done(struct pkt *p, __u32 nat, int reason)
 
 	if (!reason) {
 		mapping_pass(p, nat);
-		p->clamp = NAT_CLAMP;
+		p->flags |= HALF_CLAMP;
+		path_limit(p, PATH_8500, OVERSIZE_TELL | OVERSIZE_CUT); /* NAT-19 */
 		return 0;
 	}
 	stats = nat_stats_of(nat);

@@ -48,6 +48,14 @@ struct spot {
 	__u8 zero;
 };
 
+/* What the sender of a dropped packet is told (complain.h). */
+enum complaint {
+	COMPLAIN_NOT,
+	COMPLAIN_TOO_BIG, /* it does not fit p->mtu */
+	COMPLAIN_TTL,     /* its time to live is used up */
+	COMPLAIN_RESET,   /* TCP: as if by the packet's destination */
+};
+
 #define SPILLED_MAX 2 /* at the source and at the target */
 
 struct pkt {
@@ -114,7 +122,12 @@ struct pkt {
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
 	__u8 nat_new;    /* the flow has no mapping there yet */
 	__u8 ttl;        /* as it arrived; not read on the fast path */
-	__u8 complaint;
+	/* sizes and answers */
+	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
+	__u16 mtu;          /* what the path carries */
+	__u8 dont_fragment; /* IPv4 */
+	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
+	__u8 complaint;     /* enum complaint */
 	union addr complain_from;
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
@@ -154,7 +167,7 @@ static __always_inline void decide(struct pkt *p, __u32 stage, __u32 number)
 	p->nr_trace = n + 1;
 }
 
-enum complaint { COMPLAIN_NOT, COMPLAIN_TOO_BIG, COMPLAIN_TTL, COMPLAIN_RESET };
+/* For a stage about to return a reason: the sender shall hear of it, from the address `from`. */
 static __always_inline void complain(struct pkt *p, enum complaint what, const union addr *from)
 {
 	p->complaint = what;

@@ -12,6 +12,7 @@
 
 #include "admit.h"
 #include "answer.h"
+#include "complain.h"
 #include "fragment.h"
 #include "judge.h"
 #include "keep.h"
@@ -257,6 +258,27 @@ static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 	flow_count(p, half);
 }
 
+/* The MSS that a handshake may announce where a gateway on the way says so (NAT-19, TGW-13, VGW-05). */
+static __always_inline __u16 clamp_of(const struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+	__u32 mtu = path_mtu(p->flags), internet = path_mtu(PATH_1500 << HALF_PATH_SHIFT);
+
+	if (e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW && mtu > internet)
+		mtu = internet;
+	return mtu - (p->out.family == 4 ? 40 : 60);
+}
+
+/* What the way does to the packet, in the words of a half's flags. */
+static __always_inline void compose(struct pkt *p)
+{
+	p->flags |= p->hops << HALF_TTL_SHIFT;
+	if (p->hops || !tuple_equal(&p->out, &p->tuple))
+		p->flags |= HALF_REWRITE;
+	if (p->flags & HALF_CLAMP && p->tcp_flags & TCP_SYN)
+		p->clamp = clamp_of(p);
+}
+
 __noinline int judge_and_keep(struct pkt *p)
 {
 	int reason;
@@ -272,14 +294,12 @@ __noinline int judge_and_keep(struct pkt *p)
 	} else if (p->kind != KIND_PLAIN) {
 		p->ref = REF_NONE;
 	}
-	reason = judge(p);
+	reason = judge(p) ?: check_size(p);
+	if (p->early && (!reason || p->complaint))
+		return leave_to_tc(p);
 	if (reason)
 		return reason;
-	if (p->early)
-		return leave_to_tc(p);
-	p->flags |= p->hops << HALF_TTL_SHIFT;
-	if (p->hops || !tuple_equal(&p->out, &p->tuple))
-		p->flags |= HALF_REWRITE;
+	compose(p);
 	return flow_keep(p);
 }
 
@@ -379,12 +399,15 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	p->bytes = p->len;
 	p->source.port = 0;
 	p->seen_egress = 0;
+	p->complaint = COMPLAIN_NOT;
 	p->nr_spilled = 0;
 	reason = examine(ctx, hook, p, e);
 	p->reason = reason;
 	if (reason) {
 		p->action = ACTION_DROP;
 		account_drop(p, reason);
+		if (p->complaint)
+			hook == HOOK_XDP ? xdp_answer_drop(ctx, p) : tc_answer_drop(ctx, p);
 	}
 	if (unlikely(p->nr_spilled)) {
 		if (hook == HOOK_XDP)

@@ -99,7 +99,8 @@ enum deliver_how {
 struct port {
 	__u32 ifindex; /* 0 = no device at the moment */
 	__u32 deliver; /* enum deliver_how */
-	__u32 zero[14];
+	__u32 mtu;     /* largest packet that the device takes; 0 = nobody knows */
+	__u32 zero[13];
 	struct port_policy slot[2];
 };
 
@@ -182,6 +183,7 @@ struct port_stats {
 	__u32 zero;
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
+	struct bucket answer_rate;
 	struct bucket event_rate;
 	__u64 skipped_accepts; /* packets that no flow-log record will show: declared by SKIPDATA */
 	__u64 skipped_rejects;

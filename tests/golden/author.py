@@ -202,8 +202,9 @@ def cases():
     from hazards import hazards
     from nat import nat
     from reasons import reasons
+    from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(nat())
+    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes()) + list(nat())
 
 
 def edited(s, change):
