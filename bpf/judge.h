@@ -5,7 +5,6 @@
 #ifndef ENID_JUDGE_H
 #define ENID_JUDGE_H
 
-#include "mtu.h"
 #include "sg.h"
 #include "walk.h"
 

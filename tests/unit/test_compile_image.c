@@ -112,9 +112,9 @@ static struct account *account_make(void)
 		account->enis[i].groups = account->group_of[1];
 		account->enis[i].nr_groups = 1;
 	}
-	account->ports[0] = (struct host_port){&account->enis[0], "tap0", false, false, HOOK_XDP};
-	account->ports[1] = (struct host_port){&account->enis[1], "eth0", true, true, HOOK_AUTO};
-	account->ports_there[0] = (struct host_port){&account->enis[2], "tap2", false, false, HOOK_AUTO};
+	account->ports[0] = (struct host_port){&account->enis[0], "tap0", false, false, HOOK_XDP, ENI_MTU};
+	account->ports[1] = (struct host_port){&account->enis[1], "eth0", true, true, HOOK_AUTO, ENI_MTU};
+	account->ports_there[0] = (struct host_port){&account->enis[2], "tap2", false, false, HOOK_AUTO, ENI_MTU};
 	account->uplinks[0] =
 		(struct host_uplink){.gateway_id = "igw-1", .gateway = &account->gateways[0], .device = "up0"};
 	account->uplinks[0].answer_neighbours = true;
