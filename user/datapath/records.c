@@ -122,6 +122,17 @@ static bool theirs(const struct flow_half *half, const bool *ports)
 	return half->in && ports[IN_PORT(half->in) % PORTS_MAX];
 }
 
+/* The next packet of this half is judged. A CPU that is writing its decision will have done so in a moment. */
+static void forget_decision(struct flow_half *half)
+{
+	uint32_t epoch;
+
+	do
+		epoch = __atomic_load_n(&half->epoch, __ATOMIC_ACQUIRE);
+	while (epoch == EPOCH_TAKEN ||
+	       !__atomic_compare_exchange_n(&half->epoch, &epoch, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}
+
 /* Take the entry of one end away; the ENI at the other end keeps its own (CT-19, CT-20). Packets of the half that stays
  * are judged one by one from now on. */
 static void record_leave(struct datapath *datapath, uint32_t index, int which)
@@ -130,8 +141,8 @@ static void record_leave(struct datapath *datapath, uint32_t index, int which)
 	struct flow_half *gone = &record->half[which], *stays = &record->half[!which];
 	uint32_t in = gone->in;
 
-	__atomic_store_n(&stays->epoch, 0, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&stays->flags, HALF_ALONE, __ATOMIC_RELAXED);
+	forget_decision(stays);
 	gone->leg = LEG_NONE;
 	/* first: a packet that closes the record now must not drop a name that a new flow has claimed after us */
 	__atomic_store_n(&gone->in, 0, __ATOMIC_RELEASE);
