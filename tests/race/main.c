@@ -10,6 +10,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(c15_state_flips_never_leave_an_old_exit),
+		cmocka_unit_test(c14_two_cpus_open_one_flow),
+		cmocka_unit_test(c16_a_full_name_table_leaks_nothing),
+		cmocka_unit_test(c4_c23_expiry_sweeper_collector_and_edits),
 	};
 
 	if (geteuid()) {
