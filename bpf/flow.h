@@ -178,12 +178,10 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 	return true;
 }
 
-/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. ret: true = we are
- */
-static __always_inline bool flow_bury(struct flow_record *record)
+/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. gs: as it was before
+ * the limbo was looked at, or a record that lived and died again meanwhile would be taken for it. ret: true = we are */
+static __always_inline bool flow_bury(struct flow_record *record, __u32 gs)
 {
-	__u32 gs = READ_ONCE(record->half[0].gs);
-
 	return GS_STATE(gs) == RECORD_CLOSING &&
 	       __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_BUSY)) == gs;
 }
