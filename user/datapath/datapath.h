@@ -29,7 +29,7 @@ struct datapath;
 
 /* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME and .../progs/NAME. The name of the layout changes
  * with every change of a pinned map's layout: pins of another layout are refused, never re-interpreted (E5). */
-#define DATAPATH_LAYOUT "v1"
+#define DATAPATH_LAYOUT "v2"
 
 /* ret: 0 | -errno; *ret_why: a sentence for the user, to free() */
 int datapath_open(const struct datapath_options *options, struct datapath **ret, char **ret_why);

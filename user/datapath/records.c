@@ -236,7 +236,8 @@ struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, r
 {
 	const struct flow_record *records = datapath->records.at;
 	struct records_sweep sweep = {.next_ns = UINT64_MAX};
-	/* a packet that came just in time has been noted long before we look; virtual time knows no such packets (C4) */
+	/* a packet that came just in time has been noted long before we look; virtual time knows no such packets (C4)
+	 */
 	uint64_t silent_ns = datapath->replay ? now_ns : now_ns - NS_PER_S;
 	uint32_t used = used_records(datapath);
 
