@@ -200,7 +200,7 @@ void c4_c23_expiry_sweeper_collector_and_edits(void **state)
 	static struct race race;
 	struct audit audit = {.live = 0};
 	struct logsum sum;
-	uint64_t deaths;
+	unsigned long long deaths, answers, refusals;
 	(void)state;
 
 	memset(&churn, 0, sizeof(churn));
@@ -218,13 +218,13 @@ void c4_c23_expiry_sweeper_collector_and_edits(void **state)
 		stand_still(&race, &audit);
 	}
 	deaths = datapath_control(race.stage.datapath)->closed;
+	answers = churn.answers[0] + churn.answers[1];
+	refusals = churn.refusals[0] + churn.refusals[1];
 	assert_string_equal(race.why, "");
 	expect_emptied(&race);
 	logsum_close(&sum);
 	print_message("%llu packets, %llu deaths, %llu answers passed, %llu refused; %u live at the end\n",
-		      (unsigned long long)(race.senders[0].packets + race.senders[1].packets),
-		      (unsigned long long)deaths, (unsigned long long)(churn.answers[0] + churn.answers[1]),
-		      (unsigned long long)(churn.refusals[0] + churn.refusals[1]), audit.live);
+		      race_packets(&race), deaths, answers, refusals, audit.live);
 	expect_books(&race, &sum);
 	race_close(&race);
 }

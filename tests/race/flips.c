@@ -148,8 +148,7 @@ void c15_state_flips_never_leave_an_old_exit(void **state)
 		race_halt(&race);
 		check_calm(&race);
 	}
-	print_message("%llu flips, %llu packets\n", (unsigned long long)flips.flips,
-		      (unsigned long long)(race.senders[0].packets + race.senders[1].packets));
+	print_message("%llu flips, %llu packets\n", (unsigned long long)flips.flips, race_packets(&race));
 	race_close(&race);
 	assert_string_equal(race.why, "");
 	assert_true(flips.flips > 1000);

@@ -78,6 +78,11 @@ void race_close(struct race *race)
 	stage_close(&race->stage);
 }
 
+unsigned long long race_packets(const struct race *race)
+{
+	return race->senders[0].packets + race->senders[1].packets;
+}
+
 int race_send_frame(struct sender *sender, int from, const uint8_t frame[STAGE_FRAME])
 {
 	int exit;

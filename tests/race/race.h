@@ -41,6 +41,7 @@ void race_open(struct race *race, uint32_t flows_max, uint16_t seconds, race_ste
 void race_go(struct race *race);
 void race_halt(struct race *race);
 void race_close(struct race *race);
+unsigned long long race_packets(const struct race *race); /* of both senders */
 
 /* One packet, counted. ret: as stage_send_frame */
 int race_send(struct sender *sender, const struct stage_packet *packet);
