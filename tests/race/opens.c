@@ -10,6 +10,7 @@
 #include "lib/audit.h"
 
 #define PORTS 1000 /* 1000-1999 are admitted both ways */
+#define BATCH 20000
 
 struct opens {
 	volatile uint64_t at[SENDERS]; /* the flow that each is at: they go hand in hand */
@@ -78,15 +79,15 @@ static void expect_clean(struct race *race, struct audit *audit)
 
 void c14_two_cpus_open_one_flow(void **state)
 {
-	uint32_t flows = stage_seconds("RACE_SECONDS", 8) * 10000;
+	uint32_t flows = (stage_seconds("RACE_SECONDS", 8) + 1) / 2 * BATCH;
 	struct audit audit;
 	static struct race race;
 	(void)state;
 
 	flows = flows > 1000000 ? 1000000 : flows;
 	race_open(&race, flows + 1024, 0, open_step, "opens");
-	for (uint32_t first = 0; first < flows; first += 20000) {
-		struct opens opens = {.first = first, .nr = 20000, .reverse_too = true};
+	for (uint32_t first = 0; first < flows; first += BATCH) {
+		struct opens opens = {.first = first, .nr = BATCH, .reverse_too = true};
 
 		stage_agent_alive(&race.stage, true);
 		run_opens(&race, &opens);
