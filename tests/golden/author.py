@@ -199,10 +199,11 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
-    from hazards import hazards
+    from hazards_flows import flow_hazards
+    from hazards_frames import frames_hazards
     from reasons import reasons
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards())
+    return list(vectors()) + list(reasons()) + list(frames_hazards()) + list(flow_hazards())
 
 
 def edited(s, change):
