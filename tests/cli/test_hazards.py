@@ -153,6 +153,9 @@ def a16_every_size():
             s.put("a", short[:n], "malformed")
         for n in range(1, 64):
             s.put("a", short + b"\xff" * n, "deliver")
+        for proto, l4 in ((F.TCP, F.tcp(4000, 80, "S")), (F.UDP, F.udp(4000, 53)[:8])):
+            for n in range(len(l4)):                 # the padding would make the header whole
+                s.put("a", frame("a", F.packet(src, dst, proto, l4[:n])) + l4[n:] + b"\0" * 20, "malformed")
         s.run("A16: every size, IPv%d" % (4 if src == A else 6))
 
 

@@ -140,7 +140,8 @@ def error(src, dst, kind, code, quoted, rest=b"\0\0\0\0"):
 def errors():
     ways = [(A, X, QA, X, "192.0.2.1", (3, 11, 12), (4, 5, 9, 10, 40)),
             (A6, X6, A6, X6, "2001:db8:fffe::1", (1, 2, 3, 4), (5, 100, 127, 138, 200))]
-    s = state({"a": ([], [perm("udp", 53, X + "/32", X6 + "/128")])})
+    second = {"a": {"Ipv6Addresses": [{"Ipv6Address": a} for a in (A6, A6 + "2")]}}
+    s = state({"a": ([], [perm("udp", 53, X + "/32", X6 + "/128")])}, enis=second)
     c = Case("c17-icmp-errors", "C17: an error is let in for the flow it quotes, if it goes to who it quotes; it refreshes "
              "nothing and opens nothing", s)
     for n, (own, far, src, dst, router, good, bad) in enumerate(ways):
@@ -158,8 +159,10 @@ def errors():
         for quote in wrong:
             c.put(UP, error(router, src, good[0], 1, quote), drop("sg-ingress"), at)
         c.put(UP, error(router, other, good[0], 1, quoted), deliver("b"), at)         # B's rules admit all: it is not related
-        c.edit(state({"a": ([], [perm("udp", 53, X + "/32", X6 + "/128")]), "b": ([], [])}), at)
+        c.edit(state({"a": ([], [perm("udp", 53, X + "/32", X6 + "/128")]), "b": ([], [])}, enis=second), at)
         c.put(UP, error(router, other, good[0], 1, quoted), drop("sg-ingress"), at)
+        if own == A6:                                # another address of the very ENI
+            c.put(UP, error(router, A6 + "2", good[0], 1, quoted), drop("sg-ingress"), at)
         c.put(UP, error(router, src, good[0], 1, quoted), deliver("a"), at + 29)
         c.put(UP, udp(dst, src, 53, 4000), drop("sg-ingress"), at + 31)
         c.put(UP, error(router, src, good[0], 1, quoted), drop("sg-ingress"), at + 31)

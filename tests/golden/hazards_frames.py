@@ -84,12 +84,30 @@ def fragments():
     yield c
 
 
+def memory():
+    c = Case("a4-fragment-memory", "A4: what is remembered of a datagram is of one arrival, one identification, and 30 s",
+             only(("udp", 53)))
+    for n, (src, dst) in enumerate(FAMILIES):
+        at = 100 * n
+        good, bad = (datagram(src, dst, F.UDP, F.udp(4000, port, b"z" * 64)) for port in (53, 54))
+        rest = piece(src, dst, F.UDP, good[40:], 7, 40)
+        c.put("a", piece(src, dst, F.UDP, good[:40], 7, more=True), deliver("b"), at).put("a", rest, deliver("b"), at)
+        c.put("m", rest, drop("fragment")).put("a", piece(src, dst, F.UDP, good[40:], 6, 40), drop("fragment"))
+        c.put("m", piece(src, dst, F.UDP, bad[:40], 7, more=True), drop("sg-ingress")).put("a", rest, deliver("b"))
+        c.put("m", rest, drop("sg-ingress")).put("a", rest, deliver("b"), at + 29).put("a", rest, drop("fragment"), at + 31)
+        c.put("a", piece(src, dst, F.UDP, bad[:40], 7, more=True), drop("sg-ingress"), at + 31)
+        c.put("a", rest, drop("sg-ingress"), at + 32)
+    yield c
+
+
 def lengths():
     c = Case("a5-lengths-that-lie", "A5: no length is believed that the frame does not bear out; padding is no payload",
              only(("tcp", 80), ("udp", 53)))
     for src, dst in FAMILIES:
         six = src == A6
         good = udp(src, dst, 4000, 53, b"z" * 20)
+        for body in (good, tcp(src, dst, 4000, 80, "A", data=b"zzzz")):      # a live flow: its decision is kept
+            c.put("a", body, deliver("b")).put("a", body, deliver("b"))
         for lie in (len(good) + 1, 65535, 27, 20, 19, 0):
             field = lie if not six else max(lie - 40, 0)
             at = 4 if six else 2
@@ -98,7 +116,7 @@ def lengths():
             at = 44 if six else 24
             c.put("a", good[:at] + struct.pack("!H", lie) + good[at + 2:], drop("malformed"))
         for words in (0, 1, 4, 15):                  # TCP data offset
-            l4 = F.tcp(4000, 80, "S", data=b"zzzz")
+            l4 = F.tcp(4000, 80, "A", data=b"zzzz")
             c.put("a", F.packet(src, dst, F.TCP, l4[:12] + bytes([words << 4]) + l4[13:]), drop("malformed"))
         c.put("a", frame("a", good) + b"\0" * 18, deliver("b", dport=53), dst="raw")
     for ihl in (0, 1, 4, 15):
@@ -287,6 +305,6 @@ def dhcp():
 
 
 def frames_hazards():
-    for group in (fragments, lengths, chains, tags, identities, routers, from_outside, from_a_middlebox, neighbours_in_pieces,
+    for group in (fragments, memory, lengths, chains, tags, identities, routers, from_outside, from_a_middlebox, neighbours_in_pieces,
                   router_claims, dhcp):
         yield from group()
