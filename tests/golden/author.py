@@ -202,8 +202,9 @@ def cases():
     from hazards_flows import flow_hazards
     from hazards_frames import frames_hazards
     from reasons import reasons
+    from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(frames_hazards()) + list(flow_hazards())
+    return list(vectors()) + list(reasons()) + list(frames_hazards()) + list(flow_hazards()) + list(sizes())
 
 
 def edited(s, change):
