@@ -486,6 +486,10 @@ static void b10_ids_are_not_joined(void **state)
 		assert_int_not_equal(sg_identity(vpcs, one, 2), sg_identity(vpcs, other, 2));
 		assert_int_not_equal(sg_identity(vpcs, one, 1), sg_identity(vpcs, one, 2));
 	}
+	groups[0].id = "sg-12345"; /* ends where a word of the hash does */
+	groups[1].id = "sg-6";
+	groups[2].id = "sg-12345sg-6";
+	assert_int_not_equal(sg_identity(vpcs, one, 2), sg_identity(vpcs, other, 1));
 	groups[0].id = "sg-1";
 	groups[1].id = "1sg-1"; /* the end of the VPC's id, at the head of the group's */
 	assert_int_not_equal(sg_identity(&vpcs[0], &one[0], 1), sg_identity(&vpcs[1], &one[1], 1));
