@@ -665,8 +665,7 @@ static void c13_nobody_can_aim_at_a_bucket(void **state)
 		uint32_t size = sizeof(info);
 
 		info = (struct bpf_map_info){.type = 0};
-		assert_int_equal(
-			bpf_obj_get_info_by_fd(datapath_map_fd(test->datapath, hashes[i]), &info, &size), 0);
+		assert_int_equal(bpf_obj_get_info_by_fd(datapath_map_fd(test->datapath, hashes[i]), &info, &size), 0);
 		assert_int_equal(info.type, BPF_MAP_TYPE_HASH);
 		assert_int_equal(info.map_flags & BPF_F_ZERO_SEED, 0);
 	}

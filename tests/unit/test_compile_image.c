@@ -473,7 +473,8 @@ static int compare_hashed(const void *a, const void *b)
 /* B10: ids that read alike when they are strung together name different sets, ENIs and policies. */
 static void b10_ids_are_not_joined(void **state)
 {
-	static const char *const pairs[][4] = {{"sg-a", "bsg-c", "sg-ab", "sg-c"}, {"sg-a", "sg-b", "sg-asg-", "b"},
+	static const char *const pairs[][4] = {{"sg-a", "bsg-c", "sg-ab", "sg-c"},
+					       {"sg-a", "sg-b", "sg-asg-", "b"},
 					       {"sg-1", "sg-11", "sg-11sg-", "1"}};
 	const struct vpc vpcs[] = {{.id = "vpc-1"}, {.id = "vpc-"}};
 	struct security_group groups[4] = {};

@@ -190,7 +190,8 @@ static void c13_no_rules_make_a_deep_tree(void **state)
 				struct tree tree;
 
 				assert_non_null(values);
-				for (uint32_t i = 1; shape && i < n; i++) /* side by side, or as far apart as they get */
+				for (uint32_t i = 1; shape && i < n;
+				     i++) /* side by side, or as far apart as they get */
 					keys[i] = shape == 1 ? i : i + (((key128)1 << (bits - 1)) - 1) / n * i;
 				build(&tree, keys, values, n, bits);
 				for (uint64_t reach = 1; reach < n; depth++)
