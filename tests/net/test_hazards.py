@@ -137,7 +137,9 @@ def mac_of(namespace, device):
 def b8_no_address_of_the_host_is_in_reach(world):
     """Listeners on all the host's addresses, those that it has inside the VPC's ranges included: no tenant reaches one,
     by whatever MAC, and the host answers nothing."""
-    world.host.ip("link set lo up", *[f"addr replace {a}/{128 if ':' in a else 32} dev lo" for a in HOST_OWN])
+    world.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1, net__ipv4__conf__all__rp_filter=0)
+    world.host.ip("link set lo up", "route replace 10.0.1.10/32 dev veth-a", "route replace 2001:db8:1:1::10/128 dev veth-a",
+                  *[f"addr replace {a}/{128 if ':' in a else 32} dev lo" for a in HOST_OWN])
     link_local = [line.split()[3].split("/")[0] for line in
                   world.host.run("ip", "-6", "-o", "addr", "show", "dev", "veth-a").stdout.splitlines() if "fe80" in line]
     macs = (frames.ROUTER_MAC, mac_of(world.host, "veth-a"), "ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01")
