@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The host build of bpf/ and user/, fuzzers over it, and its coverage.
+# FLAVOR: fuzz (libFuzzer, ASan, UBSan), afl (AFL++ with the same), cover (source-based coverage).
+
+FLAVOR ?= fuzz
+H := $(B)/host-$(FLAVOR)
+FUZZERS := packet flow classify state replay
+
+HOST_CC_afl := afl-clang-fast
+HOST_CC := $(or $(HOST_CC_$(FLAVOR)),$(CLANG))
+# without pointer-overflow: it takes NULL + 0, which every compiler allows, for a fault
+SANITIZED := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all
+HOST_FLAGS_fuzz := $(SANITIZED) -fsanitize=fuzzer-no-link
+HOST_FLAGS_afl := $(SANITIZED)
+HOST_FLAGS_cover := -O1 -fprofile-instr-generate -fcoverage-mapping
+HOST_CFLAGS := -std=gnu11 -g -Wall -Wextra -Wno-unused-parameter -Wno-gnu-variable-sized-type-not-at-end \
+	-Werror=implicit-function-declaration $(if $(WERROR),-Werror) $(HOST_FLAGS_$(FLAVOR))
+HOST_INCLUDES := -I$(H)/gen -Itests/fuzz/host -Iinclude
+
+HOST_KEPT := host_programs host_map_symbols host_data_symbols host_policy_ask
+
+HOST_LIB_SRC := $(wildcard tests/fuzz/host/*.c)
+HOST_LIB := $(HOST_LIB_SRC:%.c=$(H)/%.o)
+HOST_USER := $(filter-out $(H)/user/main.o,$(USER_SRC:%.c=$(H)/%.o))
+
+$(H)/gen/lists.h: tests/fuzz/host/lists.awk $(wildcard bpf/*.[ch])
+	$(Q)mkdir -p $(@D)
+	$(Q)awk -f $^ > $@
+
+$(H)/gen/helper_defs.h: tests/fuzz/host/helpers.awk tests/fuzz/host/helpers.c /usr/include/bpf/bpf_helper_defs.h
+	$(Q)mkdir -p $(@D)
+	$(Q)awk -f $^ > $@
+
+# Programs may read a frame's words at odd addresses, as bpf/ does on purpose; what their names are is nobody's business.
+$(H)/tests/fuzz/host/program.o: tests/fuzz/host/program.c $(H)/gen/lists.h $(H)/gen/helper_defs.h
+	$(call say,HOST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(HOST_INCLUDES) $(HOST_CFLAGS) -Wno-pointer-bool-conversion -Wno-tautological-pointer-compare \
+		$(if $(filter cover,$(FLAVOR)),,-fno-sanitize=alignment) -MMD -MP -c $< -o $@
+	$(Q)objcopy $(HOST_KEPT:%=--keep-global-symbol=%) $@
+
+$(H)/tests/fuzz/host/helpers.o: $(H)/gen/helper_defs.h
+
+$(H)/tests/fuzz/%.o: tests/fuzz/%.c | $(SKELETONS)
+	$(call say,HOST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_INCLUDES) -Itests $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(H)/tests/lib/%.o: tests/lib/%.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(CPPFLAGS) -Itests $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+# Shared memory of maps is the host's own (kernel.c).
+$(H)/user/%.o: user/%.c | $(SKELETONS)
+	$(call say,HOST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_CFLAGS) -Dmmap=host_mmap -Dmunmap=host_munmap -MMD -MP -c $< -o $@
+
+# enid over the host's data path: `replay` works, without root and without a kernel.
+$(H)/enid: $(H)/user/main.o $(HOST_USER) $(HOST_LIB)
+	$(call say,LINK,$@)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $^ $(LDLIBS) -o $@
+
+-include $(shell find $(H) -name '*.d' 2>/dev/null)
