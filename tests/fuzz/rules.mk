@@ -15,6 +15,8 @@ HOST_FLAGS_afl := $(SANITIZED)
 HOST_FLAGS_cover := -O1 -fprofile-instr-generate -fcoverage-mapping
 HOST_CFLAGS := -std=gnu11 -g -Wall -Wextra -Wno-unused-parameter -Wno-gnu-variable-sized-type-not-at-end \
 	-Werror=implicit-function-declaration $(if $(WERROR),-Werror) $(HOST_FLAGS_$(FLAVOR))
+# what only watches need not be explored
+HOST_UNEXPLORED := $(filter-out -fsanitize=fuzzer-no-link,$(HOST_CFLAGS))
 HOST_INCLUDES := -I$(H)/gen -Itests/fuzz/host -Iinclude
 
 HOST_KEPT := host_programs host_map_symbols host_data_symbols host_policy_ask
@@ -44,17 +46,17 @@ $(H)/tests/fuzz/host/helpers.o: $(H)/gen/helper_defs.h
 $(H)/tests/fuzz/%.o: tests/fuzz/%.c | $(SKELETONS)
 	$(call say,HOST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_INCLUDES) -Itests $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_INCLUDES) -Itests $(HOST_UNEXPLORED) -MMD -MP -c $< -o $@
 
 $(H)/tests/lib/%.o: tests/lib/%.c
 	$(Q)mkdir -p $(@D)
-	$(Q)$(HOST_CC) $(CPPFLAGS) -Itests $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(HOST_CC) $(CPPFLAGS) -Itests $(HOST_UNEXPLORED) -MMD -MP -c $< -o $@
 
 # Shared memory of maps is the host's own (kernel.c).
 $(H)/user/%.o: user/%.c | $(SKELETONS)
 	$(call say,HOST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_CFLAGS) -Dmmap=host_mmap -Dmunmap=host_munmap -MMD -MP -c $< -o $@
+	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_CFLAGS) -Dmmap=host_mmap -Dmunmap=host_munmap -Dsyscall=host_syscall -MMD -MP -c $< -o $@
 
 # enid over the host's data path: `replay` works, without root and without a kernel.
 $(H)/enid: $(H)/user/main.o $(HOST_USER) $(HOST_LIB)
@@ -62,3 +64,17 @@ $(H)/enid: $(H)/user/main.o $(HOST_USER) $(HOST_LIB)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) $^ $(LDLIBS) -o $@
 
 -include $(shell find $(H) -name '*.d' 2>/dev/null)
+
+# ---- fuzzers: one LLVMFuzzerTestOneInput each; without libFuzzer (cover) every file or folder named is one input each
+FUZZ_SCENE := $(H)/tests/fuzz/scene.o $(H)/tests/fuzz/audit.o
+FUZZ_NEEDS_packet := $(FUZZ_SCENE)
+FUZZ_NEEDS_flow := $(FUZZ_SCENE) $(H)/tests/fuzz/frame.o
+FUZZ_NEEDS_classify := $(H)/tests/lib/world.o $(H)/tests/lib/world_make.o
+FUZZ_MAIN_fuzz := -fsanitize=fuzzer
+FUZZ_MAIN_cover := $(H)/tests/fuzz/each.o
+FUZZ_MAIN_afl := -fsanitize=fuzzer
+
+.SECONDEXPANSION:
+$(FUZZERS:%=$(H)/fuzz-%): $(H)/fuzz-%: $(H)/tests/fuzz/%.o $$(FUZZ_NEEDS_%) $(HOST_USER) $(HOST_LIB) $$(filter %.o,$(FUZZ_MAIN_$(FLAVOR)))
+	$(call say,LINK,$@)
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter -%,$(FUZZ_MAIN_$(FLAVOR))) $(LDLIBS) -o $@

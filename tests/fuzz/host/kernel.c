@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -281,7 +282,9 @@ int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *info_len)
 	return 0;
 }
 
-/* user/ is compiled with mmap and munmap renamed to these (rules.mk): the shared memory is the map's own. */
+/* user/ is compiled with these three names for the C library's (rules.mk): shared memory is the map's own, and a grace
+ * period is over at once. */
+long host_syscall(long number, ...);
 void *host_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
 int host_munmap(void *at, size_t size);
 
@@ -290,6 +293,13 @@ void *host_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset
 	const struct host_map *map = map_of_fd(fd);
 
 	return map ? map->values : mmap(at, size, prot, flags, fd, offset);
+}
+
+long host_syscall(long number, ...)
+{
+	if (number != SYS_membarrier)
+		give_up("a system call that kernel.c does not know", "syscall");
+	return 0;
 }
 
 int host_munmap(void *at, size_t size)
