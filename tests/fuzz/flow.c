@@ -195,7 +195,7 @@ static void step_odd(const uint8_t *step, bool tx)
 {
 	unsigned port = (step[1] >> 4) % SCENE_PORTS, other = (step[1] & 15) % SCENE_PORTS;
 	const struct scene_port *its = &scene_ports[port];
-	uint8_t frame[FRAME_ROOM] = {}, solicit[24] = {};
+	uint8_t frame[FRAME_ROOM] = {}, solicit[32] = {};
 	struct frame_spec spec = {.family = 6, .proto = 58, .sport = (uint16_t)((133 + (step[2] >> 4 & 7)) << 8)};
 
 	set_macs(&spec, port, other, step[2] & 8);

@@ -192,7 +192,7 @@ static struct scene_result replay_one(uint32_t in, const uint8_t *frame, size_t 
 	audit_after(&scene, dropped && verdict.reason != REASON_CONNTRACK_FULL, verdict.reason);
 	if (verdict.action == ACTION_DELIVER || verdict.action == ACTION_UPLINK) {
 		result.exit = port_of_number(verdict.exit);
-		audit_delivery(&scene, IN_PORT(in), verdict.exit, verdict.head);
+		audit_delivery(&scene, in, verdict.exit, verdict.head);
 	} else if (verdict.action == ACTION_REPLY) {
 		result.exit = port_of_number(IN_PORT(in));
 	}
