@@ -92,8 +92,7 @@ static struct books books_of(const struct scene *scene)
 	for (unsigned i = 0; i < SCENE_PORTS; i++)
 		books.skipped += stats[scene->numbers[i]].skipped_accepts + stats[scene->numbers[i]].skipped_rejects;
 	for (uint32_t reason = 0; reason < REASON_MAX; reason++)
-		books.drops[reason] =
-			((const struct counter *)host_map_lookup(maps.drops, &reason))->packets;
+		books.drops[reason] = ((const struct counter *)host_map_lookup(maps.drops, &reason))->packets;
 	each(maps.tallies, add_tally, &books);
 	each(maps.port_drops, add_port_drop, &books);
 	return books;
@@ -210,8 +209,8 @@ void audit_records(const struct scene *scene)
 	}
 	MUST(named == maps.names->nr, "%u names, %u halves that have one", maps.names->nr, named);
 	MUST(busy == control->flows_used, "%u records in use, counted %u", busy, control->flows_used);
-	MUST(used - busy == maps.free_records->nr, "%u free records of %u used, %u in the list", used - busy,
-	     used, maps.free_records->nr);
+	MUST(used - busy == maps.free_records->nr, "%u free records of %u used, %u in the list", used - busy, used,
+	     maps.free_records->nr);
 	for (unsigned port = 0; port < SCENE_PORTS; port++) {
 		const struct port_stats *its = &stats[scene->numbers[port]];
 
@@ -223,8 +222,7 @@ void audit_records(const struct scene *scene)
 		fragments += its->fragments;
 	}
 	MUST(fragments == maps.fragments->nr && fragments == maps.due->nr,
-	     "%u datagrams remembered, %u charged, %u due", maps.fragments->nr, fragments,
-	     maps.due->nr);
+	     "%u datagrams remembered, %u charged, %u due", maps.fragments->nr, fragments, maps.due->nr);
 }
 
 void audit_empty(const struct scene *scene)

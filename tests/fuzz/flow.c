@@ -32,7 +32,8 @@ static const uint8_t tcp_flags[8] = {2, 18, 16, 17, 4, 20, 24, 1};
 
 static void address_of(const struct frame_spec *spec, unsigned port, bool public, uint8_t *ret)
 {
-	static const uint8_t publics[8] = {10, 20, 12, 110, 130, 7, 77, 99}; /* .130 a blackhole, .77 and .99 nobody's */
+	static const uint8_t publics[8] = {10,  20, 12, 110,
+					   130, 7,  77, 99}; /* .130 a blackhole, .77 and .99 nobody's */
 	const struct scene_port *its = &scene_ports[port % SCENE_PORTS];
 
 	memcpy(ret, spec->family == 4 ? its->ip4 : its->ip6, spec->family == 4 ? 4 : 16);
@@ -228,7 +229,7 @@ static void step_odd(const uint8_t *step, bool tx)
 
 static void take_step(const uint8_t *step)
 {
-	static const uint32_t jumps_ms[16] = {1,     10,    100,   1000,  9900,  10100,  29000,   31000,
+	static const uint32_t jumps_ms[16] = {1,     10,    100,   1000,   9900,   10100,  29000,  31000,
 					      61000, 69000, 71000, 119000, 181000, 351000, 601000, 432000000};
 	bool tx = step[0] & 8;
 

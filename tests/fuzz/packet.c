@@ -62,7 +62,8 @@ static struct scene_meta take_meta(struct bytes *from)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* a second and a half is a rate's refill, 70 s outlives half-open flows and fragments, 400 s the shortest flows */
+	/* a second and a half is a rate's refill, 70 s outlives half-open flows and fragments, 400 s the shortest flows
+	 */
 	static const uint64_t steps_ms[8] = {0, 0, 1, 40, 1500, 31000, 70000, 400000};
 	struct bytes from = {data, size};
 	static uint8_t frame[RUN_FRAME_MAX];
@@ -71,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	scene_begin(take(&from, 1) & (SCENE_XDP | SCENE_WIRE | SCENE_TIGHT | SCENE_FULL));
 	for (int i = 0; i < PACKETS_MAX && from.left >= 5; i++) {
-		uint32_t head = take(&from, 1), flags = head >> 4, step = take(&from, 1), length = take(&from, 2) & 0xfff;
+		uint32_t head = take(&from, 1), flags = head >> 4, step = take(&from, 1),
+			 length = take(&from, 2) & 0xfff;
 		struct scene_meta meta = {.linear = UINT32_MAX};
 
 		if (flags & P_META)

@@ -69,7 +69,9 @@ $(H)/enid: $(H)/user/main.o $(HOST_USER) $(HOST_LIB)
 FUZZ_SCENE := $(H)/tests/fuzz/scene.o $(H)/tests/fuzz/audit.o
 FUZZ_NEEDS_packet := $(FUZZ_SCENE)
 FUZZ_NEEDS_flow := $(FUZZ_SCENE) $(H)/tests/fuzz/frame.o
-FUZZ_NEEDS_classify := $(H)/tests/lib/world.o $(H)/tests/lib/world_make.o
+FUZZ_NEEDS_classify := $(H)/tests/fuzz/audit.o $(TEST_LIB_SRC:%.c=$(H)/%.o)
+FUZZ_NEEDS_state := $(H)/tests/fuzz/feed.o $(H)/tests/fuzz/audit.o
+FUZZ_NEEDS_replay := $(FUZZ_NEEDS_state)
 FUZZ_MAIN_fuzz := -fsanitize=fuzzer
 FUZZ_MAIN_cover := $(H)/tests/fuzz/each.o
 FUZZ_MAIN_afl := -fsanitize=fuzzer

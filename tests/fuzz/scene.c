@@ -22,8 +22,14 @@
 #define XDP_DROP      1 /* linux/bpf.h and bpf/bpf.h say so too, and exclude libpcap's */
 #define XDP_PASS      2
 
-#define MAC(last) {2, 0, 0, 0, 0, (last)}
-#define V6(net, last) {0x20, 1, 0xd, 0xb8, 0, (net) >> 8, 0, (net)&0xff, [15] = (last)}
+#define MAC(last) \
+	{ \
+		2, 0, 0, 0, 0, (last) \
+	}
+#define V6(net, last) \
+	{ \
+		0x20, 1, 0xd, 0xb8, 0, (net) >> 8, 0, (net)&0xff, [15] = (last) \
+	}
 const struct scene_port scene_ports[SCENE_PORTS] = {
 	{"a", false, false, false, MAC(1), {10, 0, 1, 10}, V6(0x101, 0x10)},
 	{"a2", false, false, false, MAC(2), {10, 0, 1, 11}, V6(0x101, 0x11)},
@@ -74,9 +80,9 @@ static void write_line(unsigned port, bool tx, const uint8_t *frame, size_t leng
 	if (!lines || scene.mode & SCENE_WIRE)
 		return;
 	hex_encode(frame, length, hex);
-	fprintf(lines, "{\"port\":\"%s\",%s\"at\":%" PRIu64 ".%09" PRIu64 ",\"packet\":\"%.*s\"}\n", scene_ports[port].id,
-		tx ? "\"dir\":\"tx\"," : "", inputs * INPUT_S + scene.at_ns / NS_PER_S, scene.at_ns % NS_PER_S,
-		2 * (int)length, hex);
+	fprintf(lines, "{\"port\":\"%s\",%s\"at\":%" PRIu64 ".%09" PRIu64 ",\"packet\":\"%.*s\"}\n",
+		scene_ports[port].id, tx ? "\"dir\":\"tx\"," : "", inputs * INPUT_S + scene.at_ns / NS_PER_S,
+		scene.at_ns % NS_PER_S, 2 * (int)length, hex);
 }
 
 static uint64_t now_ns(void)
@@ -177,8 +183,8 @@ static struct scene_result replay_one(uint32_t in, const uint8_t *frame, size_t 
 	struct verdict verdict;
 	bool dropped;
 
-	MUST(!runner_run(&scene.runner, in, now_ns(), frame, length, length, &verdict), "a frame of %zu bytes was not run",
-	     length);
+	MUST(!runner_run(&scene.runner, in, now_ns(), frame, length, length, &verdict),
+	     "a frame of %zu bytes was not run", length);
 	dropped = verdict.action == ACTION_DROP;
 	MUST(verdict.action < ACTION_MAX && verdict.reason < REASON_MAX, "action %u, reason %u", verdict.action,
 	     verdict.reason);
