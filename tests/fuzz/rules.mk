@@ -80,3 +80,29 @@ FUZZ_MAIN_afl := -fsanitize=fuzzer
 $(FUZZERS:%=$(H)/fuzz-%): $(H)/fuzz-%: $(H)/tests/fuzz/%.o $$(FUZZ_NEEDS_%) $(HOST_USER) $(HOST_LIB) $$(filter %.o,$(FUZZ_MAIN_$(FLAVOR)))
 	$(call say,LINK,$@)
 	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter -%,$(FUZZ_MAIN_$(FLAVOR))) $(LDLIBS) -o $@
+
+# ---- targets
+FUZZ_SECONDS ?= 60
+HOST_FUZZ := $(FUZZERS:%=$(H)/fuzz-%) $(H)/enid
+
+fuzz-short: $(HOST_FUZZ) ## every fuzzer for FUZZ_SECONDS (60) of a core, what failed once first
+	$(Q)tests/fuzz/run $(H) $(FUZZ_SECONDS) $(FUZZERS)
+
+fuzz-same: $(HOST_FUZZ) $(B)/enid ## the fuzzers' packets through the kernel's programs and the host's: the same answers (root)
+	$(Q)tests/fuzz/same.py $(B)/enid $(H)
+
+# what is below belongs to one flavor; a make of its own sets it
+fuzz-afl: $(HOST_FUZZ)
+	$(Q)tests/fuzz/afl $(H) $(FUZZ_SECONDS) $(FUZZERS)
+
+fuzz-long: FUZZ_SECONDS = 3600
+fuzz-long: deps ## every fuzzer for an hour (or FUZZ_SECONDS) under libFuzzer, then under AFL++; then fuzz-same over all found
+	$(Q)$(MAKE) --no-print-directory FLAVOR=fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-short
+	$(Q)$(MAKE) --no-print-directory FLAVOR=afl FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-afl
+	$(Q)$(MAKE) --no-print-directory FLAVOR=fuzz all
+	$(Q)tests/fuzz/same.py --packets 1000000 --corpus $(B)/host-fuzz/corpus $(B)/enid $(B)/host-fuzz
+
+TEST_PROGRAMS += $(HOST_FUZZ)
+CHECKS += '/usr/bin/python3 tests/golden/run.py $(H)/enid' 'tests/fuzz/same.py $(B)/enid $(H)' 'make -s fuzz-short'
+
+.PHONY: fuzz-short fuzz-same fuzz-afl fuzz-long

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Write seed corpora: seeds.py FOLDER makes FOLDER/<fuzzer>/<seed>.
 
+Those of every fuzzer: the corpus that was found so far, tests/fuzz/corpus/<fuzzer>.b64, an input a line (see keep.py).
 packet   the golden cases' frames; frames of the captures in ../shared/data/pcap, where that is, made a port's own
 flow     conversations of every protocol, with answers, errors, pieces, pauses and edits
 classify random rules
 state    the golden states, and those in ../shared/data/aws-describe
 replay   the golden cases' lines; the captures
 """
+import base64
 import glob
 import json
 import os
@@ -124,6 +126,14 @@ def lines():
             yield "pcap-" + os.path.basename(path), b"\1" + raw
 
 
+def kept(name):
+    path = os.path.join(HERE, "corpus", name + ".b64")
+    if os.path.exists(path):
+        with open(path) as f:
+            for n, line in enumerate(x for x in f if not x.startswith("#")):
+                yield "kept-%04d" % n, base64.b64decode(line)
+
+
 def main(folder):
     if not os.path.isdir(DATA):
         print("SKIP seeds from the captures and states of others: no '%s'" % os.path.normpath(DATA))
@@ -133,6 +143,9 @@ def main(folder):
         for seed, content in made:
             if name == "packet":
                 content = bytes([sum(seed.encode()) & 15]) + content
+            with open(os.path.join(folder, name, seed), "wb") as f:
+                f.write(content)
+        for seed, content in kept(name):
             with open(os.path.join(folder, name, seed), "wb") as f:
                 f.write(content)
 
