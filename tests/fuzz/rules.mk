@@ -73,13 +73,13 @@ FUZZ_NEEDS_classify := $(H)/tests/fuzz/audit.o $(TEST_LIB_SRC:%.c=$(H)/%.o)
 FUZZ_NEEDS_state := $(H)/tests/fuzz/feed.o $(H)/tests/fuzz/audit.o
 FUZZ_NEEDS_replay := $(FUZZ_NEEDS_state)
 FUZZ_MAIN_fuzz := -fsanitize=fuzzer
-FUZZ_MAIN_cover := $(H)/tests/fuzz/each.o
+FUZZ_EACH_cover := $(H)/tests/fuzz/each.o
 FUZZ_MAIN_afl := -fsanitize=fuzzer
 
 .SECONDEXPANSION:
-$(FUZZERS:%=$(H)/fuzz-%): $(H)/fuzz-%: $(H)/tests/fuzz/%.o $$(FUZZ_NEEDS_%) $(HOST_USER) $(HOST_LIB) $$(filter %.o,$(FUZZ_MAIN_$(FLAVOR)))
+$(FUZZERS:%=$(H)/fuzz-%): $(H)/fuzz-%: $(H)/tests/fuzz/%.o $$(FUZZ_NEEDS_%) $(HOST_USER) $(HOST_LIB) $(FUZZ_EACH_$(FLAVOR))
 	$(call say,LINK,$@)
-	$(Q)$(HOST_CC) $(HOST_CFLAGS) $(filter %.o,$^) $(filter -%,$(FUZZ_MAIN_$(FLAVOR))) $(LDLIBS) -o $@
+	$(Q)$(HOST_CC) $(HOST_CFLAGS) $^ $(FUZZ_MAIN_$(FLAVOR)) $(LDLIBS) -o $@
 
 # ---- targets
 FUZZ_SECONDS ?= 60
@@ -102,7 +102,18 @@ fuzz-long: deps ## every fuzzer for an hour (or FUZZ_SECONDS) under libFuzzer, t
 	$(Q)$(MAKE) --no-print-directory FLAVOR=fuzz all
 	$(Q)tests/fuzz/same.py --packets 1000000 --corpus $(B)/host-fuzz/corpus $(B)/enid $(B)/host-fuzz
 
+# bpf/ by clang's counters, through the host's build; user/ by gcc's, through its tests
+cover-programs: all $(UNIT_BIN) $(DATAPATH_BIN)
+
+cover: ## line and branch coverage of bpf/ and user/, a table a file (root)
+	$(Q)$(MAKE) --no-print-directory FLAVOR=cover $(FUZZERS:%=$(B)/host-cover/fuzz-%) $(B)/host-cover/enid
+	$(Q)$(MAKE) --no-print-directory COVER=1 cover-programs
+	$(Q)$(MAKE) --no-print-directory $(ORACLE)
+	$(Q)tests/fuzz/cover $(B)/host-cover build/cover $(ORACLE)
+
+ifndef COVER
 TEST_PROGRAMS += $(HOST_FUZZ)
+endif
 CHECKS += '/usr/bin/python3 tests/golden/run.py $(H)/enid' 'tests/fuzz/same.py $(B)/enid $(H)' 'make -s fuzz-short'
 
-.PHONY: fuzz-short fuzz-same fuzz-afl fuzz-long
+.PHONY: cover cover-programs fuzz-short fuzz-same fuzz-afl fuzz-long
