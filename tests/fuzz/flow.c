@@ -233,6 +233,7 @@ static void take_step(const uint8_t *step)
 					      61000, 69000, 71000, 119000, 181000, 351000, 601000, 432000000};
 	bool tx = step[0] & 8;
 
+	scene_break(step[0] >> 4 ? (step[0] >> 4) * 3 + (step[1] & 3) : 0);
 	switch ((enum step)(step[0] & 7)) {
 	case STEP_NEW:
 		return step_new(step, tx);
@@ -260,7 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 5)
 		return 0;
 	memset(&flow, 0, sizeof(flow));
-	scene_begin(data[0] & (SCENE_XDP | SCENE_WIRE | SCENE_TIGHT | SCENE_FULL));
+	scene_begin(data[0] & SCENE_MODES);
 	for (size_t at = 1, i = 0; at + 4 <= size && i < STEPS_MAX; at += 4, i++)
 		take_step(data + at);
 	scene_end();

@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 8)
 		return 0;
-	scene_begin(take(&from, 1) & (SCENE_XDP | SCENE_WIRE | SCENE_TIGHT | SCENE_FULL));
+	scene_begin(take(&from, 1) & SCENE_MODES);
 	for (int i = 0; i < PACKETS_MAX && from.left >= 5; i++) {
 		uint32_t head = take(&from, 1), flags = head >> 4, step = take(&from, 1),
 			 length = take(&from, 2) & 0xfff;
@@ -88,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		scene_pass(steps_ms[step & 7] * 1000000);
 		if (flags & P_EDIT && !(scene.mode & SCENE_WIRE))
 			scene_edit(scene.state == SCENE_BEFORE ? SCENE_AFTER : SCENE_BEFORE);
+		scene_break(step >> 3);
 		(void)scene_send(head & 15, flags & P_TX, frame, length, &meta);
 	}
 	scene_end();

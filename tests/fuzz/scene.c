@@ -77,7 +77,7 @@ static void write_line(unsigned port, bool tx, const uint8_t *frame, size_t leng
 {
 	static char hex[2 * FRAME_MAX + 1];
 
-	if (!lines || scene.mode & SCENE_WIRE)
+	if (!lines || scene.mode & (SCENE_WIRE | SCENE_BROKEN))
 		return;
 	hex_encode(frame, length, hex);
 	fprintf(lines, "{\"port\":\"%s\",%s\"at\":%" PRIu64 ".%09" PRIu64 ",\"packet\":\"%.*s\"}\n",
@@ -96,18 +96,26 @@ static void set_clock(void)
 	datapath_control(scene.datapath)->now_ns = now_ns();
 }
 
+static void mend(void)
+{
+	host_lookups_left = 0;
+	host_updates_left = UINT64_MAX;
+}
+
 void scene_edit(enum scene_state state)
 {
 	struct apply_result result;
 	char *why = NULL;
 
+	mend();
 	set_clock();
 	MUST(!datapath_apply(scene.datapath, images[state], &result, &why), "%s: %s", paths[state], why);
 	scene.state = state;
-	if (lines && !(scene.mode & SCENE_WIRE))
+	if (lines && !(scene.mode & (SCENE_WIRE | SCENE_BROKEN)))
 		fprintf(lines, "{\"state\":\"%s\",\"at\":%" PRIu64 ".%09" PRIu64 "}\n", paths[state],
 			inputs * INPUT_S + scene.at_ns / NS_PER_S, scene.at_ns % NS_PER_S);
-	audit_records(&scene);
+	if (!(scene.mode & SCENE_BROKEN))
+		audit_records(&scene);
 }
 
 static void plug_devices(void)
@@ -136,6 +144,14 @@ static void make_tight(void)
 	host_map_find("fragments_due")->max_entries = 3;
 }
 
+void scene_break(unsigned at)
+{
+	if (!(scene.mode & SCENE_BROKEN))
+		return;
+	host_lookups_left = scene.mode & SCENE_TIGHT && at < 4 ? 0 : at;
+	host_updates_left = host_lookups_left ? UINT64_MAX : at;
+}
+
 void scene_begin(uint32_t mode)
 {
 	const struct datapath_options options = {
@@ -143,6 +159,7 @@ void scene_begin(uint32_t mode)
 	char *why = NULL;
 
 	scene = (struct scene){.mode = mode};
+	mend();
 	inputs++;
 	memset(&host_effects, 0, sizeof(host_effects));
 	MUST(!datapath_open(&options, &scene.datapath, &why), "%s", why ? why : "no memory");
@@ -188,7 +205,7 @@ static struct scene_result replay_one(uint32_t in, const uint8_t *frame, size_t 
 	dropped = verdict.action == ACTION_DROP;
 	MUST(verdict.action < ACTION_MAX && verdict.reason < REASON_MAX, "action %u, reason %u", verdict.action,
 	     verdict.reason);
-	MUST(dropped == (verdict.reason != REASON_ACCEPTED), "action %u for reason %u", verdict.action, verdict.reason);
+	MUST(dropped == (verdict.reason != REASON_ACCEPTED) || scene.mode & SCENE_BROKEN, "action %u for reason %u", verdict.action, verdict.reason);
 	result.action = verdict.action;
 	result.reason = verdict.reason;
 	result.frame = verdict.head;
@@ -231,8 +248,9 @@ static void leave_by(unsigned port, const struct host_run *sent)
 	if (scene_ports[port].uplink || host_effects.to != HOST_REDIRECT)
 		return;
 	memcpy(copy, sent->out, sent->nr_out);
-	MUST(run_program("tc_tx", port, copy, sent->nr_out, &meta, &guard) == TC_ACT_OK && !guard.mark,
+	MUST(run_program("tc_tx", port, copy, sent->nr_out, &meta, &guard) == TC_ACT_OK || scene.mode & SCENE_BROKEN,
 	     "the guard of %s stopped what was redirected there", scene_ports[port].id);
+	MUST(!guard.mark || scene.mode & SCENE_BROKEN, "the mark of %s leaves with the packet", scene_ports[port].id);
 }
 
 static struct scene_result wire_one(unsigned port, bool tx, const uint8_t *frame, size_t length,
@@ -280,6 +298,7 @@ struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, siz
 			       const struct scene_meta *meta)
 {
 	static const struct scene_meta whole = {.linear = UINT32_MAX};
+	struct scene_result result = {.exit = -1};
 
 	port %= SCENE_PORTS;
 	tx = tx && !scene_ports[port].uplink;
@@ -289,9 +308,11 @@ struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, siz
 	audit_before(&scene);
 	write_line(port, tx, frame, length);
 	if (!(scene.mode & SCENE_WIRE))
-		return replay_one(scene.numbers[port] | (tx ? IN_TX : 0), frame, length);
-	return length < 14 ? (struct scene_result){.exit = -1}
-			   : wire_one(port, tx, frame, length, meta ? meta : &whole);
+		result = replay_one(scene.numbers[port] | (tx ? IN_TX : 0), frame, length);
+	else if (length >= 14)
+		result = wire_one(port, tx, frame, length, meta ? meta : &whole);
+	mend();
+	return result;
 }
 
 void scene_end(void)
@@ -302,7 +323,8 @@ void scene_end(void)
 		if (!(scene.mode & SCENE_WIRE))
 			(void)records_sweep(scene.datapath, now_ns(), NULL, NULL);
 	}
-	audit_empty(&scene);
+	if (!(scene.mode & SCENE_BROKEN))
+		audit_empty(&scene);
 	datapath_close(&scene.datapath);
 	if (lines)
 		fflush(lines);

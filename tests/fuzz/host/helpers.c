@@ -26,6 +26,7 @@
 #define FRAME_MIN 14
 
 struct host_effects host_effects;
+uint64_t host_lookups_left;
 uint64_t host_clock_ns;
 
 static struct {
@@ -47,6 +48,8 @@ static struct host_map *map_of(const void *variable)
 
 void *helper_map_lookup_elem(void *map, const void *key)
 {
+	if (host_lookups_left && !--host_lookups_left)
+		return NULL;
 	return host_map_lookup(map_of(map), key);
 }
 

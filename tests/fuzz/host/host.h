@@ -51,8 +51,9 @@ int host_map_next(struct host_map *map, const void *key, void *ret_key);
 /* Entries that were deleted live until no program can hold them: free them (RCU). */
 void host_grace(void);
 
-/* Updates of hashes that the next programs may still make before the kernel "has no memory". */
-extern uint64_t host_updates_left;
+/* Updates of hashes that the next programs may still make before the kernel "has no memory"; look-ups until one finds
+ * nothing, whatever there is (0 = none fails). */
+extern uint64_t host_updates_left, host_lookups_left;
 
 /* ---- programs and data of bpf/enid.bpf.c, found by name */
 
