@@ -103,11 +103,16 @@ static __always_inline void account_drop(struct pkt *p, __u32 reason)
 	switch (reason) {
 	case REASON_SG_EGRESS:
 	case REASON_NACL_EGRESS:
-		tally(p, &p->tuple, p->source.port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
+		if (!p->seen_egress)
+			tally(p, &p->tuple, p->source.port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
+		else if (p->at_port) /* stopped on its way out of a gateway's subnet */
+			tally(p, &p->out, p->at_port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
 		break;
 	case REASON_SG_INGRESS:
 	case REASON_NACL_INGRESS:
-		tally(p, &p->out, p->target.port, TALLY_REJECT | TALLY_REASON(reason));
+		if (p->target.port || p->at_port)
+			tally(p, &p->out, p->target.port ? p->target.port : p->at_port,
+			      TALLY_REJECT | TALLY_REASON(reason));
 		break;
 	case REASON_CONNTRACK_FULL:
 		if (p->target.port)

@@ -4,16 +4,18 @@
 #ifndef ENID_IGW_H
 #define ENID_IGW_H
 
-#include "owner.h"
+#include "mtu.h"
+#include "station.h"
 
 static __always_inline bool unique_local(const union addr *addr)
 {
 	return (addr->bytes[0] & 0xfe) == 0xfc;
 }
 
+/* A NAT gateway opens its flows outward, so only the bidirectional mode stops it (VPC-18). */
 static __always_inline bool blocked_for_public(const struct port_policy *e, __u8 family, int *ret_reason)
 {
-	if (e->flags & (PORT_BPA_IN | PORT_BPA_OUT))
+	if (e->flags & (e->kind == PORT_NAT ? PORT_BPA_OUT : PORT_BPA_IN | PORT_BPA_OUT))
 		*ret_reason = REASON_BPA;
 	else if (family == 6 && e->flags & PORT_DENY_IGW)
 		*ret_reason = REASON_DENY_IGW;
@@ -22,76 +24,104 @@ static __always_inline bool blocked_for_public(const struct port_policy *e, __u8
 	return true;
 }
 
-/* From the ENI `source` out by the uplink: its private address becomes the public one. */
-__noinline int igw_outbound(struct pkt *p, __u32 uplink)
+/* To a public address of the VPC: the packet turns round (IGW-11). ret: false = it is somebody else's */
+static __always_inline bool hairpin(struct pkt *p)
 {
-	struct port_policy *e, *inside;
+	struct port_policy *inside;
 	__u32 port = 0;
 	__be32 other = 0;
+
+	if (p->out.family != 4 || !association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other))
+		return false;
+	inside = policy_of(p, port);
+	if (!inside || inside->zone != p->at_zone)
+		return false;
+	if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->out.daddr.ip4)
+		p->inner_out.saddr.ip4 = other;
+	p->out.daddr.ip4 = other;
+	return true;
+}
+
+/* The private source becomes the public one. */
+static __always_inline int igw_source(struct pkt *p)
+{
+	__u32 port = 0;
+	__be32 other = 0;
+
+	if (p->transit)
+		return REASON_IGW_NO_PUBLIC_ADDRESS; /* IGW-08 */
+	if (p->out.family == 6)
+		return unique_local(&p->out.saddr) ? REASON_IGW_NO_PUBLIC_ADDRESS : 0; /* V6-01 */
+	if (!association_of(p, p->at_zone, p->out.saddr.ip4, &port, &other))
+		return REASON_IGW_NO_PUBLIC_ADDRESS;
+	if (p->kind == KIND_ERROR && p->inner_out.daddr.ip4 == p->out.saddr.ip4)
+		p->inner_out.daddr.ip4 = other;
+	p->out.saddr.ip4 = other;
+	return 0;
+}
+
+/* Out by the uplink. ret: 0 = it leaves, WALK_ON = it turned round, or a reason */
+__noinline int igw_outbound(struct pkt *p, __u32 uplink)
+{
+	struct port_policy *e;
 	int reason = 0;
 
 	if (!p)
 		return REASON_NO_POLICY;
-	e = policy_of(p, p->source.port);
-	if (!e)
-		return REASON_NO_POLICY;
-	if (blocked_for_public(e, p->tuple.family, &reason))
+	e = p->at_port ? policy_of(p, p->at_port) : NULL;
+	if (e && blocked_for_public(e, p->out.family, &reason))
 		return reason;
-	if (p->tuple.family == 6) {
-		if (unique_local(&p->out.saddr))
-			return REASON_IGW_NO_PUBLIC_ADDRESS; /* V6-01 */
-	} else {
-		if (!association_of(p, e->zone, p->out.saddr.ip4, &port, &other))
-			return REASON_IGW_NO_PUBLIC_ADDRESS;
-		p->out.saddr.ip4 = other;
-		if (p->kind == KIND_ERROR && p->inner_out.daddr.ip4 == p->tuple.saddr.ip4)
-			p->inner_out.daddr.ip4 = other;
-	}
+	reason = igw_source(p);
+	if (reason)
+		return reason;
 	decide(p, STAGE_IGW, uplink);
-	if (p->tuple.family == 4 && association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other)) {
-		inside = policy_of(p, port);
-		if (inside && inside->zone == e->zone) { /* hairpin (IGW-11) */
-			if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->out.daddr.ip4)
-				p->inner_out.saddr.ip4 = other;
-			p->out.daddr.ip4 = other;
-			p->relayed = 1;
-			p->target.port = port;
-			return 0;
-		}
+	path_limit(p, PATH_1500, OVERSIZE_TELL | OVERSIZE_CUT); /* IGW-09 */
+	if (hairpin(p)) {
+		p->relayed = 1;
+		station(p, AT_EDGE, p->at_zone, 0, 0);
+		return WALK_ON;
 	}
 	p->exit = uplink;
 	p->action = ACTION_UPLINK;
 	return 0;
 }
 
-/* In by the uplink of zone `zone`: the public address becomes the private one of its ENI, which is the target. */
+/* The public destination becomes the private one; *ret_port: whose it is. */
+static __always_inline int igw_destination(struct pkt *p, __u32 zone, __u32 *ret_port)
+{
+	__be32 other = 0;
+
+	if (p->out.family == 6) {
+		*ret_port = owner_of(&p->out.daddr, zone, 6, p->parity);
+		return *ret_port ? 0 : REASON_NO_OWNER;
+	}
+	if (!association_of(p, ZONE_INTERNET, p->out.daddr.ip4, ret_port, &other))
+		return REASON_IGW_NO_OWNER;
+	if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->out.daddr.ip4)
+		p->inner_out.saddr.ip4 = other;
+	p->out.daddr.ip4 = other;
+	return 0;
+}
+
+/* In by the uplink of zone `zone`: from there on as its route table says. */
 __noinline int igw_inbound(struct pkt *p, __u32 zone)
 {
 	struct port_policy *e;
 	__u32 port = 0;
-	__be32 other = 0;
-	int reason = 0;
+	int reason;
 
 	if (!p)
 		return REASON_NO_POLICY;
-	if (p->tuple.family == 6) {
-		port = owner_of(&p->out.daddr, zone, 6, p->parity);
-		if (!port)
-			return REASON_NO_OWNER;
-	} else {
-		if (!association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other))
-			return REASON_IGW_NO_OWNER;
-		p->out.daddr.ip4 = other;
-		if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->tuple.daddr.ip4)
-			p->inner_out.saddr.ip4 = other;
-	}
+	reason = igw_destination(p, zone, &port);
+	if (reason)
+		return reason;
 	e = policy_of(p, port);
 	if (!e || e->zone != zone)
 		return REASON_IGW_NO_OWNER;
-	if (blocked_for_public(e, p->tuple.family, &reason))
+	if (blocked_for_public(e, p->out.family, &reason))
 		return reason;
 	decide(p, STAGE_IGW, IN_PORT(p->in));
-	p->target.port = port;
+	station(p, AT_EDGE, zone, 0, 0);
 	return 0;
 }
 

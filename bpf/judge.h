@@ -5,10 +5,8 @@
 #ifndef ENID_JUDGE_H
 #define ENID_JUDGE_H
 
-#include "igw.h"
-#include "nacl.h"
-#include "route.h"
 #include "sg.h"
+#include "walk.h"
 
 /* NACL ingress -> destination check -> SG ingress of the ENI at p->target. */
 static __always_inline int ingress_half(struct pkt *p)
@@ -42,53 +40,24 @@ static __always_inline int deliver_to(struct pkt *p)
 	return ingress_half(p);
 }
 
-/* Within the subnet: no route, no NACL, the sender's MAC stays (PATH-01). */
+/* After the walk: out by an uplink, or into the ENI it is for. */
+static __always_inline int conclude(struct pkt *p, int reason)
+{
+	return reason || !p->target.port ? reason : deliver_to(p);
+}
+
+/* Within the subnet: no route, no NACL, the sender's MAC stays (PATH-01). ret: as walk_step() */
 static __always_inline int same_subnet(struct pkt *p, __u32 port)
 {
+	int reason;
+
 	p->seen_egress = 1;
 	if (!port)
 		return REASON_NO_OWNER;
-	p->target.port = port;
-	p->flags |= HALF_KEEP_SMAC;
-	return deliver_to(p);
-}
-
-/* Does the packet cross the border of the source's subnet on its way to the ENI `port`? A middlebox may sit in the same
- * subnet (NACL-09). */
-static __always_inline bool leaves_subnet(const struct pkt *p, const struct port_policy *e, __u32 port)
-{
-	struct port_policy *target = policy_of(p, port);
-
-	return !target || target->subnet != e->subnet;
-}
-
-static __always_inline int routed(struct pkt *p, const struct port_policy *e, const struct route *route)
-{
-	int reason = route_usable(p, route);
-
-	if (reason || !route) {
-		p->seen_egress = 1;
-		return reason;
-	}
-	p->crossing = route->kind != ROUTE_ENI || leaves_subnet(p, e, route->target);
-	if (p->crossing)
-		reason = nacl_egress(p, e->subnet);
-	if (reason)
-		return reason;
-	p->seen_egress = 1;
-	if (route->kind == ROUTE_IGW) {
-		reason = igw_outbound(p, route->target);
-		return reason || !p->target.port ? reason : deliver_to(p);
-	}
-	if (route->kind == ROUTE_ENI) {
-		p->relayed = 1;
-		p->target.port = route->target;
-	} else {
-		p->target.port = owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity);
-		if (!p->target.port)
-			return REASON_NO_OWNER;
-	}
-	return deliver_to(p);
+	reason = arrive(p, port);
+	if (!reason)
+		p->flags |= HALF_KEEP_SMAC;
+	return reason;
 }
 
 /* From an own address, not on behalf of others as a middlebox does. */
@@ -97,30 +66,39 @@ static __always_inline bool sends_own(const struct pkt *p, const struct port_pol
 	return owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity) == p->source.port;
 }
 
+/* Does a middlebox or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
+static __always_inline bool sends_through(const struct pkt *p, const struct port_policy *e)
+{
+	return p->route.kind == ROUTE_NAT || (p->route.kind == ROUTE_ENI && sends_own(p, e));
+}
+
 /* A router-mode ENI sends. */
 static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 {
 	struct subnet_policy *subnet = subnet_of(p, e->subnet);
-	const struct route *route = NULL;
+	int reason = WALK_ON;
 	bool by_mac, local;
-	int reason;
 
 	if (!subnet)
 		return REASON_NO_POLICY;
 	by_mac = !same_mac(p->dmac, control.router_mac); /* L2-04: the MAC decides first */
 	local = by_mac || subnet_covers(subnet, &p->tuple.daddr, p->tuple.family);
-	if (!local)
-		route = route_select(p, subnet);
 	p->source.port = IN_PORT(p->in);
-	p->relayed = route && route->kind == ROUTE_ENI && sends_own(p, e); /* SG-18 */
+	station(p, AT_SUBNET, e->zone, e->subnet, subnet->table);
+	p->at_port = p->source.port;
+	if (!local) {
+		route_look(p);
+		p->relayed = sends_through(p, e);
+	}
 	reason = sg_egress(p);
 	if (reason)
 		return reason;
+	reason = WALK_ON;
 	if (by_mac)
-		return same_subnet(p, mac_owner(p, e->subnet, p->dmac));
-	if (local)
-		return same_subnet(p, owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity));
-	return routed(p, e, route);
+		reason = same_subnet(p, mac_owner(p, e->subnet, p->dmac));
+	else if (local)
+		reason = same_subnet(p, owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity));
+	return conclude(p, reason == WALK_ON ? walk(p) : reason);
 }
 
 /* An address of the uplink's own VPC, as it is or as the internet knows it: nobody outside has it (B1). Packets between
@@ -147,10 +125,9 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	if (e->gateway != ROUTE_IGW)
 		return REASON_NOT_SERVED;
 	p->relayed = 1;
-	p->crossing = 1;
 	reason = igw_inbound(p, e->zone);
 	if (!reason)
-		reason = deliver_to(p);
+		reason = conclude(p, walk(p));
 	if (!reason && inside_address(p, e, &p->tuple.saddr))
 		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
 	return reason;
@@ -209,6 +186,10 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->crossing = 0;
 	p->relayed = 0;
 	p->tracked = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
+	p->nat = 0;
+	p->hops = 0;
+	p->transit = 0;
 	p->nr_trace = 0;
 	p->action = ACTION_DROP;
 }

@@ -54,6 +54,14 @@ struct {
 	__type(value, struct subnet);
 } subnets SEC(".maps");
 
+struct { /* port_policy.hop -> what a gateway is */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GATEWAYS_MAX);
+	__type(key, __u32);
+	__type(value, struct gateway_slots);
+} gateways SEC(".maps");
+
 struct { /* subnet number -> id */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SUBNETS_MAX);

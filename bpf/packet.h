@@ -48,6 +48,14 @@ struct spot {
 	__u8 zero;
 };
 
+/* What the sender of a dropped packet is told (complain.h). */
+enum complaint {
+	COMPLAIN_NOT,
+	COMPLAIN_TOO_BIG, /* it does not fit p->mtu */
+	COMPLAIN_TTL,     /* its time to live is used up */
+	COMPLAIN_RESET,   /* TCP: as if by the packet's destination */
+};
+
 #define SPILLED_MAX 2 /* at the source and at the target */
 
 struct pkt {
@@ -95,7 +103,26 @@ struct pkt {
 	__u8 action;      /* enum enid_action */
 	__u8 early;       /* the XDP program on a wire: it drops, the TC program of the port does the rest */
 	__u8 out_dmac[6];
-	__u32 subnet; /* of the source */
+	/* on its walk (walk.h) */
+	struct route route; /* the one that p->at_table has for p->out.daddr */
+	__u32 at_zone;      /* the VPC where it is, 0 = in none */
+	__u32 at_subnet;    /* ... and the subnet; 0 = none: no network ACL on the way out */
+	__u32 at_table;     /* route table version that decides next; 0 = local delivery only */
+	__u32 at_port;      /* whose packet it is there: the sender's, a NAT gateway's; 0 = one in transit */
+	__u32 at_gateway;   /* the gateway by which it came here; 0 = none */
+	__u32 peer_zone;    /* where group references look for the other end's address */
+	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
+	__u8 at;            /* enum station */
+	__u8 routed;        /* p->route is looked up */
+	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
+	__u8 hops;          /* taken off the time to live */
+	/* sizes and answers */
+	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
+	__u16 mtu;          /* what the path carries */
+	__u8 dont_fragment; /* IPv4 */
+	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
+	__u8 complaint;     /* enum complaint */
+	union addr complain_from;
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */
@@ -134,6 +161,13 @@ static __always_inline void decide(struct pkt *p, __u32 stage, __u32 number)
 	p->nr_trace = n + 1;
 }
 
+/* For a stage about to return a reason: the sender shall hear of it, from the address `from`. */
+static __always_inline void complain(struct pkt *p, enum complaint what, const union addr *from)
+{
+	p->complaint = what;
+	p->complain_from = *from;
+}
+
 static __always_inline struct port *port_at(__u32 port)
 {
 	return bpf_map_lookup_elem(&ports, &port);
@@ -149,6 +183,14 @@ static __always_inline struct port_policy *policy_of(const struct pkt *p, __u32 
 static __always_inline struct subnet_policy *subnet_of(const struct pkt *p, __u32 subnet)
 {
 	struct subnet *found = bpf_map_lookup_elem(&subnets, &subnet);
+
+	return found ? &found->slot[p->parity & 1] : NULL;
+}
+
+static __always_inline struct gateway_policy *gateway_of(const struct pkt *p, const struct port_policy *e)
+{
+	__u32 hop = e->hop;
+	struct gateway_slots *found = hop ? bpf_map_lookup_elem(&gateways, &hop) : NULL;
 
 	return found ? &found->slot[p->parity & 1] : NULL;
 }

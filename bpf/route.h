@@ -3,7 +3,7 @@
 #ifndef ENID_ROUTE_H
 #define ENID_ROUTE_H
 
-#include "packet.h"
+#include "station.h"
 
 static __always_inline struct route *route_find(__u32 table, const union addr *dst, __u8 family)
 {
@@ -27,23 +27,32 @@ static __always_inline bool never_forwarded(const union addr *dst, __u8 family)
 	return dst->w[0] == be32(0xfd000ec2);
 }
 
-/* The route for p->tuple.daddr, or NULL. */
-static __always_inline const struct route *route_select(const struct pkt *p, const struct subnet_policy *subnet)
+/* p->route: what p->at_table has for p->out.daddr; kind ROUTE_NONE = nothing. */
+__noinline int route_look(struct pkt *p)
 {
-	if (never_forwarded(&p->tuple.daddr, p->tuple.family))
-		return NULL;
-	return route_find(subnet->table, &p->tuple.daddr, p->tuple.family);
+	struct route *found;
+
+	if (!p)
+		return 0;
+	p->routed = 1;
+	p->route.kind = ROUTE_NONE;
+	if (never_forwarded(&p->out.daddr, p->out.family))
+		return 0;
+	found = route_find(p->at_table, &p->out.daddr, p->out.family);
+	if (found)
+		p->route = *found;
+	return 0;
 }
 
 /* ret: 0 or REASON_NO_ROUTE, REASON_BLACKHOLE, REASON_NOT_SERVED */
-static __always_inline int route_usable(struct pkt *p, const struct route *route)
+static __always_inline int route_usable(struct pkt *p)
 {
-	if (!route)
+	if (p->route.kind == ROUTE_NONE)
 		return REASON_NO_ROUTE;
-	decide(p, STAGE_ROUTE, route->rule);
-	if (route->kind == ROUTE_BLACKHOLE)
+	decide(p, p->at == AT_EDGE ? STAGE_GATEWAY_ROUTE : STAGE_ROUTE, p->route.rule);
+	if (p->route.kind == ROUTE_BLACKHOLE)
 		return REASON_BLACKHOLE;
-	return route->kind == ROUTE_NOT_SERVED || route->kind == ROUTE_NONE ? REASON_NOT_SERVED : 0;
+	return p->route.kind == ROUTE_NOT_SERVED ? REASON_NOT_SERVED : 0;
 }
 
 #endif

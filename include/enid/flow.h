@@ -57,12 +57,23 @@ enum conversation {
 
 #define IDLE_NOBODY_S 120 /* a kept decision of a flow that no security group remembers */
 
-#define HALF_STEADY    1u  /* no packet without SYN, FIN or RST changes the conversation */
-#define HALF_REWRITE   2u  /* the packet leaves as the reverse of the other half's tuple */
-#define HALF_KEEP_SMAC 4u  /* same subnet: the sender's MAC stays */
-#define HALF_PASS      8u  /* leave it to the host's stack */
-#define HALF_ALONE     16u /* the state at the exit is another record's (asymmetric path): judge every packet */
-#define HALF_PARTED    32u /* packets for this ENI came by another way: its clock says nothing of the other end */
+#define HALF_STEADY     1u   /* no packet without SYN, FIN or RST changes the conversation */
+#define HALF_REWRITE    2u   /* the packet leaves as the reverse of the other half's tuple */
+#define HALF_KEEP_SMAC  4u   /* same subnet: the sender's MAC stays */
+#define HALF_PASS       8u   /* leave it to the host's stack */
+#define HALF_ALONE      16u  /* the state at the exit is another record's (asymmetric path): judge every packet */
+#define HALF_PARTED     32u  /* packets for this ENI came by another way: its clock says nothing of the other end */
+#define HALF_MAPPED     64u  /* a NAT or egress-only gateway on the way keeps a mapping for the flow */
+#define HALF_CLAMP      128u /* the MSS of a TCP handshake is lowered on the way */
+#define HALF_TTL_SHIFT  8    /* three bits: how much the way takes off the time to live */
+#define HALF_TTL_MAX    7u
+#define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
+
+/* What lies between the two ports carries no more than this (bits of half.flags). */
+enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
+#define HALF_PATH_SHIFT 12
+#define HALF_PATH_MASK  (3u << HALF_PATH_SHIFT)
+#define PATH_MTUS       (0xffffull | 8500ull << 16 | 1500ull << 32 | 1446ull << 48)
 
 #define HALF_TRACE_MAX 5
 

@@ -7,6 +7,13 @@
 #define PORTS_MAX             32768 /* ENIs and uplinks of one state; number 0 is nobody */
 #define SUBNETS_MAX           16384 /* number 0 is no subnet */
 #define SUBNET_CIDRS6_MAX     5     /* VPC-08 */
+#define VPC_CIDRS_MAX         128   /* what is compared with each other must stay few (E17) */
+#define ENI_ADDRESSES_MAX     1024
+#define HOSTS_MAX             4096
+#define PEERINGS_MAX          4096
+#define GATEWAYS_MAX          8192 /* gateways of one state that are stations of a walk; number 0 is none */
+#define GATEWAY_MEMBERS_MAX   32   /* addresses of a NAT gateway, zones of an attachment, uplinks of an ECMP group */
+#define AZS_MAX               16   /* availability zones of one attachment */
 #define ADDRESSES_MAX         1048576
 #define ASSOCIATIONS_MAX      131072
 #define ROUTES_MAX            4194304
@@ -21,8 +28,12 @@
 #define EXTENSION_HEADERS_MAX 8    /* V6-06 */
 #define EVENT_RATE            1000 /* perf events a second and port */
 #define FRAGMENT_MEMORY_S     30
-#define FRAGMENT_RATE         1024         /* packets a second and ENI (ENI-15) */
-#define LINK_LOCAL_RATE       1024         /* packets a second and ENI (DNS-04) */
+#define FRAGMENT_RATE         1024 /* packets a second and ENI (ENI-15) */
+#define LINK_LOCAL_RATE       1024 /* packets a second and ENI (DNS-04) */
+#define ANSWER_RATE           1000 /* ICMP errors and resets a second and ENI (MTU-02) */
+#define ENI_MTU               9001 /* what an ENI sends and takes at the most */
+#define CUT_MAX               9216 /* bytes of an IP packet that is cut into fragments */
+#define CUT_PIECES_MAX        64
 #define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
 
 #endif

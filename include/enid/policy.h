@@ -102,6 +102,16 @@ enum route_kind {
 	ROUTE_IGW,   /* uplink: port `target` */
 	ROUTE_BLACKHOLE,
 	ROUTE_NOT_SERVED, /* a target that this build or host does not serve */
+	ROUTE_NAT,        /* NAT gateway: port `target` */
+	ROUTE_EIGW,       /* uplink `target`, IPv6, only what was opened from inside comes back */
+	ROUTE_PEERING,    /* `target`: the peering connection */
+	ROUTE_TGW,        /* `target`: the VPC's attachment to the transit gateway */
+	ROUTE_VGW,        /* `target`: the virtual private gateway */
+	ROUTE_ENDPOINT,   /* gateway endpoint: uplink `target` */
+	ROUTE_GWLBE,      /* Gateway Load Balancer endpoint */
+	ROUTE_ATTACHMENT, /* in a transit gateway's table: attachment `target` */
+	ROUTE_UPLINK,     /* in a table of a transit or virtual private gateway: uplink `target` */
+	ROUTE_KINDS,
 };
 
 struct route {

@@ -16,10 +16,12 @@
 
 enum port_kind {
 	PORT_NONE,
-	PORT_ENI,    /* an ENI of this host, with or without a device */
-	PORT_REMOTE, /* an ENI of another host */
-	PORT_UPLINK, /* leads out through a gateway */
-	PORT_TUNNEL, /* the overlay device */
+	PORT_ENI,     /* an ENI of this host, with or without a device */
+	PORT_REMOTE,  /* an ENI of another host */
+	PORT_UPLINK,  /* leads out through a gateway */
+	PORT_TUNNEL,  /* the overlay device */
+	PORT_NAT,     /* a NAT gateway of this host: the port of its primary ENI */
+	PORT_GATEWAY, /* another gateway that packets pass through; it has no device */
 };
 
 enum port_mode { MODE_ROUTER, MODE_GUARD };
@@ -49,7 +51,41 @@ struct port_policy {
 	__u32 flags;     /* PORT_* */
 	__u32 gateway;   /* uplink: enum route_kind that leads here */
 	__be32 primary4; /* primary private IPv4 address: flow logs (FL-10) */
-	__u32 zero[3];
+	__u32 hop;       /* number in `gateways`: what else is to know of a gateway; 0 = it is none */
+	__u32 zero[2];
+};
+
+/* A station of a packet's walk that is more than a port. */
+enum gateway_kind {
+	GATEWAY_NONE,
+	GATEWAY_NAT,        /* members: its addresses (__be32), primary first. table[0]: where it sends to */
+	GATEWAY_EDGE,       /* uplink of an internet gateway. table[0]: its route table (RT-18), 0 = local delivery */
+	GATEWAY_EGRESS,     /* uplink of an egress-only internet gateway */
+	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
+	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
+	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: subnets, then their AZs. table[0]: TGW table */
+	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table */
+	GATEWAY_GROUP,      /* members: ports of equal cost (TGW-09) */
+	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
+};
+
+#define GATEWAY_PRIVATE   1u /* NAT: no public address (NAT-16) */
+#define GATEWAY_REGIONAL  2u /* NAT: in no subnet (NAT-23) */
+#define GATEWAY_APPLIANCE 4u /* attachment: both directions of a flow through one subnet (TGW-10) */
+#define GATEWAY_SG_REF    8u /* attachment: group references hold across the transit gateway (SG-17) */
+
+struct gateway_policy {
+	__u32 kind;  /* enum gateway_kind */
+	__u32 flags; /* GATEWAY_* */
+	__u32 zone[2];
+	__u32 table[2]; /* numbers of route table versions */
+	__u32 realm;    /* lowest zone of those that gateways join to this one: a change in one concerns all (epochs) */
+	__u32 nr;       /* of members */
+	__u32 members[GATEWAY_MEMBERS_MAX];
+};
+
+struct gateway_slots {
+	struct gateway_policy slot[2];
 };
 
 enum deliver_how {
@@ -62,7 +98,8 @@ enum deliver_how {
 struct port {
 	__u32 ifindex; /* 0 = no device at the moment */
 	__u32 deliver; /* enum deliver_how */
-	__u32 zero[14];
+	__u32 mtu;     /* largest packet that the device takes; 0 = nobody knows */
+	__u32 zero[13];
 	struct port_policy slot[2];
 };
 
@@ -85,7 +122,7 @@ struct subnet_policy {
 	__be32 router4;   /* base + 1 (VPC-13) */
 	__be32 resolver4; /* primary VPC CIDR base + 2 (VPC-12); 0 = none */
 	__u32 nr_cidrs6;
-	__u32 zero;
+	__u32 az;                               /* a number for each availability zone of the state */
 	struct cidr6 cidrs6[SUBNET_CIDRS6_MAX]; /* router address of each: net | 1 */
 };
 
@@ -145,6 +182,7 @@ struct port_stats {
 	__u32 zero;
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
+	struct bucket answer_rate;
 	struct bucket event_rate;
 	__u64 skipped_accepts; /* packets that no flow-log record will show: declared by SKIPDATA */
 	__u64 skipped_rejects;

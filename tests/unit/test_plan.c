@@ -35,6 +35,7 @@ struct scene {
 	struct image_address addresses[8];
 	struct image_association associations[2];
 	struct image_mac macs[4];
+	struct image_gateway gateways[2];
 	struct placement placement;
 	uint32_t epochs[PORTS]; /* before the last step, by index in image.ports */
 };
@@ -354,6 +355,91 @@ static void detached_eni_falls(void **state)
 	plan_free(&plan);
 }
 
+/* A gateway that stands behind the port of the internet gateway of zone 1, and joins zones 1 and 2 if asked to. */
+static void add_gateway(struct scene *scene, uint32_t second_zone)
+{
+	scene->gateways[0] = (struct image_gateway){
+		.kind = GATEWAY_PEERING, .zone = {1, second_zone}, .table = {0, IMAGE_NONE}, .realm = 1};
+	scene->ports[IGW].hop = 1;
+	scene->image.gateways = scene->gateways;
+	scene->image.nr_gateways = 1;
+}
+
+static const struct gateway_policy *gateway_behind(const struct scene *scene, uint32_t port)
+{
+	return &scene->placement.gateways[policy_of(scene, port)->hop];
+}
+
+static void gateway_has_a_number_and_its_table(void **state)
+{
+	struct scene *scene = *state;
+	uint32_t number;
+
+	go(scene);
+	add_gateway(scene, 0);
+	go(scene);
+	assert_raised(scene, ZONE1);
+	number = policy_of(scene, IGW)->hop;
+	assert_int_not_equal(number, 0);
+	assert_int_equal(gateway_behind(scene, IGW)->table[0],
+			 placement_table(&scene->placement, &scene->tables[0].hash)->number);
+	assert_int_equal(gateway_behind(scene, IGW)->table[1], 0);
+
+	/* another one comes; the first keeps its number, the second gets one of its own */
+	scene->gateways[1] = scene->gateways[0];
+	scene->gateways[0] =
+		(struct image_gateway){.kind = GATEWAY_EDGE, .zone = {2}, .table = {1, IMAGE_NONE}, .realm = 2};
+	scene->ports[IGW].hop = 2;
+	scene->ports[JGW].hop = 1;
+	scene->image.nr_gateways = 2;
+	go(scene);
+	assert_int_equal(policy_of(scene, IGW)->hop, number);
+	assert_int_not_equal(policy_of(scene, JGW)->hop, number);
+	assert_int_equal(gateway_behind(scene, JGW)->kind, GATEWAY_EDGE);
+	assert_raised(scene, ONLY(JGW) | ONLY(OTHER));
+
+	scene->ports[IGW].hop = scene->ports[JGW].hop = 0;
+	scene->image.nr_gateways = 0;
+	go(scene);
+	assert_int_equal(policy_of(scene, IGW)->hop, 0);
+	assert_int_equal(scene->placement.gateways[number].kind, GATEWAY_NONE);
+}
+
+static void change_in_a_joined_zone_concerns_both(void **state)
+{
+	struct scene *scene = *state;
+
+	add_gateway(scene, 2);
+	go(scene);
+	scene->ports[LB].identity = 77;
+	go(scene);
+	assert_raised(scene, ZONE1 | ONLY(OTHER) | ONLY(JGW));
+	scene->gateways[0].zone[1] = 0; /* parted: those that were one realm are raised once more */
+	go(scene);
+	assert_raised(scene, ZONE1 | ONLY(OTHER) | ONLY(JGW));
+	scene->ports[LB].identity = 78;
+	go(scene);
+	assert_raised(scene, ZONE1);
+}
+
+static void subnet_of_an_attachment_concerns_the_realm(void **state)
+{
+	struct scene *scene = *state;
+
+	add_gateway(scene, 2);
+	scene->gateways[0].kind = GATEWAY_ATTACHMENT;
+	scene->gateways[0].nr = 1;
+	scene->gateways[0].members[0] = 1;
+	go(scene);
+	assert_int_equal(gateway_behind(scene, IGW)->members[0], placement_subnet(&scene->placement, "s2"));
+	scene->subnets[0].nacl_in = 1;
+	go(scene);
+	assert_raised(scene, ONLY(WEB) | ONLY(DB));
+	scene->subnets[1].nacl_in = 1;
+	go(scene);
+	assert_raised(scene, ZONE1 | ONLY(OTHER) | ONLY(JGW));
+}
+
 static void full_policy_map_is_named(void **state)
 {
 	struct scene *scene = *state;
@@ -517,6 +603,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(router_mac_concerns_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(removed_eni_keeps_its_number_and_its_epoch_grows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(detached_eni_falls, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(gateway_has_a_number_and_its_table, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(change_in_a_joined_zone_concerns_both, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(subnet_of_an_attachment_concerns_the_realm, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_policy_map_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(too_many_routes_are_refused_together_with_the_old_ones, set_up,
 						tear_down),

@@ -40,12 +40,15 @@ size_t image_sort_unique(void *base, size_t nr, size_t size, int (*compare)(cons
 	return kept;
 }
 
-static size_t count_addresses(const struct state *state)
+static size_t count_addresses(const struct image_work *work)
 {
+	const struct state *state = work->state;
 	size_t nr = 0;
 
 	for (size_t i = 0; i < state->nr_enis; i++)
 		nr += state->enis[i].nr_addresses;
+	for (size_t i = 0; i < work_extra(work)->nr_nat_gateways; i++)
+		nr += work_extra(work)->nat_gateways[i].nr_addresses;
 	return nr;
 }
 
@@ -77,13 +80,32 @@ static bool same_address(const void *a, const void *b)
 		       sizeof(struct address_key));
 }
 
+/* What a NAT gateway lists of its own; its ENI may list the same. */
+static void add_nat_addresses(struct image_work *work, size_t *nr)
+{
+	for (size_t h = 0; h < work->nr_hops; h++) {
+		const struct hop *hop = work->hops + h;
+		const struct nat_gateway *nat = hop->object;
+
+		for (size_t i = 0; hop->kind == GATEWAY_NAT && i < nat->nr_addresses; i++) {
+			__be32 inside = nat_inside(nat->addresses + i);
+
+			if (inside && nat->addresses[i].usable)
+				work->image->addresses[(*nr)++] = (struct image_address){
+					.key = {.zone = vpc_zone(nat->vpc), .prefixlen = 32, .addr.ip4 = inside},
+					.port = hop->port,
+				};
+		}
+	}
+}
+
 int addresses_compile(struct image_work *work)
 {
 	const struct state *state = work->state;
 	struct image *image = work->image;
 	size_t nr = 0;
 
-	image->addresses = calloc(count_addresses(state) + 1, sizeof(*image->addresses));
+	image->addresses = calloc(count_addresses(work) + 1, sizeof(*image->addresses));
 	if (!image->addresses)
 		return -ENOMEM;
 	for (size_t i = 0; i < state->nr_enis; i++) {
@@ -101,6 +123,7 @@ int addresses_compile(struct image_work *work)
 			};
 		}
 	}
+	add_nat_addresses(work, &nr);
 	image->nr_addresses = image_sort_unique(image->addresses, nr, sizeof(*image->addresses), compare_addresses,
 						same_address, image);
 	return image->nr_addresses > ADDRESSES_MAX ? work_refuse(work, "private addresses: more than %u", ADDRESSES_MAX)
@@ -125,14 +148,36 @@ static bool same_association(const void *a, const void *b)
 		       sizeof(struct association_key));
 }
 
+static void associate(struct image *image, const struct vpc *vpc, __be32 inside, __be32 outside, uint32_t port)
+{
+	image->associations[image->nr_associations++] =
+		(struct image_association){{vpc_zone(vpc), inside}, port, outside};
+	image->associations[image->nr_associations++] =
+		(struct image_association){{ZONE_INTERNET, outside}, port, inside};
+}
+
+static void associate_nats(struct image_work *work)
+{
+	for (size_t h = 0; h < work->nr_hops; h++) {
+		const struct hop *hop = work->hops + h;
+		const struct nat_gateway *nat = hop->object;
+
+		for (size_t i = 0; hop->kind == GATEWAY_NAT && i < nat->nr_addresses; i++) {
+			const struct nat_address *address = nat->addresses + i;
+
+			if (address->public_ip && address->usable)
+				associate(work->image, nat->vpc, nat_inside(address), address->public_ip, hop->port);
+		}
+	}
+}
+
 /* IGW-01: both ways, IPv4 only. */
 int associations_compile(struct image_work *work)
 {
 	const struct state *state = work->state;
 	struct image *image = work->image;
-	size_t nr = 0;
 
-	image->associations = calloc(count_addresses(state) * 2 + 1, sizeof(*image->associations));
+	image->associations = calloc(count_addresses(work) * 2 + 1, sizeof(*image->associations));
 	if (!image->associations)
 		return -ENOMEM;
 	for (size_t i = 0; i < state->nr_enis; i++) {
@@ -140,18 +185,15 @@ int associations_compile(struct image_work *work)
 
 		for (size_t k = 0; eni->vpc && k < eni->nr_addresses; k++) {
 			const struct eni_address *address = eni->addresses + k;
-			__be32 inside = address->addr.ip4, outside = address->public_ip;
-			uint32_t port = work->notes[i].port;
 
-			if (address->family != 4 || !outside)
-				continue;
-			image->associations[nr++] =
-				(struct image_association){{vpc_zone(eni->vpc), inside}, port, outside};
-			image->associations[nr++] = (struct image_association){{ZONE_INTERNET, outside}, port, inside};
+			if (address->family == 4 && address->public_ip)
+				associate(image, eni->vpc, address->addr.ip4, address->public_ip, work->notes[i].port);
 		}
 	}
-	image->nr_associations = image_sort_unique(image->associations, nr, sizeof(*image->associations),
-						   compare_associations, same_association, image);
+	associate_nats(work);
+	image->nr_associations =
+		image_sort_unique(image->associations, image->nr_associations, sizeof(*image->associations),
+				  compare_associations, same_association, image);
 	return image->nr_associations > ASSOCIATIONS_MAX
 		       ? work_refuse(work, "associations: more than %u", ASSOCIATIONS_MAX)
 		       : 0;

@@ -151,6 +151,10 @@ static int settle_tables(struct image *image)
 		image->tables = tables;
 		for (size_t i = 0; i < image->nr_subnets; i++)
 			move_to(&image->subnets[i].table, places);
+		for (size_t i = 0; i < image->nr_gateways; i++) {
+			move_to(&image->gateways[i].table[0], places);
+			move_to(&image->gateways[i].table[1], places);
+		}
 	}
 	free(places);
 	return r;
@@ -192,6 +196,8 @@ int compile_image(const struct state *state, const struct host *host, struct ima
 	identities_done(&work.identities);
 	free(work.notes);
 	free(work.subnet_places);
+	free(work.hops);
+	free(work.known_tables);
 	if (!r)
 		*ret_image = work.image;
 	else
@@ -215,6 +221,7 @@ void image_free(struct image **image)
 	free(old->tables);
 	free(old->subnets);
 	free(old->ports);
+	free(old->gateways);
 	free(old->addresses);
 	free(old->associations);
 	free(old->macs);

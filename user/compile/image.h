@@ -58,6 +58,7 @@ struct image_subnet {
 	uint32_t nacl_in, nacl_out; /* index in image.objects */
 	uint32_t table;             /* index in image.tables */
 	uint32_t zone;
+	uint32_t az;
 	__be32 net4, mask4, router4, resolver4;
 	uint32_t nr_cidrs6;
 	struct cidr6 cidrs6[SUBNET_CIDRS6_MAX];
@@ -77,7 +78,19 @@ struct image_port {
 	uint8_t mac[6];
 	uint32_t gateway; /* uplink: enum route_kind */
 	__be32 primary4;
-	const struct eni *eni; /* NULL for an uplink; borrowed from the state */
+	uint32_t hop;          /* 1 + index in image.gateways; 0 = none */
+	const struct eni *eni; /* NULL for an uplink or gateway; borrowed from the state */
+};
+
+/* struct gateway_policy in the making. */
+struct image_gateway {
+	uint32_t kind, flags;
+	uint32_t zone[2];
+	uint32_t table[2]; /* index in image.tables, or IMAGE_NONE */
+	uint32_t realm;
+	uint32_t nr;
+	/* by kind: NAT addresses; indexes in image.subnets, and from AZS_MAX on their AZs; indexes in image.ports */
+	uint32_t members[GATEWAY_MEMBERS_MAX];
 };
 
 struct image_address {
@@ -106,8 +119,10 @@ struct image {
 	size_t nr_tables;
 	struct image_subnet *subnets; /* sorted by id */
 	size_t nr_subnets;
-	struct image_port *ports; /* every ENI of the state and every uplink of the host, sorted by id */
+	struct image_port *ports; /* every ENI of the state, every uplink of the host, every gateway; sorted by id */
 	size_t nr_ports;
+	struct image_gateway *gateways;
+	size_t nr_gateways;
 	struct image_address *addresses; /* sorted by key */
 	size_t nr_addresses;
 	struct image_association *associations; /* sorted by key */

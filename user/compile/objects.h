@@ -16,6 +16,9 @@ struct route_targets {
 	uint32_t (*eni)(const void *context, const struct eni *eni);
 	/* Port of this host's uplink for a gateway, IMAGE_NONE without one. */
 	uint32_t (*uplink)(const void *context, const struct gateway *gateway);
+	/* What a route to any other gateway is: enum route_kind, and its port or IMAGE_NONE. */
+	uint32_t (*gateway)(const void *context, const struct vpc *vpc, const struct vpc_route *route,
+			    uint32_t *ret_port);
 	const char *(*port_id)(const void *context, uint32_t port);
 	const void *context;
 };

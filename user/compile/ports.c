@@ -96,7 +96,9 @@ static struct image_port eni_port(const struct image_work *work, size_t i)
 		.id = eni->id,
 		.device = note->here ? note->here->device : "",
 		.hook = note->here ? note->here->hook : HOOK_AUTO,
-		.kind = note->here ? PORT_ENI : PORT_REMOTE,
+		.kind = nat_of_eni(work, eni) ? PORT_NAT
+			: note->here          ? PORT_ENI
+					      : PORT_REMOTE,
 		.mode = note->here && (note->here->guard || note->here->side_instance) ? MODE_GUARD : MODE_ROUTER,
 		.flags = eni_flags(eni, note),
 		.zone = vpc_zone(eni->vpc),
@@ -194,6 +196,24 @@ static int compile_policies(struct image_work *work)
 	return r;
 }
 
+/* A gateway that is an ENI or has an uplink is that port, too. */
+static void add_hops(struct image_work *work)
+{
+	struct image *image = work->image;
+	size_t nr = image->nr_ports; /* sorted so far */
+
+	for (uint32_t i = 0; i < work->nr_hops; i++) {
+		const struct image_port wanted = {.id = work->hops[i].id};
+		struct image_port *port = bsearch(&wanted, image->ports, nr, sizeof(wanted), compare_ports);
+
+		if (!port) {
+			port = image->ports + image->nr_ports++;
+			*port = hop_port(work->hops + i);
+		}
+		port->hop = i + 1;
+	}
+}
+
 int ports_compile(struct image_work *work)
 {
 	const struct state *state = work->state;
@@ -202,10 +222,13 @@ int ports_compile(struct image_work *work)
 	size_t nr = state->nr_enis + (host ? host->nr_uplinks : 0);
 	int r = note_hosts(work);
 
+	if (!r)
+		r = hops_collect(work);
 	if (r < 0)
 		return r;
+	nr += work->nr_hops;
 	if (nr > PORTS_MAX - 1)
-		return work_refuse(work, "network interfaces and uplinks: more than %u", PORTS_MAX - 1);
+		return work_refuse(work, "network interfaces, uplinks and gateways: more than %u", PORTS_MAX - 1);
 	image->ports = calloc(nr + 1, sizeof(*image->ports));
 	if (!image->ports)
 		return -ENOMEM;
@@ -214,8 +237,13 @@ int ports_compile(struct image_work *work)
 	for (size_t i = 0; host && i < host->nr_uplinks; i++)
 		image->ports[image->nr_ports++] = uplink_port(host->uplinks + i);
 	qsort(image->ports, image->nr_ports, sizeof(*image->ports), compare_ports);
-	for (uint32_t i = 0; i < image->nr_ports; i++)
+	add_hops(work);
+	qsort(image->ports, image->nr_ports, sizeof(*image->ports), compare_ports);
+	for (uint32_t i = 0; i < image->nr_ports; i++) {
 		if (image->ports[i].eni)
 			work->notes[image->ports[i].eni - state->enis].port = i;
+		if (image->ports[i].hop)
+			work->hops[image->ports[i].hop - 1].port = i;
+	}
 	return compile_policies(work);
 }

@@ -99,14 +99,14 @@ static void resolve(const struct table_work *work, const struct vpc_route *route
 		break;
 	case TARGET_EIGW:
 	case TARGET_VGW:
-		if (route->gateway && route->gateway->vpc && route->gateway->vpc == work->vpc)
-			candidate->kind = ROUTE_NOT_SERVED;
-		break;
+		if (!route->gateway || !route->gateway->vpc || route->gateway->vpc != work->vpc)
+			break;
+		/* fallthrough */
 	case TARGET_VPCE:
 	case TARGET_NAT:
 	case TARGET_PEERING:
 	case TARGET_TGW:
-		candidate->kind = ROUTE_NOT_SERVED;
+		candidate->kind = work->targets->gateway(work->targets->context, work->vpc, route, &candidate->target);
 		break;
 	case TARGET_OTHER:
 	case TARGET_NONE:

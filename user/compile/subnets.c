@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Subnets, with the network ACL objects and route tables that hold there. */
+/* Subnets, with the network ACL objects that hold there. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -82,6 +82,46 @@ static int compile_nacls(struct image_work *work, const struct vpc_subnet *subne
 	return 0;
 }
 
+/* AZ ids are the same for all accounts, names are not: ids count where every subnet has one. */
+static const char *az_of(const struct vpc_subnet *subnet, bool by_id)
+{
+	const char *name = by_id ? subnet->az_id : subnet->az;
+
+	return name ? name : "";
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Number the availability zones in the order of their names. */
+static int number_zones(struct image_work *work, const struct vpc_subnet *const *order)
+{
+	size_t nr = work->state->nr_subnets, distinct = 0;
+	const char **names = calloc(nr + 1, sizeof(*names));
+	bool by_id = true;
+
+	if (!names)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++)
+		by_id &= order[i]->az_id && *order[i]->az_id;
+	for (size_t i = 0; i < nr; i++)
+		names[i] = az_of(order[i], by_id);
+	qsort(names, nr, sizeof(*names), compare_texts);
+	for (size_t i = 0; i < nr; i++)
+		if (!distinct || strcmp(names[distinct - 1], names[i]) != 0)
+			names[distinct++] = names[i];
+	for (size_t i = 0; i < nr; i++) {
+		const char *name = az_of(order[i], by_id);
+		const char **found = bsearch(&name, names, distinct, sizeof(*names), compare_texts);
+
+		work->image->subnets[i].az = (uint32_t)(found - names);
+	}
+	free(names);
+	return 0;
+}
+
 static int compare_subnets(const void *a, const void *b)
 {
 	return strcmp((*(const struct vpc_subnet *const *)a)->id, (*(const struct vpc_subnet *const *)b)->id);
@@ -109,7 +149,7 @@ static int fill_subnets(struct image_work *work, const struct vpc_subnet **order
 			return r;
 	}
 	image->nr_subnets = state->nr_subnets;
-	return 0;
+	return number_zones(work, order);
 }
 
 int subnets_compile(struct image_work *work)
@@ -128,92 +168,6 @@ int subnets_compile(struct image_work *work)
 	if (order && known && work->image->subnets && work->subnet_places)
 		r = fill_subnets(work, order, known);
 	free(order);
-	free(known);
-	return r;
-}
-
-static uint32_t target_eni(const void *context, const struct eni *eni)
-{
-	const struct image_work *work = context;
-
-	return work->notes[eni - work->state->enis].port;
-}
-
-static int compare_port_id(const void *id, const void *port)
-{
-	return strcmp(id, ((const struct image_port *)port)->id);
-}
-
-static uint32_t target_uplink(const void *context, const struct gateway *gateway)
-{
-	const struct image_work *work = context;
-	const struct image *image = work->image;
-	const struct image_port *port;
-
-	port = bsearch(gateway->id, image->ports, image->nr_ports, sizeof(*image->ports), compare_port_id);
-	return port && port->gateway == ROUTE_IGW ? (uint32_t)(port - image->ports) : IMAGE_NONE;
-}
-
-static const char *target_port_id(const void *context, uint32_t port)
-{
-	return ((const struct image_work *)context)->image->ports[port].id;
-}
-
-static int check_routes(struct image_work *work)
-{
-	size_t routes[2] = {};
-
-	for (size_t t = 0; t < work->image->nr_tables; t++)
-		for (size_t i = 0; i < work->image->tables[t].nr_routes; i++)
-			routes[work->image->tables[t].routes[i].cidr.family == 6]++;
-	if (routes[0] > ROUTES_MAX || routes[1] > ROUTES_MAX)
-		return work_refuse(work, "%s routes: more than %u", routes[0] > ROUTES_MAX ? "IPv4" : "IPv6",
-				   ROUTES_MAX);
-	return 0;
-}
-
-/* known: index of every compiled table by place in state.tables, then of the VPCs' local routes alone by place in
- * state.vpcs, then of the empty one. */
-static int fill_tables(struct image_work *work, uint32_t *known)
-{
-	const struct route_targets targets = {target_eni, target_uplink, target_port_id, work};
-	const struct state *state = work->state;
-	struct image *image = work->image;
-
-	for (size_t i = 0; i < state->nr_subnets; i++) {
-		const struct vpc_subnet *subnet = state->subnets + i;
-		const struct route_table *table = subnet->table;
-		const struct vpc *vpc = table ? table->vpc : subnet->vpc;
-		uint32_t *index = known + state->nr_tables + state->nr_vpcs;
-
-		if (table)
-			index = known + (table - state->tables);
-		else if (vpc)
-			index = known + state->nr_tables + (vpc - state->vpcs);
-		if (*index == IMAGE_NONE) {
-			int r = route_table_compile(table, vpc, &targets, image->tables + image->nr_tables);
-
-			if (r < 0)
-				return r;
-			*index = (uint32_t)image->nr_tables++;
-		}
-		image->subnets[work->subnet_places[i]].table = *index;
-	}
-	return check_routes(work);
-}
-
-int tables_compile(struct image_work *work)
-{
-	size_t most = work->state->nr_tables + work->state->nr_vpcs + 1;
-	uint32_t *known = calloc(most, sizeof(*known));
-	int r = -ENOMEM;
-
-	work->image->tables = calloc(most, sizeof(*work->image->tables));
-	if (known && work->image->tables) {
-		for (size_t i = 0; i < most; i++)
-			known[i] = IMAGE_NONE;
-		r = fill_tables(work, known);
-	}
 	free(known);
 	return r;
 }

@@ -26,6 +26,7 @@ static void repair_slots(struct adoption *adoption)
 {
 	struct port *ports = adoption->datapath->ports.at;
 	struct subnet *subnets = adoption->datapath->subnets.at;
+	struct gateway_slots *gateways = adoption->datapath->gateways.at;
 	uint32_t slot = adoption->in_force;
 
 	for (uint32_t number = 0; number < PORTS_MAX; number++)
@@ -34,6 +35,9 @@ static void repair_slots(struct adoption *adoption)
 	for (uint32_t number = 0; number < SUBNETS_MAX; number++)
 		if (memcmp(&subnets[number].slot[0], &subnets[number].slot[1], sizeof(struct subnet_policy)) != 0)
 			subnets[number].slot[!slot] = subnets[number].slot[slot];
+	for (uint32_t number = 0; number < GATEWAYS_MAX; number++)
+		if (memcmp(&gateways[number].slot[0], &gateways[number].slot[1], sizeof(struct gateway_policy)) != 0)
+			gateways[number].slot[!slot] = gateways[number].slot[slot];
 }
 
 /* Numbers are handed out in order and keep their names, so the first without one ends the list. */
@@ -92,6 +96,24 @@ static int adopt_subnets(struct adoption *adoption)
 		memcpy(placement->subnets[number].id, name.id, ID_MAX - 1);
 		placement->subnets[number].policy = subnets[number].slot[adoption->in_force];
 	}
+	return 0;
+}
+
+static int adopt_gateways(struct adoption *adoption)
+{
+	const struct gateway_slots *gateways = adoption->datapath->gateways.at;
+	struct placement *placement = &adoption->placement;
+	uint32_t nr = GATEWAYS_MAX;
+
+	while (nr > 1 && gateways[nr - 1].slot[adoption->in_force].kind == GATEWAY_NONE)
+		nr--;
+	free(placement->gateways);
+	placement->gateways = calloc(nr, sizeof(*placement->gateways));
+	placement->nr_gateways = placement->gateways ? nr : 1;
+	if (!placement->gateways)
+		return -ENOMEM;
+	for (uint32_t number = 1; number < nr; number++)
+		placement->gateways[number] = gateways[number].slot[adoption->in_force];
 	return 0;
 }
 
@@ -174,7 +196,7 @@ static int adopt_table(struct adoption *adoption, uint32_t number)
 	int r;
 
 	if (bpf_map_lookup_elem(datapath_map_fd(adoption->datapath, "tables"), &number, &version) < 0)
-		return refuse(adoption->ret_why, -EUCLEAN, "map tables has no entry %u, which a subnet uses", number);
+		return refuse(adoption->ret_why, -EUCLEAN, "map tables has no entry %u, which is in use", number);
 	*table = (struct placed_table){.number = number, .rule_base = version.rule_base, .nr_rules = version.nr_rules};
 	memcpy(table->hash.w, version.hash, sizeof(version.hash));
 	table->routes = table_routes_new(version.nr_routes);
@@ -191,23 +213,27 @@ static int adopt_table(struct adoption *adoption, uint32_t number)
 			    : r;
 }
 
+static int adopt_used_table(struct adoption *adoption, uint32_t number, const char *user)
+{
+	if (number >= TABLES_MAX)
+		return refuse(adoption->ret_why, -EUCLEAN, "%s has route table %u, which cannot be", user, number);
+	return number && !adoption->table_index[number] ? adopt_table(adoption, number) : 0;
+}
+
 static int adopt_tables(struct adoption *adoption)
 {
 	struct placement *placement = &adoption->placement;
 	int r = 0;
 
-	placement->tables = calloc(placement->nr_subnets, sizeof(*placement->tables));
+	placement->tables =
+		calloc(placement->nr_subnets + 2 * (size_t)placement->nr_gateways, sizeof(*placement->tables));
 	if (!placement->tables)
 		return -ENOMEM;
-	for (uint32_t subnet = 1; subnet < placement->nr_subnets && !r; subnet++) {
-		uint32_t number = placement->subnets[subnet].policy.table;
-
-		if (number >= TABLES_MAX)
-			return refuse(adoption->ret_why, -EUCLEAN, "subnet '%s' has route table %u, which cannot be",
-				      placement->subnets[subnet].id, number);
-		if (number && !adoption->table_index[number])
-			r = adopt_table(adoption, number);
-	}
+	for (uint32_t subnet = 1; subnet < placement->nr_subnets && !r; subnet++)
+		r = adopt_used_table(adoption, placement->subnets[subnet].policy.table, placement->subnets[subnet].id);
+	for (uint32_t gateway = 1; gateway < placement->nr_gateways && !r; gateway++)
+		for (int i = 0; i < 2 && !r; i++)
+			r = adopt_used_table(adoption, placement->gateways[gateway].table[i], "a gateway");
 	return r;
 }
 
@@ -292,7 +318,7 @@ static int adopt_routes(struct adoption *adoption, int family)
 	return keys_delete(&unknown, fd);
 }
 
-/* Table versions that no subnet uses go; one that lacks routes gets no hash, so that the next plan replaces it. */
+/* Table versions that nobody uses go; one that lacks routes gets no hash, so that the next plan replaces it. */
 static int check_tables(struct adoption *adoption)
 {
 	int fd = datapath_map_fd(adoption->datapath, "tables"), r = 0;
@@ -377,6 +403,8 @@ static int adopt(struct adoption *adoption)
 
 	if (!r)
 		r = adopt_subnets(adoption);
+	if (!r)
+		r = adopt_gateways(adoption);
 	if (!r)
 		r = adopt_objects(adoption);
 	if (!r)

@@ -138,7 +138,10 @@ static void write_slots(struct work *work, uint32_t slot)
 	const struct plan *plan = work->plan;
 	struct port *ports = work->datapath->ports.at;
 	struct subnet *subnets = work->datapath->subnets.at;
+	struct gateway_slots *gateways = work->datapath->gateways.at;
 
+	for (size_t i = 0; i < plan->nr_gateways; i++)
+		gateways[plan->gateways[i]].slot[slot] = plan->next.gateways[plan->gateways[i]];
 	for (size_t i = 0; i < plan->nr_ports; i++) {
 		uint32_t number = plan->ports[i].number;
 
@@ -149,7 +152,7 @@ static void write_slots(struct work *work, uint32_t slot)
 
 		subnets[number].slot[slot] = plan->next.subnets[number].policy;
 	}
-	work->writes += (uint32_t)(plan->nr_ports + plan->nr_subnets);
+	work->writes += (uint32_t)(plan->nr_ports + plan->nr_subnets + plan->nr_gateways);
 }
 
 /* Write entries with the value `old` or `new` in either parity; `[parity]` picks: true = new. Entries that would be of
@@ -235,7 +238,10 @@ static void undo(struct work *work)
 	const struct plan *plan = work->plan;
 	struct port *ports = work->datapath->ports.at;
 	struct subnet *subnets = work->datapath->subnets.at;
+	struct gateway_slots *gateways = work->datapath->gateways.at;
 
+	for (size_t i = 0; i < plan->nr_gateways; i++)
+		gateways[plan->gateways[i]].slot[!work->in_force] = gateways[plan->gateways[i]].slot[work->in_force];
 	for (size_t i = 0; i < plan->nr_ports; i++)
 		ports[plan->ports[i].number].slot[!work->in_force] = ports[plan->ports[i].number].slot[work->in_force];
 	for (size_t i = 0; i < plan->nr_subnets; i++)

@@ -29,7 +29,7 @@ struct datapath;
 
 /* Pins: <pin_dir>/<DATAPATH_LAYOUT>/maps/NAME and .../progs/NAME. The name of the layout changes
  * with every change of a pinned map's layout: pins of another layout are refused, never re-interpreted (E5). */
-#define DATAPATH_LAYOUT "v1"
+#define DATAPATH_LAYOUT "v2"
 
 /* ret: 0 | -errno; *ret_why: a sentence for the user, to free() */
 int datapath_open(const struct datapath_options *options, struct datapath **ret, char **ret_why);
@@ -52,6 +52,8 @@ const char *datapath_port_id(const struct datapath *datapath, uint32_t port); /*
 
 /* Which device carries a port at the moment (ifindex 0 = none). Written by attach code only through here. */
 int datapath_set_device(struct datapath *datapath, uint32_t port, uint32_t ifindex, enum deliver_how how);
+/* The largest packet that the port's device takes; 0 = not known. */
+void datapath_set_mtu(struct datapath *datapath, uint32_t port, uint32_t mtu);
 int datapath_clear_device(struct datapath *datapath, uint32_t ifindex);
 
 /* What a decision means, by the applied image. ret: false = unknown number (an old state's). */

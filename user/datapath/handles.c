@@ -70,6 +70,7 @@ int mappings_open(struct datapath *datapath, char **ret_why)
 		{"control", sizeof(struct control), &datapath->control},
 		{"ports", sizeof(struct port), &datapath->ports},
 		{"subnets", sizeof(struct subnet), &datapath->subnets},
+		{"gateways", sizeof(struct gateway_slots), &datapath->gateways},
 		{"policy", sizeof(struct policy_line), &datapath->policy},
 		{"records", sizeof(struct flow_record), &datapath->records},
 		{"ledger", sizeof(struct ledger), &datapath->ledger},
@@ -101,6 +102,7 @@ void mappings_done(struct datapath *datapath)
 	unmap(&datapath->control);
 	unmap(&datapath->ports);
 	unmap(&datapath->subnets);
+	unmap(&datapath->gateways);
 	unmap(&datapath->policy);
 	unmap(&datapath->records);
 	unmap(&datapath->ledger);

@@ -129,7 +129,7 @@ static int fill(const struct state *state, const struct image *image, port_numbe
 	for (size_t i = 0; i < image->nr_ports; i++) {
 		uint32_t port = number(arg, image->ports[i].id);
 
-		if (image->ports[i].kind != PORT_ENI || !image->ports[i].eni || !port || port >= PORTS_MAX)
+		if (image->ports[i].kind == PORT_REMOTE || !image->ports[i].eni || !port || port >= PORTS_MAX)
 			continue;
 		if (make_eni(state, &image->ports[i], &enis->by_port[port]))
 			return -ENOMEM;

@@ -11,6 +11,8 @@
  *                                                         for any address of the zone
  *   public address of an ENI                              the ENI, and the uplinks of its zone
  *   the router's MAC                                      all
+ *   a gateway, a NAT gateway's port, a subnet of either   every port of the realm: zones that gateways join share each
+ *                                                         other's gateways, addresses and groups
  * A policy object or a table that changed is another object: the slot that points at it differs.
  */
 #include "plan/plan.h"
@@ -20,7 +22,7 @@
 
 #include "base/base.h"
 
-enum concern { CONCERN_PORTS = 1, CONCERN_UPLINKS = 2 };
+enum concern { CONCERN_PORTS = 1, CONCERN_UPLINKS = 2, CONCERN_REALM = 4 };
 
 struct raise {
 	const struct placement *current;
@@ -29,6 +31,7 @@ struct raise {
 	uint8_t *subnets; /* by number */
 	uint8_t *zones;   /* enum concern, by zone */
 	uint32_t nr_zones;
+	uint32_t *realms; /* by zone: another of its realm, in the end the lowest; of old and new gateways together */
 };
 
 static const struct port_policy *old_policy(const struct raise *raise, uint32_t number)
@@ -51,11 +54,40 @@ static uint32_t entry_zone(const struct entry *entry)
 	return zone;
 }
 
+static uint32_t realm_of(const struct raise *raise, uint32_t zone)
+{
+	while (raise->realms[zone] != zone)
+		zone = raise->realms[zone];
+	return zone;
+}
+
+static void join_realms(struct raise *raise, const struct placement *placement)
+{
+	for (uint32_t number = 1; number < placement->nr_gateways; number++) {
+		const struct gateway_policy *gateway = &placement->gateways[number];
+
+		for (int i = 0; i < 2; i++) {
+			uint32_t a = realm_of(raise, gateway->realm);
+			uint32_t b = gateway->zone[i] ? realm_of(raise, gateway->zone[i]) : a;
+
+			raise->realms[a > b ? a : b] = a < b ? a : b;
+		}
+	}
+}
+
 static void highest_zone(const struct placement *placement, uint32_t *highest)
 {
 	for (uint32_t number = 1; number < placement->nr_ports; number++)
 		if (placement->ports[number].policy.zone > *highest)
 			*highest = placement->ports[number].policy.zone;
+	for (uint32_t number = 1; number < placement->nr_gateways; number++) {
+		const struct gateway_policy *gateway = &placement->gateways[number];
+		const uint32_t zones[] = {gateway->zone[0], gateway->zone[1], gateway->realm};
+
+		for (size_t i = 0; i < ARRAY_SIZE(zones); i++)
+			if (zones[i] > *highest)
+				*highest = zones[i];
+	}
 	for (size_t i = 0; i < placement->entries[ENTRY_ADDRESS].nr; i++)
 		if (entry_zone(&placement->entries[ENTRY_ADDRESS].entries[i]) > *highest)
 			*highest = entry_zone(&placement->entries[ENTRY_ADDRESS].entries[i]);
@@ -77,7 +109,7 @@ static void concern_ports(struct raise *raise)
 		if (!memcmp(old, new, sizeof(*old))) /* epochs are still the same */
 			continue;
 		raise->ports[number] = 1;
-		if (outside_differs(old, new)) {
+		if (outside_differs(old, new) || new->kind == PORT_NAT || old->kind == PORT_NAT) {
 			raise->zones[old->zone] |= CONCERN_PORTS;
 			raise->zones[new->zone] |= CONCERN_PORTS;
 		}
@@ -119,11 +151,56 @@ static void concern_entries(struct raise *raise)
 	}
 }
 
+static void concern_realm(struct raise *raise, const struct gateway_policy *gateway)
+{
+	if (gateway->kind != GATEWAY_NONE)
+		raise->zones[gateway->realm] |= CONCERN_PORTS;
+}
+
+/* Gateways that changed, or whose subnets did. */
+static void concern_gateways(struct raise *raise, const struct placement *placement)
+{
+	const struct plan *plan = raise->plan;
+
+	for (size_t i = 0; i < plan->nr_gateways; i++)
+		if (plan->gateways[i] < placement->nr_gateways)
+			concern_realm(raise, &placement->gateways[plan->gateways[i]]);
+	for (uint32_t number = 1; number < placement->nr_gateways; number++) {
+		const struct gateway_policy *gateway = &placement->gateways[number];
+
+		for (uint32_t i = 0; gateway->kind == GATEWAY_ATTACHMENT && i < gateway->nr; i++)
+			if (raise->subnets[gateway->members[i]])
+				concern_realm(raise, gateway);
+	}
+	for (uint32_t number = 1; number < placement->nr_ports; number++) {
+		const struct port_policy *policy = &placement->ports[number].policy;
+
+		if (policy->kind == PORT_NAT && raise->subnets[policy->subnet])
+			raise->zones[policy->zone] |= CONCERN_PORTS;
+	}
+}
+
+static void spread_over_realms(struct raise *raise)
+{
+	for (uint32_t zone = 0; zone <= raise->nr_zones; zone++)
+		if (raise->zones[zone] & CONCERN_PORTS)
+			raise->zones[realm_of(raise, zone)] |= CONCERN_REALM;
+}
+
+/* An uplink of a transit gateway is in no zone, but in a realm. */
+static bool hop_concerns(const struct raise *raise, const struct placement *placement, const struct port_policy *policy)
+{
+	if (!policy->hop || policy->hop >= placement->nr_gateways)
+		return false;
+	return raise->zones[realm_of(raise, placement->gateways[policy->hop].realm)] & CONCERN_REALM;
+}
+
 static bool zone_concerns(const struct raise *raise, const struct port_policy *policy)
 {
-	uint8_t concern = policy->kind == PORT_NONE ? 0 : raise->zones[policy->zone];
-
-	return (concern & CONCERN_PORTS) || ((concern & CONCERN_UPLINKS) && policy->kind == PORT_UPLINK);
+	if (policy->kind == PORT_NONE)
+		return false;
+	return (raise->zones[realm_of(raise, policy->zone)] & CONCERN_REALM) ||
+	       ((raise->zones[policy->zone] & CONCERN_UPLINKS) && policy->kind == PORT_UPLINK);
 }
 
 static bool concerned(const struct raise *raise, uint32_t number)
@@ -133,7 +210,8 @@ static bool concerned(const struct raise *raise, uint32_t number)
 	if (old->kind == PORT_NONE && new->kind == PORT_NONE)
 		return false;
 	return raise->plan->router_mac || raise->ports[number] || raise->subnets[old->subnet] ||
-	       raise->subnets[new->subnet] || zone_concerns(raise, old) || zone_concerns(raise, new);
+	       raise->subnets[new->subnet] || zone_concerns(raise, old) || zone_concerns(raise, new) ||
+	       hop_concerns(raise, raise->current, old) || hop_concerns(raise, &raise->plan->next, new);
 }
 
 int plan_raise_epochs(const struct placement *current, struct plan *plan)
@@ -143,12 +221,19 @@ int plan_raise_epochs(const struct placement *current, struct plan *plan)
 	_cleanup_free_ uint8_t *ports = calloc(next->nr_ports, 1);
 	_cleanup_free_ uint8_t *subnets = calloc(next->nr_subnets, 1);
 	_cleanup_free_ uint8_t *zones = NULL;
+	_cleanup_free_ uint32_t *realms = NULL;
 
 	highest_zone(current, &raise.nr_zones);
 	highest_zone(next, &raise.nr_zones);
 	zones = calloc((size_t)raise.nr_zones + 1, 1);
-	if (!ports || !subnets || !zones)
+	realms = calloc((size_t)raise.nr_zones + 1, sizeof(*realms));
+	if (!ports || !subnets || !zones || !realms)
 		return -ENOMEM;
+	for (uint32_t zone = 0; zone <= raise.nr_zones; zone++)
+		realms[zone] = zone;
+	raise.realms = realms;
+	join_realms(&raise, current);
+	join_realms(&raise, next);
 	raise.ports = ports;
 	raise.subnets = subnets;
 	raise.zones = zones;
@@ -157,6 +242,9 @@ int plan_raise_epochs(const struct placement *current, struct plan *plan)
 	raise.subnets[0] = 0;
 	concern_ports(&raise);
 	concern_entries(&raise);
+	concern_gateways(&raise, current);
+	concern_gateways(&raise, next);
+	spread_over_realms(&raise);
 	for (uint32_t number = 1; number < next->nr_ports; number++)
 		if (concerned(&raise, number))
 			next->ports[number].policy.epoch++;

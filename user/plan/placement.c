@@ -20,10 +20,11 @@ _Static_assert(sizeof(struct association_key) <= ENTRY_KEY_MAX && sizeof(struct 
 
 int placement_init(struct placement *placement, uint32_t policy_lines)
 {
-	*placement = (struct placement){.nr_ports = 1, .nr_subnets = 1};
+	*placement = (struct placement){.nr_ports = 1, .nr_subnets = 1, .nr_gateways = 1};
 	placement->ports = calloc(1, sizeof(*placement->ports));
 	placement->subnets = calloc(1, sizeof(*placement->subnets));
-	if (!placement->ports || !placement->subnets ||
+	placement->gateways = calloc(1, sizeof(*placement->gateways));
+	if (!placement->ports || !placement->subnets || !placement->gateways ||
 	    arena_init(&placement->lines, 1, policy_lines - 1) < 0 || /* line 0 means "nothing" */
 	    arena_init(&placement->rules, 1, RULE_NUMBER_MAX) < 0 ||
 	    arena_init(&placement->table_numbers, 1, TABLES_MAX - 1) < 0) {
@@ -43,6 +44,7 @@ void placement_done(struct placement *placement)
 	free(placement->port_order);
 	free(placement->subnets);
 	free(placement->subnet_order);
+	free(placement->gateways);
 	free(placement->objects);
 	free(placement->tables);
 	arena_done(&placement->lines);

@@ -85,6 +85,8 @@ struct placement {
 	struct placed_subnet *subnets;
 	uint32_t nr_subnets;
 	uint32_t *subnet_order;
+	struct gateway_policy *gateways; /* by port_policy.hop; [0] is none, kind GATEWAY_NONE: the number is free */
+	uint32_t nr_gateways;
 	struct placed_object *objects;
 	size_t nr_objects;
 	struct placed_table *tables;

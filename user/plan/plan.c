@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Numbers and values of everything in an image, and the comparison with what is placed. */
-#include "plan/plan.h"
+#include "plan/planner.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/base.h"
-
-/* What the parts of plan_make() share. */
-struct planner {
-	const struct placement *current;
-	const struct image *image;
-	struct plan *plan;
-	uint32_t *lines;   /* by index in image.objects */
-	uint32_t *tables;  /* number, by index in image.tables */
-	uint32_t *subnets; /* number, by index in image.subnets */
-	char **ret_why;
-};
 
 /* Room for a copy of `nr` elements and `extra` more; never an empty allocation. */
 static void *copy_array(const void *from, size_t nr, size_t extra, size_t size)
@@ -34,13 +23,15 @@ static int start_next(struct planner *planner)
 	const struct image *image = planner->image;
 	struct placement *next = &planner->plan->next;
 
-	*next = (struct placement){.nr_ports = current->nr_ports, .nr_subnets = current->nr_subnets};
+	*next = (struct placement){
+		.nr_ports = current->nr_ports, .nr_subnets = current->nr_subnets, .nr_gateways = current->nr_gateways};
 	memcpy(next->router_mac, image->router_mac, sizeof(next->router_mac));
 	next->ports = copy_array(current->ports, current->nr_ports, image->nr_ports, sizeof(*next->ports));
 	next->subnets = copy_array(current->subnets, current->nr_subnets, image->nr_subnets, sizeof(*next->subnets));
+	next->gateways = calloc(current->nr_gateways + image->nr_gateways, sizeof(*next->gateways));
 	next->objects = calloc(image->nr_objects + 1, sizeof(*next->objects));
 	next->tables = calloc(image->nr_tables + 1, sizeof(*next->tables));
-	if (!next->ports || !next->subnets || !next->objects || !next->tables)
+	if (!next->ports || !next->subnets || !next->gateways || !next->objects || !next->tables)
 		return -ENOMEM;
 	if (arena_copy(&next->lines, &current->lines) < 0 || arena_copy(&next->rules, &current->rules) < 0 ||
 	    arena_copy(&next->table_numbers, &current->table_numbers) < 0)
@@ -56,12 +47,13 @@ static int start(struct planner *planner)
 	planner->lines = calloc(image->nr_objects + 1, sizeof(*planner->lines));
 	planner->tables = calloc(image->nr_tables + 1, sizeof(*planner->tables));
 	planner->subnets = calloc(image->nr_subnets + 1, sizeof(*planner->subnets));
+	planner->gateways = calloc(image->nr_gateways + 1, sizeof(*planner->gateways));
 	plan->port_numbers = calloc(image->nr_ports + 1, sizeof(*plan->port_numbers));
 	plan->objects = calloc(image->nr_objects + 1, sizeof(*plan->objects));
 	plan->tables = calloc(image->nr_tables + 1, sizeof(*plan->tables));
 	plan->old_tables = calloc(planner->current->nr_tables + 1, sizeof(void *));
-	if (!planner->lines || !planner->tables || !planner->subnets || !plan->port_numbers || !plan->objects ||
-	    !plan->tables || !plan->old_tables)
+	if (!planner->lines || !planner->tables || !planner->subnets || !planner->gateways || !plan->port_numbers ||
+	    !plan->objects || !plan->tables || !plan->old_tables)
 		return -ENOMEM;
 	return start_next(planner);
 }
@@ -274,6 +266,7 @@ static struct subnet_policy subnet_policy(const struct planner *planner, const s
 	policy.nacl_out = line_of(planner, subnet->nacl_out);
 	policy.table = subnet->table == IMAGE_NONE ? 0 : planner->tables[subnet->table];
 	policy.zone = subnet->zone;
+	policy.az = subnet->az;
 	policy.net4 = subnet->net4;
 	policy.mask4 = subnet->mask4;
 	policy.router4 = subnet->router4;
@@ -301,6 +294,7 @@ static struct port_policy port_policy(const struct planner *planner, const struc
 	policy.mode = (uint8_t)port->mode;
 	policy.flags = port->flags;
 	policy.gateway = port->gateway;
+	policy.hop = port->hop ? planner->gateways[port->hop - 1] : 0;
 	policy.primary4 = port->primary4;
 	return policy;
 }
@@ -509,6 +503,8 @@ static int place(struct planner *planner)
 		r = number_ports(planner);
 	if (!r)
 		r = number_subnets(planner);
+	if (!r)
+		r = plan_number_gateways(planner);
 	return r;
 }
 
@@ -517,6 +513,8 @@ static int compare(struct planner *planner)
 	struct plan *plan = planner->plan;
 	int r = compare_subnets(planner);
 
+	if (!r)
+		r = plan_compare_gateways(planner);
 	if (!r)
 		r = want_entries(planner);
 	if (!r) {
@@ -534,7 +532,8 @@ static int compare(struct planner *planner)
 		r = compare_ports(planner);
 	if (!r)
 		r = retire(planner);
-	plan->changed += (uint32_t)(plan->nr_objects + plan->nr_tables + plan->nr_subnets + plan->router_mac);
+	plan->changed += (uint32_t)(plan->nr_objects + plan->nr_tables + plan->nr_subnets + plan->nr_gateways +
+				    plan->router_mac);
 	return r;
 }
 
@@ -552,6 +551,7 @@ int plan_make(const struct placement *current, const struct image *image, struct
 	free(planner.lines);
 	free(planner.tables);
 	free(planner.subnets);
+	free(planner.gateways);
 	if (r < 0) {
 		plan_free(&plan);
 		return r;
@@ -562,7 +562,8 @@ int plan_make(const struct placement *current, const struct image *image, struct
 
 bool plan_is_empty(const struct plan *plan)
 {
-	size_t writes = plan->nr_objects + plan->nr_tables + plan->nr_ports + plan->nr_subnets + plan->nr_old_tables;
+	size_t writes = plan->nr_objects + plan->nr_tables + plan->nr_ports + plan->nr_subnets + plan->nr_gateways +
+			plan->nr_old_tables;
 
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
 		writes += plan->nr_entries[kind];
@@ -589,6 +590,7 @@ void plan_free(struct plan **plan)
 	free(old->tables);
 	free(old->ports);
 	free(old->subnets);
+	free(old->gateways);
 	free(old->old_tables);
 	free(old->port_numbers);
 	free(old);

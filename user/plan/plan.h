@@ -55,6 +55,8 @@ struct plan {
 	size_t nr_ports;
 	struct plan_subnet *subnets;
 	size_t nr_subnets;
+	uint32_t *gateways; /* numbers of those that differ */
+	size_t nr_gateways;
 	struct plan_entry *entries[ENTRY_KINDS];
 	size_t nr_entries[ENTRY_KINDS];
 	const struct placed_table **old_tables; /* in the current placement: nobody needs them afterwards */

@@ -8,8 +8,8 @@
 #include "show/show.h"
 
 static const char *const kinds[] = {
-	[PORT_NONE] = "none",     [PORT_ENI] = "eni",       [PORT_REMOTE] = "remote",
-	[PORT_UPLINK] = "uplink", [PORT_TUNNEL] = "tunnel",
+	[PORT_NONE] = "none",     [PORT_ENI] = "eni", [PORT_REMOTE] = "remote",   [PORT_UPLINK] = "uplink",
+	[PORT_TUNNEL] = "tunnel", [PORT_NAT] = "nat", [PORT_GATEWAY] = "gateway",
 };
 static const char *const deliveries[] = {
 	[DELIVER_NOT] = "none",
@@ -101,7 +101,7 @@ static json_t *eni_row(const struct view *view, uint32_t port, json_t *addresses
 		"vpc", view_zone_name(view, policy->zone), "subnet", subnet_name(view, policy->subnet), "mac",
 		mac_text(policy->mac), "addresses", addresses, "groups", group_names(view, port), "live",
 		!!(policy->flags & PORT_LIVE), "check", !!(policy->flags & PORT_CHECK), "where",
-		policy->kind == PORT_ENI ? "here" : "elsewhere", "device", device_name(view, port), "flows",
+		policy->kind == PORT_REMOTE ? "elsewhere" : "here", "device", device_name(view, port), "flows",
 		(json_int_t)datapath_port_stats(view->datapath)[port].flows, "epoch", (json_int_t)policy->epoch);
 }
 
@@ -118,7 +118,7 @@ int show_enis(const struct view *view, struct output *output, bool json)
 	for (uint32_t port = 1; port < view->nr_ports; port++) {
 		uint8_t kind = view_port(view, port)->kind;
 
-		if (kind == PORT_ENI || kind == PORT_REMOTE)
+		if (kind == PORT_ENI || kind == PORT_REMOTE || kind == PORT_NAT)
 			output_row(output, eni_row(view, port, json_array_get(addresses, port)), NULL);
 	}
 	json_decref(addresses);
@@ -133,7 +133,7 @@ static json_t *port_row(const struct view *view, uint32_t port)
 
 	return json_pack("{s:I, s:o, s:s, s:s, s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:I}", "number", (json_int_t)port,
 			 "id", view_port_name(view, port), "kind",
-			 policy->kind <= PORT_TUNNEL ? kinds[policy->kind] : "unknown", "mode",
+			 policy->kind <= PORT_GATEWAY ? kinds[policy->kind] : "unknown", "mode",
 			 policy->mode == MODE_GUARD ? "guard" : "router", "side",
 			 policy->flags & PORT_SIDE_INSTANCE ? "instance" : "host", "device", device_name(view, port),
 			 "ifindex", (json_int_t)view->ports[port].ifindex, "deliver",

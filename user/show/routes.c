@@ -10,8 +10,21 @@
 #include "show/show.h"
 
 static const char *const kinds[] = {
-	[ROUTE_NONE] = "none", [ROUTE_LOCAL] = "local",         [ROUTE_ENI] = "eni",
-	[ROUTE_IGW] = "igw",   [ROUTE_BLACKHOLE] = "blackhole", [ROUTE_NOT_SERVED] = "not-served",
+	[ROUTE_NONE] = "none",
+	[ROUTE_LOCAL] = "local",
+	[ROUTE_ENI] = "eni",
+	[ROUTE_IGW] = "igw",
+	[ROUTE_BLACKHOLE] = "blackhole",
+	[ROUTE_NOT_SERVED] = "not-served",
+	[ROUTE_NAT] = "nat",
+	[ROUTE_EIGW] = "eigw",
+	[ROUTE_PEERING] = "peering",
+	[ROUTE_TGW] = "tgw",
+	[ROUTE_VGW] = "vgw",
+	[ROUTE_ENDPOINT] = "endpoint",
+	[ROUTE_GWLBE] = "gwlb-endpoint",
+	[ROUTE_ATTACHMENT] = "attachment",
+	[ROUTE_UPLINK] = "uplink",
 };
 
 struct found_route {
@@ -123,7 +136,7 @@ static json_t *route_row(const struct view *view, const struct found_route *foun
 	return json_pack("{s:s?, s:I, s:o, s:s, s:o, s:o}", "table", *text.id ? text.id : NULL, "version",
 			 (json_int_t)found->table, "destination",
 			 view_prefix(found->family, &found->addr, found->prefixlen), "route",
-			 route->kind <= ROUTE_NOT_SERVED ? kinds[route->kind] : "unknown", "target",
+			 route->kind < ROUTE_KINDS ? kinds[route->kind] : "unknown", "target",
 			 view_port_name(view, route->target), "subnets", subnets ? json_incref(subnets) : json_array());
 }
 

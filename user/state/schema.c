@@ -304,13 +304,19 @@ static const struct key bpa_exclusion_keys[] = {
 };
 
 static const struct key host_port_keys[] = {
-	KEY_N("NetworkInterfaceId", V_ID),  KEY("Device", V_DEVICE),          KEY_WORDS("Mode", "router|guard"),
-	KEY_WORDS("Side", "host|instance"), KEY_WORDS("Hook", "auto|xdp|tc"), KEYS_END,
+	KEY_N("NetworkInterfaceId", V_ID),
+	KEY("Device", V_DEVICE),
+	KEY_WORDS("Mode", "router|guard"),
+	KEY_WORDS("Side", "host|instance"),
+	KEY_WORDS("Hook", "auto|xdp|tc"),
+	KEY_INT("Mtu", 576, 65535),
+	KEYS_END,
 };
 static const struct key host_uplink_keys[] = {
 	KEY_N("GatewayId", V_ID),
 	KEY_N("Device", V_DEVICE),
 	KEY("AnswerNeighbours", V_BOOL),
+	KEY_INT("Mtu", 576, 65535),
 	KEYS_END,
 };
 static const struct key host_keys[] = {
@@ -355,9 +361,9 @@ const struct list_schema state_lists[LIST_MAX] = {
 	[LIST_FLOW_LOGS] = LIST_OF("FlowLogs", "FlowLogId", flow_log_keys),
 	[LIST_BPA_OPTIONS] = {.name = "VpcBlockPublicAccessOptions", .keys = bpa_options_keys},
 	[LIST_BPA_EXCLUSIONS] = LIST_OF("VpcBlockPublicAccessExclusions", "ExclusionId", bpa_exclusion_keys),
-	[LIST_HOSTS] = LIST_OF("Hosts", "HostId", host_keys),
+	[LIST_HOSTS] = LIST_OF_MAX("Hosts", "HostId", host_keys, HOSTS_MAX),
 	[LIST_NAT_GATEWAYS] = LIST_OF("NatGateways", "NatGatewayId", nat_gateway_keys),
-	[LIST_PEERINGS] = LIST_OF("VpcPeeringConnections", "VpcPeeringConnectionId", peering_keys),
+	[LIST_PEERINGS] = LIST_OF_MAX("VpcPeeringConnections", "VpcPeeringConnectionId", peering_keys, PEERINGS_MAX),
 	[LIST_ENDPOINTS] = LIST_OF("VpcEndpoints", "VpcEndpointId", endpoint_keys),
 	[LIST_TGWS] = LIST_OF("TransitGateways", "TransitGatewayId", tgw_keys),
 	[LIST_TGW_ATTACHMENTS] = LIST_OF_PAIRS("TransitGatewayAttachments", "TransitGatewayAttachmentId",

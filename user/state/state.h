@@ -202,6 +202,7 @@ struct host_port {
 	bool guard;
 	bool side_instance;
 	enum hook_kind hook;
+	uint32_t mtu; /* Mtu: of the guest's interface, which the host cannot see; ENI_MTU if it is not said */
 };
 
 struct host_uplink {
@@ -209,6 +210,7 @@ struct host_uplink {
 	struct gateway *gateway; /* NULL: no such gateway, or a kind that is not built yet */
 	const char *device;
 	bool answer_neighbours; /* AnswerNeighbours, default true */
+	uint32_t mtu;           /* Mtu; 0 = the device's */
 };
 
 struct host {

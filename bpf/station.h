@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where a packet is on its walk. */
+#ifndef ENID_STATION_H
+#define ENID_STATION_H
+
+#include "packet.h"
+
+enum station {
+	AT_SUBNET, /* in a subnet of at_zone: its route table */
+	AT_EDGE,   /* came into at_zone by a gateway: the gateway's route table (RT-18) */
+	AT_NAT,    /* arrived at an address of the NAT gateway at_port */
+};
+
+#define WALK_ON (-1) /* no reason: the next station is set */
+
+/* Nothing is known yet of whose packet it is there. */
+static __always_inline void station(struct pkt *p, __u8 at, __u32 zone, __u32 subnet, __u32 table)
+{
+	p->at = at;
+	p->at_zone = zone;
+	p->at_subnet = subnet;
+	p->at_table = table;
+	p->at_port = 0;
+	p->at_gateway = 0;
+	p->routed = 0;
+}
+
+#endif
