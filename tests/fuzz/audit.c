@@ -152,6 +152,21 @@ void audit_after(const struct scene *scene, bool untouched, uint32_t reason)
 	audit_records(scene);
 }
 
+void audit_wire(const struct scene *scene, bool dropped, bool replied)
+{
+	struct books now;
+	uint64_t drops = 0;
+
+	if (scene->mode & SCENE_BROKEN)
+		return;
+	now = books_of(scene);
+	for (uint32_t i = 0; i < REASON_MAX; i++)
+		drops += now.drops[i] - before.books.drops[i];
+	MUST(replied || dropped == (drops > 0), "%s, but %lu drops were counted", dropped ? "dropped" : "passed",
+	     (long)drops);
+	audit_records(scene);
+}
+
 void audit_delivery(const struct scene *scene, uint32_t in, uint32_t out, const uint8_t *frame)
 {
 	uint32_t slot = datapath_control(scene->datapath)->generation & 1;
@@ -163,7 +178,8 @@ void audit_delivery(const struct scene *scene, uint32_t in, uint32_t out, const 
 	if (to->kind == PORT_ENI) {
 		MUST(to->flags & PORT_LIVE, "delivered to port %u, which is not live", out);
 		/* what the host's own stack sends goes out as it is */
-		MUST(in & IN_TX || scene->mode & SCENE_BROKEN || !memcmp(frame, to->mac, 6), "delivered to port %u with another MAC", out);
+		MUST(in & IN_TX || scene->mode & SCENE_BROKEN || !memcmp(frame, to->mac, 6),
+		     "delivered to port %u with another MAC", out);
 	}
 }
 

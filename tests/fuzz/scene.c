@@ -205,7 +205,9 @@ static struct scene_result replay_one(uint32_t in, const uint8_t *frame, size_t 
 	dropped = verdict.action == ACTION_DROP;
 	MUST(verdict.action < ACTION_MAX && verdict.reason < REASON_MAX, "action %u, reason %u", verdict.action,
 	     verdict.reason);
-	MUST(dropped == (verdict.reason != REASON_ACCEPTED) || scene.mode & SCENE_BROKEN, "action %u for reason %u", verdict.action, verdict.reason);
+	MUST(dropped == (verdict.reason != REASON_ACCEPTED) || verdict.action == ACTION_REPLY || /* to a drop */
+		     scene.mode & SCENE_BROKEN,
+	     "action %u for reason %u", verdict.action, verdict.reason);
 	result.action = verdict.action;
 	result.reason = verdict.reason;
 	result.frame = verdict.head;
@@ -267,6 +269,7 @@ static struct scene_result wire_one(unsigned port, bool tx, const uint8_t *frame
 		MUST(drop || run.verdict == XDP_PASS, "XDP verdict %d", run.verdict);
 		MUST(drop || (run.nr_out == length && !memcmp(run.out, frame, length)), "XDP changed a frame");
 		audit_after(&scene, true, drop);
+		audit_wire(&scene, drop, false);
 		if (drop)
 			return result;
 		plain.linear = (uint32_t)length;
@@ -277,8 +280,8 @@ static struct scene_result wire_one(unsigned port, bool tx, const uint8_t *frame
 	run_program(tx ? "tc_tx" : "tc_rx", port, frame, length, &plain, &run);
 	MUST(run.verdict == TC_ACT_OK || run.verdict == TC_ACT_SHOT || run.verdict == TC_ACT_REDIRECT, "TC verdict %d",
 	     run.verdict);
-	audit_after(&scene, false, run.verdict == TC_ACT_SHOT);
 	to = host_effects.ifindex - IFINDEX_FIRST;
+	audit_wire(&scene, run.verdict == TC_ACT_SHOT, run.verdict == TC_ACT_REDIRECT && to == port);
 	if (run.verdict == TC_ACT_OK)
 		result.action = ACTION_PASS;
 	if (run.verdict != TC_ACT_REDIRECT)

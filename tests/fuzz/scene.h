@@ -20,8 +20,8 @@
 #define SCENE_WIRE  2u
 #define SCENE_TIGHT 4u /* little room: shares and half-open budgets bite */
 #define SCENE_FULL  8u /* ... and the reports' maps are full, and so is the ring */
-/* Look-ups or updates of maps fail where scene_break() says, as none ever should: no book balances then, but nothing may
- * be read or written that is not ours, and no packet may reach another tenant. */
+/* Look-ups or updates of maps fail where scene_break() says, as none ever should: no book balances then, but nothing
+ * may be read or written that is not ours, and no packet may reach another tenant. */
 #define SCENE_BROKEN 16u
 #define SCENE_MODES  31u
 
@@ -66,7 +66,7 @@ struct scene_result {
 void scene_begin(uint32_t mode);
 void scene_edit(enum scene_state state);
 void scene_break(unsigned at); /* of the next packet, if the mode is SCENE_BROKEN: the look-up or update that fails */
-void scene_pass(uint64_t ns); /* time passes; the sweeper comes by */
+void scene_pass(uint64_t ns);  /* time passes; the sweeper comes by */
 struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, size_t length,
 			       const struct scene_meta *meta);
 void scene_end(void); /* time passes until nothing lives: every book must be back at zero */

@@ -343,6 +343,29 @@ long helper_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 	return 0;
 }
 
+/* Room is made or taken right behind the Ethernet header. */
+long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags)
+{
+	bool six = skb->protocol == 0xdd86; /* network order */
+	long net = (long)packet.length - FRAME_MIN, least = six ? 40 : 20;
+
+	if (len_diff > 0xfff || len_diff < -0xfff)
+		return -EFAULT;
+	if (mode != BPF_ADJ_ROOM_MAC || flags || (!six && skb->protocol != 8) || (len_diff < 0 && net + len_diff < least))
+		return -ENOTSUP;
+	if (len_diff > 0)
+		resize((__u32)(packet.length + len_diff));
+	helper_skb_pull_data(skb, packet.length);
+	if (len_diff > 0)
+		memmove(linear() + FRAME_MIN + len_diff, linear() + FRAME_MIN, (size_t)net);
+	else
+		memmove(linear() + FRAME_MIN, linear() + FRAME_MIN - len_diff, (size_t)(net + len_diff));
+	if (len_diff < 0)
+		resize((__u32)(packet.length + len_diff));
+	skb->len = packet.length;
+	return 0;
+}
+
 long helper_skb_change_type(struct __sk_buff *skb, __u32 type)
 {
 	if (skb->pkt_type > 3 || type > 3)
