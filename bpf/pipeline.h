@@ -289,11 +289,11 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	struct flow_half *half;
 	int reason;
 
+	p->ref = REF_NONE;
+	p->nr_trace = 0; /* first: no earlier packet's decisions may stand beside a fault of the parser */
 	parse_full(ctx, hook, p);
 	if (p->reason)
 		return p->reason;
-	p->ref = REF_NONE;
-	p->nr_trace = 0;
 	if (p->early && (p->ethertype == ETH_P_ARP || p->fragment || p->tuple.proto == IPPROTO_ICMP ||
 			 p->tuple.proto == IPPROTO_ICMPV6))
 		return leave_to_tc(p);
