@@ -180,8 +180,9 @@ static void records_run_out_and_come_back(void **state)
  * decided by the rules of the packet before it. */
 static void a_broken_frame_is_decided_by_nothing(void **state)
 {
-	static const char input[] = "{\"port\":\"eni-a\",\"packet\":\"" UDP("0400") "\"}\n"
-				    "{\"port\":\"eni-a\",\"packet\":\"0200000000020200000000018100000108004500\"}\n";
+	static const char input[] = "{\"port\":\"eni-a\",\"packet\":\"" UDP(
+		"0400") "\"}\n"
+			"{\"port\":\"eni-a\",\"packet\":\"0200000000020200000000018100000108004500\"}\n";
 
 	(void)state;
 	for (int xdp = 0; xdp < 2; xdp++) {
