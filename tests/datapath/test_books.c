@@ -22,6 +22,7 @@
 #include "datapath/datapath.h"
 #include "datapath/internal.h"
 #include "datapath/records.h"
+#include "enid/flow_hash.h"
 #include "flowlog/collector.h"
 #include "flowlog/reader.h"
 #include "lib/world.h"
