@@ -7,6 +7,7 @@
 #include <linux/if_packet.h>
 
 #include "account.h"
+#include "cut.h"
 #include "owner.h"
 #include "rewrite.h"
 
@@ -84,11 +85,40 @@ static __always_inline int tc_send(struct __sk_buff *ctx, const struct port *por
 	return bpf_redirect(port->ifindex, 0);
 }
 
-static __always_inline int drop_undeliverable(struct pkt *p)
+static __always_inline int drop_late(struct pkt *p, __u32 reason)
 {
-	p->reason = REASON_NO_OWNER;
-	count_drop(p, REASON_NO_OWNER);
+	p->reason = reason;
+	count_drop(p, reason);
 	return TC_ACT_SHOT;
+}
+
+/* A packet in pieces. Each needs the neighbour of an uplink, which only a packet at a hook can ask for: so they come
+ * in by the uplink once more, with a mark that nobody else knows (cut_returns). */
+__noinline int tc_deliver_pieces(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct port *port = p ? port_at(p->exit) : NULL;
+	int more = 1;
+	bool turn;
+
+	if (!port)
+		return TC_ACT_SHOT;
+	if (!port->ifindex || port->deliver == DELIVER_NOT)
+		return drop_late(p, REASON_NO_OWNER);
+	if (cut_take(ctx, p))
+		return drop_late(p, REASON_MTU);
+	turn = port->deliver == DELIVER_NEIGH;
+	for (__u32 i = 0; i < CUT_PIECES_MAX; i++) {
+		more = cut_piece(ctx, p, i);
+		if (more <= 0)
+			break;
+		if (turn)
+			ctx->mark = cut_mark();
+		else
+			hand_over(ctx, port->ifindex);
+		bpf_clone_redirect(ctx, port->ifindex, turn ? BPF_F_INGRESS : 0);
+	}
+	ctx->mark = 0;
+	return TC_ACT_SHOT; /* the packet itself is no longer needed */
 }
 
 static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
@@ -106,6 +136,8 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 
 		if (replay)
 			return set_macs(ctx, HOOK_TC, nobody, e->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
+		if (unlikely(p->flags & PACKET_CUT))
+			return tc_deliver_pieces(ctx, p);
 		if (port->deliver == DELIVER_NEIGH)
 			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
 	} else {
@@ -115,7 +147,9 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 	if (replay)
 		return TC_ACT_OK;
 	if (!port->ifindex || port->deliver == DELIVER_NOT)
-		return drop_undeliverable(p);
+		return drop_late(p, REASON_NO_OWNER);
+	if (unlikely(p->flags & PACKET_CUT))
+		return tc_deliver_pieces(ctx, p);
 	return tc_send(ctx, port, port->deliver == DELIVER_PEER);
 }
 
@@ -157,11 +191,8 @@ static __always_inline int tc_pass(struct __sk_buff *ctx, struct pkt *p)
 		return TC_ACT_OK;
 	if (e->kind == PORT_UPLINK)
 		return TC_ACT_OK; /* ARP and ND only */
-	if (!host_address(ctx, p)) {
-		p->reason = REASON_NOT_SERVED;
-		count_drop(p, REASON_NOT_SERVED);
-		return TC_ACT_SHOT;
-	}
+	if (!host_address(ctx, p))
+		return drop_late(p, REASON_NOT_SERVED);
 	if (ctx->pkt_type == PACKET_OTHERHOST)
 		bpf_skb_change_type(ctx, PACKET_HOST);
 	ctx->mark = MARK_FOR_HOST;

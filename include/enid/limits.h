@@ -30,6 +30,7 @@
 #define ENI_MTU               9001 /* what an ENI sends and takes at the most */
 #define CUT_MAX               9216 /* bytes of an IP packet that is cut into fragments */
 #define CUT_PIECES_MAX        64
+#define CUT_ROOM(mtu, header) (((mtu) - (header)) & ~7u) /* payload of a fragment that is not the last */
 #define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
 
 #endif
