@@ -31,6 +31,6 @@
 #define CUT_MAX               9216 /* bytes of an IP packet that is cut into fragments */
 #define CUT_PIECES_MAX        64
 #define CUT_ROOM(mtu, header) (((mtu) - (header)) & ~7u) /* payload of a fragment that is not the last */
-#define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
+#define LIMBO_NS              100000000ull               /* between the last name of a record and its reuse */
 
 #endif
