@@ -154,11 +154,14 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 }
 
 #define FIB_NOT_FORWARDED 4 /* BPF_FIB_LKUP_RET_NOT_FWDED: local, broadcast or multicast */
+#define FIB_FORWARDS_NOT  5 /* BPF_FIB_LKUP_RET_FWD_DISABLED: asked before the address is looked at */
 
-/* Is the packet's destination the host itself? Broadcast and multicast (DHCP) never are forwarded. */
+/* Is the packet's destination the host itself, or nobody, since the host forwards nothing from this device? Broadcast
+ * and multicast (DHCP) never are forwarded. */
 __noinline int host_address(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct bpf_fib_lookup fib = {};
+	long answer;
 
 	if (!p)
 		return false;
@@ -176,7 +179,8 @@ __noinline int host_address(struct __sk_buff *ctx, struct pkt *p)
 		__builtin_memcpy(fib.ipv6_src, p->tuple.saddr.w, 16);
 		__builtin_memcpy(fib.ipv6_dst, p->tuple.daddr.w, 16);
 	}
-	return bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) == FIB_NOT_FORWARDED;
+	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	return answer == FIB_NOT_FORWARDED || answer == FIB_FORWARDS_NOT;
 }
 
 /* To the host's own stack. In router mode only what is for the host itself: its forwarding must never see a port's
