@@ -35,10 +35,11 @@ static __always_inline bool check_is_partial(struct __sk_buff *ctx, __u32 at)
 /* A checksum that the device would complete is completed here: it covers all pieces. */
 static __always_inline void cut_finish_check(struct __sk_buff *ctx, const struct pkt *p, struct workbench *bench)
 {
-	__u32 at = check_offset(p->tuple.proto, 4), sum = 0;
+	bool pseudo;
+	__u32 at = check_offset(p->tuple.proto, 4, &pseudo), sum = 0;
 	__be16 *check = (void *)bench->bytes + CUT_AT + (at & 31);
 
-	if (!at || p->fragment || p->payload < 20 || !check_is_partial(ctx, p->l4 + at))
+	if (!pseudo || p->fragment || p->payload < 20 || !check_is_partial(ctx, p->l4 + at))
 		return;
 	for (__u32 from = 0; from < CUT_MAX; from += SUM_CHUNK) {
 		__u32 rest = from < p->payload ? p->payload - from + 3 & ~3u : 0;

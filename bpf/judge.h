@@ -186,10 +186,12 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->crossing = 0;
 	p->relayed = 0;
 	p->tracked = 0;
-	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nat = 0;
 	p->hops = 0;
 	p->transit = 0;
+	p->nat_new = 0;
+	p->clamp = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nr_trace = 0;
 	p->action = ACTION_DROP;
 }

@@ -200,10 +200,11 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 def cases():
     from hazards import hazards
+    from nat import nat
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes())
+    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes()) + list(nat())
 
 
 def edited(s, change):

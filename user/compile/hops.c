@@ -58,7 +58,7 @@ static bool serves_nat(const struct image_work *work, const struct nat_gateway *
 {
 	const struct eni *eni = primary_eni(nat);
 
-	if (!nat->available || !nat->vpc)
+	if ((!nat->available && !nat->draining) || !nat->vpc)
 		return false;
 	if (nat->regional)
 		return true;
@@ -122,7 +122,8 @@ static int fill_nat(struct image_work *work, const struct nat_gateway *nat, stru
 	const struct route_table *table = nat->regional || !nat->subnet ? nat->table : nat->subnet->table;
 
 	gateway->zone[0] = vpc_zone(nat->vpc);
-	gateway->flags = (nat->private_only ? GATEWAY_PRIVATE : 0) | (nat->regional ? GATEWAY_REGIONAL : 0);
+	gateway->flags = (nat->private_only ? GATEWAY_PRIVATE : 0) | (nat->regional ? GATEWAY_REGIONAL : 0) |
+			 (nat->draining ? GATEWAY_DRAINING : 0);
 	for (size_t i = 0; i < nat->nr_addresses; i++) {
 		__be32 inside = nat_inside(nat->addresses + i);
 
