@@ -85,9 +85,10 @@ datapath: $(DATAPATH_BIN) ## tables of packets through the real programs (root)
 TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
 # What `make test-long` runs: targets, in proportion to LONG_MINUTES where they last as long as one wants.
 LONG_MINUTES ?= 60
-LONG_TESTS := test-kernels
+LONG_TESTS := golden test-kernels
 CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
-	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' '/usr/bin/python3 tests/golden/run.py --hooks xdp $(B)/enid')
+	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' 'tests/kernels/golden --hook xdp $(B)/enid' \
+	'/usr/bin/python3 tests/golden/run.py --hooks xdp -k tv42-full-table $(B)/enid')
 
 -include $(sort $(wildcard tests/*/rules.mk))
 
