@@ -12,6 +12,6 @@ test-kernels: all test-programs ## data-path tables and a smoke of the network t
 		tests/kernels/guest -t 3600 $$suite tests/run -t 1800 $(GUEST_FULL) || exit 1; done
 
 test-kernel-6.1-short: all ## every program and the golden tables under Linux 6.1
-	$(Q)tests/kernels/guest -t 400 bookworm tests/run -t 300 $(GUEST_LOAD) $(GUEST_GOLDEN)
+	$(Q)tests/kernels/guest -t 840 bookworm tests/run -t 700 $(GUEST_LOAD) $(GUEST_GOLDEN)
 
 .PHONY: test-kernels test-kernel-6.1-short
