@@ -23,6 +23,17 @@ struct route_targets {
 	const void *context;
 };
 
+/* A table that is not one of a VPC: the best entry of each destination counts. */
+struct route_entry {
+	struct cidr cidr;
+	int rank;        /* lower is better */
+	const char *tie; /* decides between equal ranks */
+	uint32_t kind, target;
+};
+
+int routes_compile(const char *id, const struct route_entry *entries, size_t nr, const struct route_targets *targets,
+		   struct image_table *ret);
+
 /* Compile a route table, or with table NULL the local routes of a VPC (VPC-17). vpc may be NULL: no local routes.
  * ret: 0 | -ENOMEM */
 int route_table_compile(const struct route_table *table, const struct vpc *vpc, const struct route_targets *targets,
