@@ -55,7 +55,10 @@ const struct hop *hop_of(const struct image_work *work, uint32_t kind, const cha
 
 bool has_uplink(const struct image_work *work, const char *id)
 {
-	return work->host && FIND_BY_ID(work->host->uplinks, work->host->nr_uplinks, id);
+	for (size_t i = 0; work->host && i < work->host->nr_uplinks; i++)
+		if (!strcmp(work->host->uplinks[i].gateway_id, id))
+			return true;
+	return false;
 }
 
 uint32_t uplink_port_of(const struct image_work *work, const char *id)

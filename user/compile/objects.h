@@ -5,10 +5,11 @@
 
 #include "compile/identity.h"
 #include "compile/image.h"
+#include "state/extra.h"
 
 /* As compile_sg_object(), with the identities that references compile to. */
 int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-	       const struct identities *identities, struct image_object *ret);
+	       const struct state_extra *extra, const struct identities *identities, struct image_object *ret);
 
 /* What route.c asks about targets: answered by image.c, which knows the ports. */
 struct route_targets {

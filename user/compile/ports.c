@@ -176,7 +176,7 @@ static int compile_set(struct image_work *work, const struct group_set *set, boo
 		       uint32_t *ret_index)
 {
 	struct image_object object;
-	int r = sg_compile(set->groups, set->nr, egress, set->vpc, &work->identities, &object);
+	int r = sg_compile(set->groups, set->nr, egress, set->vpc, work_extra(work), &work->identities, &object);
 
 	if (r == -E2BIG)
 		return work_refuse(work, "security groups of %s: too large for one policy object (%u lines)", id,

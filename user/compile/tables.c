@@ -39,9 +39,9 @@ static uint32_t target_nat(const struct image_work *work, const struct vpc *vpc,
 	const struct state_extra *extra = work_extra(work);
 	const struct nat_gateway *nat = FIND_BY_ID(extra->nat_gateways, extra->nr_nat_gateways, id);
 
-	if (!nat || nat->vpc != vpc)
+	if (nat && nat->vpc != vpc)
 		return ROUTE_BLACKHOLE;
-	return at_hop(ROUTE_NAT, hop_of_nat(work, nat), ret_port);
+	return at_hop(ROUTE_NAT, nat ? hop_of_nat(work, nat) : NULL, ret_port);
 }
 
 /* Without an uplink of its own an egress-only gateway uses that of the VPC's internet gateway. */
@@ -61,7 +61,7 @@ static uint32_t target_peering(const struct image_work *work, const struct vpc *
 	const struct state_extra *extra = work_extra(work);
 	const struct peering *peering = FIND_BY_ID(extra->peerings, extra->nr_peerings, id);
 
-	if (!peering || !peering->active || (peering->requester.vpc != vpc && peering->accepter.vpc != vpc))
+	if (peering && (!peering->active || (peering->requester.vpc != vpc && peering->accepter.vpc != vpc)))
 		return ROUTE_BLACKHOLE;
 	return at_hop(ROUTE_PEERING, hop_of(work, GATEWAY_PEERING, id), ret_port);
 }
@@ -69,6 +69,8 @@ static uint32_t target_peering(const struct image_work *work, const struct vpc *
 /* The attachment of this VPC; without one the transit gateway cannot be reached. */
 static uint32_t target_tgw(const struct image_work *work, const struct vpc *vpc, const char *id, uint32_t *ret_port)
 {
+	const struct state_extra *extra = work_extra(work);
+
 	for (size_t i = 0; i < work->nr_hops; i++) {
 		const struct tgw_vpc_attachment *attachment = work->hops[i].object;
 
@@ -76,7 +78,7 @@ static uint32_t target_tgw(const struct image_work *work, const struct vpc *vpc,
 		    !strcmp(attachment->tgw->id, id))
 			return at_hop(ROUTE_TGW, work->hops + i, ret_port);
 	}
-	return ROUTE_BLACKHOLE;
+	return FIND_BY_ID(extra->tgws, extra->nr_tgws, id) ? ROUTE_BLACKHOLE : ROUTE_NOT_SERVED;
 }
 
 static uint32_t target_endpoint(const struct image_work *work, const struct vpc *vpc, const char *id,
@@ -85,7 +87,7 @@ static uint32_t target_endpoint(const struct image_work *work, const struct vpc 
 	const struct state_extra *extra = work_extra(work);
 	const struct vpc_endpoint *endpoint = FIND_BY_ID(extra->endpoints, extra->nr_endpoints, id);
 
-	if (!endpoint || endpoint->vpc != vpc)
+	if (endpoint && endpoint->vpc != vpc)
 		return ROUTE_BLACKHOLE;
 	return at_hop(ROUTE_ENDPOINT, hop_of(work, GATEWAY_ENDPOINT, id), ret_port);
 }
@@ -102,7 +104,7 @@ static uint32_t target_gateway(const void *context, const struct vpc *vpc, const
 	case TARGET_EIGW:
 		return target_eigw(context, route->gateway, ret_port);
 	case TARGET_VGW:
-		return at_hop(ROUTE_VGW, hop_of(context, GATEWAY_VGW, route->target_id), ret_port);
+		return at_hop(ROUTE_VGW, hop_of(context, GATEWAY_VGW, route->gateway->id), ret_port);
 	case TARGET_PEERING:
 		return target_peering(context, vpc, route->target_id, ret_port);
 	case TARGET_TGW:
