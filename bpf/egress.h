@@ -20,6 +20,7 @@ static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
 	decide(p, STAGE_IGW, uplink);
 	p->tracked = 1; /* CT-06 */
 	p->nat = uplink;
+	path_limit(p, PATH_1500, OVERSIZE_TELL);
 	return leave_by_uplink(p, uplink);
 }
 

@@ -4,7 +4,7 @@
 #ifndef ENID_IGW_H
 #define ENID_IGW_H
 
-#include "owner.h"
+#include "mtu.h"
 #include "private.h"
 
 static __always_inline bool unique_local(const union addr *addr)
@@ -89,6 +89,7 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 	if (reason)
 		return reason;
 	decide(p, STAGE_IGW, uplink);
+	path_limit(p, PATH_1500, OVERSIZE_TELL | OVERSIZE_CUT); /* IGW-09 */
 	if (hairpin(p, &reason)) {
 		p->relayed = 1;
 		station(p, AT_EDGE, p->at_zone, 0, g ? g->table[0] : 0);

@@ -250,6 +250,7 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->crossing = 0;
 	p->relayed = 0;
 	p->tracked = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nat = 0;
 	p->hops = 0;
 	p->transit = 0;

@@ -5,6 +5,7 @@
 #define ENID_KEEP_H
 
 #include "account.h"
+#include "mtu.h"
 #include "sg.h"
 
 /* ---- the way back: what an answer to this packet will look like, and where it will arrive */
@@ -261,6 +262,7 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	struct flow_record *record;
 	struct flow_half *half = NULL;
 	struct port_policy *x;
+	struct port *exit;
 	__u32 epoch;
 
 	p->ref = flow_find_inline(&p->tuple, p->in, &half);
@@ -271,8 +273,11 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	p->flags = READ_ONCE(half->flags);
 	if (!epoch || !same_mac(half->dmac, p->dmac) || opens(p))
 		return NULL;
-	x = policy_of(p, p->exit);
-	if (!x || epoch != e->epoch + (p->exit ? x->epoch : 0))
+	exit = port_at(p->exit);
+	if (!exit)
+		return NULL;
+	x = &exit->slot[p->parity & 1];
+	if (epoch != e->epoch + (p->exit ? x->epoch : 0) || unlikely(!fits(p, exit)))
 		return NULL;
 	if (unlikely(!within(p->now, half->last_ns, half->idle_s))) {
 		record = record_at(p->ref);

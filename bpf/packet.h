@@ -48,6 +48,14 @@ struct spot {
 	__u8 zero;
 };
 
+/* What the sender of a dropped packet is told (complain.h). */
+enum complaint {
+	COMPLAIN_NOT,
+	COMPLAIN_TOO_BIG, /* it does not fit p->mtu */
+	COMPLAIN_TTL,     /* its time to live is used up */
+	COMPLAIN_RESET,   /* TCP: as if by the packet's destination */
+};
+
 #define SPILLED_MAX 2 /* at the source and at the target */
 
 struct pkt {
@@ -109,6 +117,13 @@ struct pkt {
 	__u8 routed;        /* p->route is looked up */
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
 	__u8 hops;          /* taken off the time to live */
+	/* sizes and answers */
+	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
+	__u16 mtu;          /* what the path carries */
+	__u8 dont_fragment; /* IPv4 */
+	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
+	__u8 complaint;     /* enum complaint */
+	union addr complain_from;
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */
@@ -145,6 +160,13 @@ static __always_inline void decide(struct pkt *p, __u32 stage, __u32 number)
 		return;
 	p->trace[n] = DECISION(stage, number);
 	p->nr_trace = n + 1;
+}
+
+/* For a stage about to return a reason: the sender shall hear of it, from the address `from`. */
+static __always_inline void complain(struct pkt *p, enum complaint what, const union addr *from)
+{
+	p->complaint = what;
+	p->complain_from = *from;
 }
 
 static __always_inline struct port *port_at(__u32 port)

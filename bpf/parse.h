@@ -64,6 +64,7 @@ struct icmp_header {
 	__be16 seq;
 };
 
+#define IP4_DONT   0x4000
 #define IP4_MORE   0x2000
 #define IP4_OFFSET 0x1fff
 #define IPOPT_END  0
@@ -132,6 +133,7 @@ static __always_inline void count_segments(struct __sk_buff *ctx, struct pkt *p)
 		segments = (payload + size - 1) / size;
 	if (segments > 1) {
 		p->segments = segments;
+		p->largest = headers + size;
 		p->bytes += (segments - 1) * headers;
 	}
 }
@@ -271,6 +273,7 @@ static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)
 	p->payload = p->bytes - header;
 	p->fragment_id = ip.id;
 	fragment = be16(ip.fragment);
+	p->dont_fragment = !!(fragment & IP4_DONT);
 	if (fragment & IP4_OFFSET) {
 		p->fragment = FRAGMENT_LATER;
 		if (ip.proto == IPPROTO_TCP && (fragment & IP4_OFFSET) < 3)

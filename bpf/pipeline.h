@@ -12,6 +12,7 @@
 
 #include "admit.h"
 #include "answer.h"
+#include "complain.h"
 #include "fragment.h"
 #include "judge.h"
 #include "keep.h"
@@ -272,11 +273,11 @@ __noinline int judge_and_keep(struct pkt *p)
 	} else if (p->kind != KIND_PLAIN) {
 		p->ref = REF_NONE;
 	}
-	reason = judge(p);
+	reason = judge(p) ?: check_size(p);
+	if (p->early && (!reason || p->complaint))
+		return leave_to_tc(p);
 	if (reason)
 		return reason;
-	if (p->early)
-		return leave_to_tc(p);
 	if (!tuple_equal(&p->out, &p->tuple))
 		p->flags |= HALF_REWRITE;
 	return flow_keep(p);
@@ -363,12 +364,15 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	p->bytes = p->len;
 	p->source.port = 0;
 	p->seen_egress = 0;
+	p->complaint = COMPLAIN_NOT;
 	p->nr_spilled = 0;
 	reason = examine(ctx, hook, p, e);
 	p->reason = reason;
 	if (reason) {
 		p->action = ACTION_DROP;
 		account_drop(p, reason);
+		if (p->complaint)
+			hook == HOOK_XDP ? xdp_answer_drop(ctx, p) : tc_answer_drop(ctx, p);
 	}
 	if (unlikely(p->nr_spilled)) {
 		if (hook == HOOK_XDP)

@@ -4,6 +4,7 @@
 #ifndef ENID_PRIVATE_H
 #define ENID_PRIVATE_H
 
+#include "mtu.h"
 #include "nacl.h"
 #include "route.h"
 #include "station.h"
@@ -26,6 +27,8 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 	if (!g || g->kind != GATEWAY_PEERING)
 		return REASON_NOT_SERVED;
 	far = g->zone[0] == p->at_zone;
+	if (g->flags & GATEWAY_FAR)
+		path_limit(p, PATH_8500, 0);
 	decide(p, STAGE_PEERING, peering);
 	station(p, AT_PEER, far ? g->zone[1] : g->zone[0], 0, far ? g->table[1] : g->table[0]);
 	p->transit = 1;
@@ -82,6 +85,7 @@ static __always_inline int into_transit(struct pkt *p, __u32 attachment)
 	if (!(g->flags & GATEWAY_SG_REF))
 		p->relayed = 1;
 	p->tracked = 1;
+	path_limit(p, PATH_8500, OVERSIZE_TELL); /* TGW-13 */
 	station(p, AT_TRANSIT, 0, 0, g->table[0]);
 	return take_hop(p);
 }
@@ -105,9 +109,12 @@ static __always_inline int into_vpc(struct pkt *p, const struct gateway_policy *
 	return WALK_ON;
 }
 
-/* To one of the attachments of equal cost, which are uplinks. */
 static __always_inline int leave_by_uplink(struct pkt *p, __u32 uplink)
 {
+	struct gateway_policy *g = gateway_at(p, uplink);
+
+	if (g && g->flags & GATEWAY_VPN)
+		path_limit(p, PATH_1446, 0); /* what is larger vanishes */
 	p->exit = uplink;
 	p->action = ACTION_UPLINK;
 	return 0;

@@ -26,7 +26,7 @@ static __always_inline bool rate_allows(struct bucket *bucket, __u64 now, __u32 
 	return true;
 }
 
-enum rate_of { RATE_FRAGMENTS, RATE_LINK_LOCAL };
+enum rate_of { RATE_FRAGMENTS, RATE_LINK_LOCAL, RATE_ANSWERS };
 
 static __always_inline bool port_rate_allows(const struct pkt *p, const int which)
 {
@@ -37,6 +37,8 @@ static __always_inline bool port_rate_allows(const struct pkt *p, const int whic
 		return false;
 	if (which == RATE_FRAGMENTS)
 		return rate_allows(&stats->fragment_rate, p->now, FRAGMENT_RATE);
+	if (which == RATE_ANSWERS)
+		return rate_allows(&stats->answer_rate, p->now, ANSWER_RATE);
 	return rate_allows(&stats->link_local_rate, p->now, LINK_LOCAL_RATE);
 }
 

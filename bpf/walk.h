@@ -99,6 +99,7 @@ static __always_inline int step_nat(struct pkt *p)
 	if (reason)
 		return reason;
 	p->transit = 0;
+	path_limit(p, PATH_8500, OVERSIZE_TELL | OVERSIZE_CUT); /* NAT-19 */
 	return leave_nat(p, nat, e);
 }
 

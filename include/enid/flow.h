@@ -69,6 +69,12 @@ enum conversation {
 #define HALF_TTL_MAX    7u
 #define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
 
+/* What lies between the two ports carries no more than this (bits of half.flags). */
+enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
+#define HALF_PATH_SHIFT 12
+#define HALF_PATH_MASK  (3u << HALF_PATH_SHIFT)
+#define PATH_MTUS       (0xffffull | 8500ull << 16 | 1500ull << 32 | 1446ull << 48)
+
 #define HALF_TRACE_MAX 5
 
 struct flow_half {

@@ -24,8 +24,12 @@
 #define EXTENSION_HEADERS_MAX 8    /* V6-06 */
 #define EVENT_RATE            1000 /* perf events a second and port */
 #define FRAGMENT_MEMORY_S     30
-#define FRAGMENT_RATE         1024         /* packets a second and ENI (ENI-15) */
-#define LINK_LOCAL_RATE       1024         /* packets a second and ENI (DNS-04) */
+#define FRAGMENT_RATE         1024 /* packets a second and ENI (ENI-15) */
+#define LINK_LOCAL_RATE       1024 /* packets a second and ENI (DNS-04) */
+#define ANSWER_RATE           1000 /* ICMP errors and resets a second and ENI (MTU-02) */
+#define ENI_MTU               9001 /* what an ENI sends and takes at the most */
+#define CUT_MAX               9216 /* bytes of an IP packet that is cut into fragments */
+#define CUT_PIECES_MAX        64
 #define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
 
 #endif

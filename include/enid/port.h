@@ -75,6 +75,8 @@ enum gateway_kind {
 #define GATEWAY_REGIONAL  2u /* NAT: in no subnet (NAT-23) */
 #define GATEWAY_APPLIANCE 4u /* attachment: both directions of a flow through one subnet (TGW-10) */
 #define GATEWAY_SG_REF    8u /* attachment: group references hold across the transit gateway (SG-17) */
+#define GATEWAY_FAR       32u /* peering: between Regions (PCX-07) */
+#define GATEWAY_VPN       64u /* uplink: through an IPsec tunnel of AWS's kind (VGW-05) */
 #define GATEWAY_TRACKED   16u /* flows through it are tracked whatever the rules (CT-06) */
 
 struct gateway_policy {
@@ -101,7 +103,8 @@ enum deliver_how {
 struct port {
 	__u32 ifindex; /* 0 = no device at the moment */
 	__u32 deliver; /* enum deliver_how */
-	__u32 zero[14];
+	__u32 mtu;     /* largest packet that the device takes; 0 = nobody knows */
+	__u32 zero[13];
 	struct port_policy slot[2];
 };
 
@@ -184,6 +187,7 @@ struct port_stats {
 	__u32 zero;
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
+	struct bucket answer_rate;
 	struct bucket event_rate;
 	__u64 skipped_accepts; /* packets that no flow-log record will show: declared by SKIPDATA */
 	__u64 skipped_rejects;

@@ -201,8 +201,9 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 def cases():
     from hazards import hazards
     from reasons import reasons
+    from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards())
+    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes())
 
 
 def edited(s, change):

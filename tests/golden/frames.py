@@ -61,9 +61,9 @@ def sealed(proto, src, dst, l4):
     return l4[:at] + struct.pack("!H", c or (0xFFFF if proto == UDP else 0)) + l4[at + 2:]
 
 
-def ip4(src, dst, proto, payload, ttl=64, ident=1, offset=0, more=False, options=b"", total=None):
+def ip4(src, dst, proto, payload, ttl=64, ident=1, offset=0, more=False, options=b"", total=None, df=True):
     hl = 20 + len(options)
-    frag = (0x2000 if more else 0) | offset // 8 | (0 if more or offset else 0x4000)
+    frag = (0x2000 if more else 0) | offset // 8 | (0 if more or offset or not df else 0x4000)
     h = struct.pack("!BBHHHBBH", 0x40 | hl // 4, 0, total if total is not None else hl + len(payload), ident, frag,
                     ttl, proto, 0) + src + dst + options
     return h[:10] + struct.pack("!H", ~ones(h) & 0xFFFF) + h[12:] + payload
@@ -132,14 +132,14 @@ def fields(raw):
         return o
     src, dst, proto, ttl, at, end, offset, _ = layers(raw[14:])
     l4 = raw[14 + at:14 + end]
-    o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl)
+    o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end)
     if offset:
         return o
     ports(o, "", proto, l4)
     if proto == TCP and len(l4) >= 20:
         o.update(flags=l4[13], seq=struct.unpack("!I", l4[4:8])[0])
     if proto in (ICMP, ICMP6) and len(l4) >= 8:
-        o.update(type=l4[0], code=l4[1], ident=struct.unpack("!H", l4[4:6])[0])
+        o.update(type=l4[0], code=l4[1], ident=struct.unpack("!H", l4[4:6])[0], rest=l4[4:8].hex())
         if proto == ICMP6 and l4[0] == 136:
             o.update(target=text(l4[8:24]), tlla=l4[26:32].hex(":"))
         elif l4[0] in ((3, 11, 12) if proto == ICMP else (1, 2, 3, 4)) and len(l4) >= 36:

@@ -365,7 +365,7 @@ static void make_hosts(struct world *world, const struct places *places)
 	for (uint32_t i = 0; i < 2; i++) {
 		struct gateway *gateway = world->state.gateways + places->gateway[2 * i];
 
-		here->uplinks[i] = (struct host_uplink){gateway->id, gateway, "up0", true};
+		here->uplinks[i] = (struct host_uplink){gateway->id, gateway, "up0", true, 0};
 	}
 	world_shuffle(world, here->uplinks, 2, sizeof(*here->uplinks));
 }

@@ -112,11 +112,13 @@ static struct account *account_make(void)
 		account->enis[i].groups = account->group_of[1];
 		account->enis[i].nr_groups = 1;
 	}
-	account->ports[0] = (struct host_port){&account->enis[0], "tap0", false, false, HOOK_XDP};
-	account->ports[1] = (struct host_port){&account->enis[1], "eth0", true, true, HOOK_AUTO};
-	account->ports_there[0] = (struct host_port){&account->enis[2], "tap2", false, false, HOOK_AUTO};
-	account->uplinks[0] = (struct host_uplink){"igw-1", &account->gateways[0], "up0", true};
-	account->uplinks[1] = (struct host_uplink){"vgw-9", NULL, "up1", false};
+	account->ports[0] = (struct host_port){&account->enis[0], "tap0", false, false, HOOK_XDP, ENI_MTU};
+	account->ports[1] = (struct host_port){&account->enis[1], "eth0", true, true, HOOK_AUTO, ENI_MTU};
+	account->ports_there[0] = (struct host_port){&account->enis[2], "tap2", false, false, HOOK_AUTO, ENI_MTU};
+	account->uplinks[0] =
+		(struct host_uplink){.gateway_id = "igw-1", .gateway = &account->gateways[0], .device = "up0"};
+	account->uplinks[0].answer_neighbours = true;
+	account->uplinks[1] = (struct host_uplink){.gateway_id = "vgw-9", .device = "up1"};
 	account->hosts[0] = (struct host){.id = "host-a", .ports = account->ports, .nr_ports = 2};
 	account->hosts[0].uplinks = account->uplinks;
 	account->hosts[0].nr_uplinks = 2;

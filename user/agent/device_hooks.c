@@ -99,12 +99,20 @@ static enum deliver_how deliver_how(const struct served *served)
 	return DELIVER_REDIRECT;
 }
 
+/* What a port takes: the state may know of a smaller number than the device's, that of the guest's end. */
+static uint32_t smaller_mtu(const struct served *served)
+{
+	return served->mtu && served->mtu < served->link.mtu ? served->mtu : served->link.mtu;
+}
+
 /* Tell the datapath which device carries the port, if that is news. An ENI that the datapath does not know has no
  * number: everything on its device is dropped. */
 int device_tell(struct devices *devices, struct served *served)
 {
 	int how = deliver_how(served), r;
 
+	if (served->link.ifindex)
+		datapath_set_mtu(devices->datapath, served->port, smaller_mtu(served));
 	if (how == served->how || !served->port)
 		return 0;
 	r = datapath_set_device(devices->datapath, served->port, served->link.ifindex, how);

@@ -162,11 +162,13 @@ static size_t list_host(const struct datapath *datapath, const struct host *host
 		describe(datapath, port->eni->id, port->device, &list[nr]);
 		list[nr].hook = port->hook == HOOK_XDP ? HOOK_XDP : HOOK_TC;
 		list[nr].guard = port->guard;
+		list[nr].mtu = port->mtu;
 		list[nr++].side_instance = port->side_instance;
 	}
 	for (size_t i = 0; i < host->nr_uplinks; i++) {
 		describe(datapath, host->uplinks[i].gateway_id, host->uplinks[i].device, &list[nr]);
 		list[nr].hook = HOOK_TC;
+		list[nr].mtu = host->uplinks[i].mtu;
 		list[nr++].uplink = true;
 	}
 	qsort(list, nr, sizeof(*list), by_device);

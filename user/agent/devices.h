@@ -32,6 +32,7 @@ struct served {
 	uint32_t port;
 	enum hook_kind hook;
 	bool guard, side_instance, uplink;
+	uint32_t mtu;         /* as the state has it; 0 = not said */
 	struct net_link link; /* as last seen; ifindex 0 = not present */
 	struct device_hooks on;
 	int how; /* enum deliver_how as the datapath was told; -1 = not yet */

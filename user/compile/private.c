@@ -32,6 +32,9 @@ int fill_peering(struct image_work *work, const struct peering *peering, struct 
 		r = table_index(work, NULL, vpcs[i], &gateway->table[i]);
 	}
 	gateway->realm = realm_of_vpc(work, vpcs[0]);
+	if (*peering->requester.region && *peering->accepter.region &&
+	    strcmp(peering->requester.region, peering->accepter.region) != 0)
+		gateway->flags = GATEWAY_FAR;
 	return r;
 }
 
@@ -204,6 +207,17 @@ static bool forwards_all(const struct vgw_work *vgw, const struct vpn_connection
 	return !any || *ret_connection;
 }
 
+/* Without any it is reached by Direct Connect. */
+static bool has_connections(const struct vgw_work *vgw)
+{
+	const struct state_extra *extra = work_extra(vgw->work);
+
+	for (size_t i = 0; i < extra->nr_vpn_connections; i++)
+		if (belongs(extra->vpn_connections + i, vgw->vgw))
+			return true;
+	return false;
+}
+
 static void add_vgw_connections(struct vgw_work *vgw)
 {
 	const struct state_extra *extra = work_extra(vgw->work);
@@ -258,6 +272,7 @@ int fill_vgw(struct image_work *work, const struct gateway *gateway, struct imag
 	if (forwards_all(&vgw, &dynamic))
 		add_vgw_route(&vgw, &everywhere, VGW_LEARNED, uplink_of(&vgw, dynamic));
 	add_vgw_learned(&vgw, dynamic);
+	ret->flags = has_connections(&vgw) ? GATEWAY_VPN : 0;
 	r = add_table(work, gateway->id, vgw.entries, vgw.nr, &ret->table[0]);
 	free(vgw.entries);
 	ret->zone[0] = vpc_zone(gateway->vpc);

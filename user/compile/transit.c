@@ -411,6 +411,7 @@ int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *at
 int fill_transit(struct image_work *work, const struct tgw_attachment *attachment, struct image_gateway *gateway)
 {
 	gateway->realm = realm_of_tgw(work, attachment->tgw);
+	gateway->flags = strcmp(attachment->type, "vpn") ? 0 : GATEWAY_VPN;
 	return transit_table(work, association_of(work, attachment->id, attachment->tgw), &gateway->table[0]);
 }
 

@@ -52,6 +52,8 @@ const char *datapath_port_id(const struct datapath *datapath, uint32_t port); /*
 
 /* Which device carries a port at the moment (ifindex 0 = none). Written by attach code only through here. */
 int datapath_set_device(struct datapath *datapath, uint32_t port, uint32_t ifindex, enum deliver_how how);
+/* The largest packet that the port's device takes; 0 = not known. */
+void datapath_set_mtu(struct datapath *datapath, uint32_t port, uint32_t mtu);
 int datapath_clear_device(struct datapath *datapath, uint32_t ifindex);
 
 /* What a decision means, by the applied image. ret: false = unknown number (an old state's). */

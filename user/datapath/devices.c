@@ -54,6 +54,14 @@ int datapath_set_device(struct datapath *datapath, uint32_t port, uint32_t ifind
 	return 0;
 }
 
+void datapath_set_mtu(struct datapath *datapath, uint32_t port, uint32_t mtu)
+{
+	struct port *ports = datapath->ports.at;
+
+	if (port && port < PORTS_MAX && ports[port].mtu != mtu)
+		__atomic_store_n(&ports[port].mtu, mtu, __ATOMIC_RELEASE);
+}
+
 int datapath_clear_device(struct datapath *datapath, uint32_t ifindex)
 {
 	struct port *ports = datapath->ports.at;

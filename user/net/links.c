@@ -107,6 +107,10 @@ static void read_attribute(const struct nlattr *attr, struct net_link *link)
 		if (mnl_attr_get_payload_len(attr) == sizeof(link->mac))
 			memcpy(link->mac, mnl_attr_get_payload(attr), sizeof(link->mac));
 		break;
+	case IFLA_MTU:
+		if (!mnl_attr_validate(attr, MNL_TYPE_U32))
+			link->mtu = mnl_attr_get_u32(attr);
+		break;
 	case IFLA_MASTER:
 		if (!mnl_attr_validate(attr, MNL_TYPE_U32))
 			link->master = mnl_attr_get_u32(attr);

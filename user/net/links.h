@@ -19,7 +19,8 @@ struct net_link {
 	bool up;             /* set up by the operator (IFF_UP) */
 	bool peer_elsewhere; /* its other end is in another network namespace */
 	uint8_t mac[6];      /* zeros if it has none of this length */
-	uint32_t master;     /* bridge, bond or VRF that it is part of; 0 = none */
+	uint32_t mtu;
+	uint32_t master; /* bridge, bond or VRF that it is part of; 0 = none */
 };
 
 typedef void (*link_fn)(const struct net_link *link, bool gone, void *data);

@@ -59,6 +59,18 @@ static bool was_served(const struct session *session, const struct span *name)
 	return json_object_get(session->served, id);
 }
 
+/* No devices here: sizes are what the state says. */
+static void set_sizes(struct session *session, const struct host *host)
+{
+	for (size_t i = 0; i < host->nr_ports; i++)
+		datapath_set_mtu(session->datapath, datapath_port_number(session->datapath, host->ports[i].eni->id),
+				 host->ports[i].mtu);
+	for (size_t i = 0; i < host->nr_uplinks; i++)
+		datapath_set_mtu(session->datapath,
+				 datapath_port_number(session->datapath, host->uplinks[i].gateway_id),
+				 host->uplinks[i].mtu);
+}
+
 static int apply_state(struct session *session, const struct state *state, uint32_t *ret_changed,
 		       struct session_errors *errors)
 {
@@ -75,6 +87,8 @@ static int apply_state(struct session *session, const struct state *state, uint3
 		r = datapath_apply(session->datapath, image, &result, &why);
 	if (!r)
 		r = remember_ports(session, host);
+	if (!r)
+		set_sizes(session, host);
 	image_free(&image);
 	if (r < 0)
 		return errors_add(errors, why ? why : strdup(strerror(-r)));

@@ -22,6 +22,7 @@ static bool parse_port(struct load *load, struct item *item, const char *path, c
 	port->side_instance = get_is(json, "Side", "instance");
 	port->guard = get_is(json, "Mode", "guard") || port->side_instance;
 	port->hook = get_is(json, "Hook", "xdp") ? HOOK_XDP : get_is(json, "Hook", "tc") ? HOOK_TC : HOOK_AUTO;
+	port->mtu = (uint32_t)get_int(json, "Mtu", ENI_MTU);
 	if (!port->eni)
 		state_error(load, item, path, "NetworkInterfaceId %s is not in the state", id);
 	else if (port->side_instance && get_is(json, "Mode", "router"))
@@ -87,6 +88,7 @@ static void parse_uplinks(struct load *load, struct item *item, struct host *hos
 		uplink->gateway_id = get_text(load, json, "GatewayId");
 		uplink->gateway = FIND(load, gateways, uplink->gateway_id);
 		uplink->device = get_text(load, json, "Device");
+		uplink->mtu = (uint32_t)get_int(json, "Mtu", 0);
 		uplink->answer_neighbours = get_flag(json, "AnswerNeighbours", true);
 		if (!uplink->gateway && !leads_somewhere(load, uplink->gateway_id))
 			state_warn(load, item, "Uplinks",

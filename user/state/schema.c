@@ -304,13 +304,19 @@ static const struct key bpa_exclusion_keys[] = {
 };
 
 static const struct key host_port_keys[] = {
-	KEY_N("NetworkInterfaceId", V_ID),  KEY("Device", V_DEVICE),          KEY_WORDS("Mode", "router|guard"),
-	KEY_WORDS("Side", "host|instance"), KEY_WORDS("Hook", "auto|xdp|tc"), KEYS_END,
+	KEY_N("NetworkInterfaceId", V_ID),
+	KEY("Device", V_DEVICE),
+	KEY_WORDS("Mode", "router|guard"),
+	KEY_WORDS("Side", "host|instance"),
+	KEY_WORDS("Hook", "auto|xdp|tc"),
+	KEY_INT("Mtu", 576, 65535),
+	KEYS_END,
 };
 static const struct key host_uplink_keys[] = {
 	KEY_N("GatewayId", V_ID),
 	KEY_N("Device", V_DEVICE),
 	KEY("AnswerNeighbours", V_BOOL),
+	KEY_INT("Mtu", 576, 65535),
 	KEYS_END,
 };
 static const struct key host_keys[] = {

@@ -203,6 +203,7 @@ struct host_port {
 	bool guard;
 	bool side_instance;
 	enum hook_kind hook;
+	uint32_t mtu; /* Mtu: of the guest's interface, which the host cannot see; ENI_MTU if it is not said */
 };
 
 struct host_uplink {
@@ -210,6 +211,7 @@ struct host_uplink {
 	struct gateway *gateway; /* NULL: none of state.gateways */
 	const char *device;
 	bool answer_neighbours; /* AnswerNeighbours, default true */
+	uint32_t mtu;           /* Mtu; 0 = the device's */
 };
 
 struct host {

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sizes: what fits the path and the receiving port's device (MTU-01, MTU-02, IGW-09, the path table of SEMANTICS 11).
+ *
+ * The gateways on the way note their limit in p->flags, which a record keeps, so a kept decision costs two comparisons;
+ * whatever is larger is judged anew, and here is decided what becomes of it: the sender is told, it is cut, or it is
+ * dropped in silence. GSO packets are judged by their largest segment, never by the length of the whole. */
+#ifndef ENID_MTU_H
+#define ENID_MTU_H
+
+#include "owner.h"
+
+/* What becomes of a packet beyond the limit. */
+#define OVERSIZE_TELL 1 /* with DF, and IPv6: the sender is told */
+#define OVERSIZE_CUT  2 /* without DF: fragments */
+
+#define PACKET_CUT (1u << 16) /* in p->flags, beyond what a half keeps: leaves in pieces of p->mtu */
+
+/* A gateway on the way carries no more than this; the smallest limit holds. */
+static __always_inline void path_limit(struct pkt *p, enum path_limit limit, __u8 oversize)
+{
+	if ((p->flags & HALF_PATH_MASK) >> HALF_PATH_SHIFT >= limit)
+		return;
+	p->flags = (p->flags & ~HALF_PATH_MASK) | limit << HALF_PATH_SHIFT;
+	p->oversize = oversize;
+}
+
+static __always_inline __u32 path_mtu(__u32 flags)
+{
+	return PATH_MTUS >> (flags >> (HALF_PATH_SHIFT - 4) & 0x30) & 0xffff;
+}
+
+static __always_inline __u32 size_on_wire(const struct pkt *p)
+{
+	return likely(p->segments == 1) ? p->bytes : p->largest;
+}
+
+/* A device of MTU 0 is unknown and takes all: 0 - 1 is the largest number. */
+static __always_inline bool fits(const struct pkt *p, const struct port *exit)
+{
+	__u32 limit = path_mtu(p->flags);
+
+	if (exit->mtu - 1 < limit)
+		limit = exit->mtu;
+	return likely(p->bytes <= limit) || size_on_wire(p) <= limit;
+}
+
+/* The router's address that the sender knows: of its subnet; outside, nobody but the addressee is known. */
+static __always_inline void router_of_sender(struct pkt *p, union addr *ret)
+{
+	struct port_policy *e = p->source.port ? policy_of(p, p->source.port) : NULL;
+	struct subnet_policy *subnet = e ? subnet_of(p, e->subnet) : NULL;
+	struct cidr6 *cidr;
+
+	*ret = p->tuple.daddr;
+	if (!subnet)
+		return;
+	if (p->tuple.family == 4) {
+		if (subnet->router4)
+			ret->ip4 = subnet->router4;
+		return;
+	}
+	cidr = &subnet->cidrs6[0];
+	for (int i = 1; i < SUBNET_CIDRS6_MAX; i++) {
+		struct cidr6 *other = &subnet->cidrs6[i];
+
+		if (i < (int)subnet->nr_cidrs6 && (p->tuple.saddr.d[0] & other->mask.d[0]) == other->net.d[0])
+			cidr = other;
+	}
+	*ret = cidr->net;
+	ret->w[3] |= be32(1);
+}
+
+static __always_inline bool may_cut(const struct pkt *p)
+{
+	__u32 header = p->l4 - ETH_HLEN, piece = (p->mtu - header) & ~7u;
+
+	return p->tuple.family == 4 && !p->dont_fragment && p->oversize & OVERSIZE_CUT && p->segments == 1 &&
+	       p->bytes <= CUT_MAX && p->mtu > header + 8 && piece * CUT_PIECES_MAX >= p->payload;
+}
+
+/* After judge() let p pass. ret: 0, with PACKET_CUT where it must be cut, or REASON_MTU */
+__noinline int check_size(struct pkt *p)
+{
+	struct port *exit;
+	union addr router;
+
+	if (!p || !p->exit || p->in & IN_TX)
+		return 0; /* the host's stack knows its devices */
+	exit = port_at(p->exit);
+	if (!exit || fits(p, exit))
+		return 0;
+	p->mtu = path_mtu(p->flags);
+	if (exit->mtu - 1 < p->mtu) {
+		p->mtu = exit->mtu;
+		if (!(p->flags & HALF_PATH_MASK))
+			p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
+	}
+	if (may_cut(p)) {
+		p->flags |= PACKET_CUT;
+		return 0;
+	}
+	if (p->oversize & OVERSIZE_TELL && (p->dont_fragment || p->tuple.family == 6)) {
+		router_of_sender(p, &router);
+		complain(p, COMPLAIN_TOO_BIG, &router);
+	}
+	return REASON_MTU;
+}
+
+#endif

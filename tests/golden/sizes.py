@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Packets around the size that a path or a receiver takes (MTU-01, MTU-02, IGW-09)."""
+from author import A, A6, B, QA, QB, UP, X, X6, Case, deliver, drop, edited, perm, state, tcp, udp, uplink
+import frames as F
+
+ROUTER, ROUTER6 = "10.0.1.1", "2001:db8:1:1::1"
+NARROW = [perm("-1", None, "10.0.0.0/8"), perm("-1", None, "2001:db8::/32")]  # never untracked
+OUT = [perm("-1", None, "0.0.0.0/0"), perm("-1", None, "::/0")]
+
+
+def datagram(src, dst, size, dport=99, **kw):
+    """A UDP packet of `size` bytes, IP header included."""
+    return udp(src, dst, 4000, dport, bytes(range(256)) * 40 if size < 0 else bytes(size - (48 if ":" in src else 28)), **kw)
+
+
+def too_big(src, dst, mtu, quoted, **kw):
+    six = ":" in src
+    return {"action": "reply", "src": src, "dst": dst, "type": 2 if six else 3, "code": 0 if six else 4, "ttl": 64,
+            "rest": "%08x" % mtu, "bytes_ip": quoted + (48 if six else 28), "csum": True, "smac": "02:65:6e:69:64:01", **kw}
+
+
+def sized(s, **mtu):
+    for port in s["Hosts"][0]["Ports"]:
+        if port["NetworkInterfaceId"] in mtu:
+            port["Mtu"] = mtu[port["NetworkInterfaceId"]]
+    return s
+
+
+def gateway():
+    c = Case("igw-takes-1500-bytes", "IGW-09: 1500 bytes pass the internet gateway; what is larger and must not be cut is "
+             "answered from the subnet's router, once the first that fits has opened the flow or not", state({"a": (NARROW, OUT)}))
+    for size in (1499, 1500):
+        c.put("a", datagram(A, X, size), uplink(src=QA))
+    for size in (1501, 3000, 8000, 9001):
+        c.put("a", datagram(A, X, size), too_big(ROUTER, A, 1500, 28, isrc=A, idst=X, isport=4000, idport=99))
+    c.put("a", datagram(A, X, 1500), uplink(src=QA))
+    c.put("a", tcp(A, X, 4001, 80, "S"), uplink())
+    c.put(UP, tcp(X, QA, 80, 4001, "SA", 5000, 1001), deliver("a"))
+    c.put("a", tcp(A, X, 4001, 80, "A", 1001, 5001, bytes(1460)), uplink(bytes_ip=1500))
+    c.put("a", tcp(A, X, 4001, 80, "A", 2461, 5001, bytes(1461)), too_big(ROUTER, A, 1500, 28, isport=4001))
+    c.put("a", datagram(A6, X6, 1500), uplink(src=A6))
+    c.put("a", datagram(A6, X6, 1501), too_big(ROUTER6, A6, 1500, 1232, isrc=A6, idst=X6, isport=4000, idport=99))
+    c.put("a", datagram(A6, X6, 4000), too_big(ROUTER6, A6, 1500, 1232, isrc=A6, idst=X6))
+    yield c.put("a", F.packet(A, X, F.ICMP, F.icmp(8, 0, b"\0\7\0\1", bytes(1473))), too_big(ROUTER, A, 1500, 28))
+
+
+def silence():
+    c = Case("mtu-answers-obey-the-groups", "CT-14, MTU-01: the answer to an untracked flow needs a rule",
+             state({"a": ([perm("-1", None, "0.0.0.0/0")], OUT), "b": ([perm("tcp", 80, "0.0.0.0/0")], OUT)}))
+    c.put("a", datagram(A, X, 1501), too_big(ROUTER, A, 1500, 28))
+    c.put(UP, tcp(X, QB, 4001, 80, "S"), deliver("b"))
+    c.put("b", tcp(B, X, 80, 4001, "SA", 5000, 1001), uplink())
+    c.put("b", tcp(B, X, 80, 4001, "A", 5001, 1001, bytes(1461)), drop("mtu"))
+    c.edit(state({"b": ([perm("tcp", 80, "0.0.0.0/0"), perm("icmp", (3, 4), "10.0.0.0/8")], OUT)}))
+    yield c.put("b", tcp(B, X, 80, 4001, "A", 5001, 1001, bytes(1461)), too_big("10.0.2.1", B, 1500, 28, isport=80))
+
+
+def receivers():
+    c = Case("mtu-of-the-smaller-receiver", "MTU-01: between two instances the smaller receiver's MTU counts",
+             sized(state({"a": (NARROW, OUT)}), b=1500, a=8000))
+    for body, want in ((datagram(A, B, 1500), deliver("b")), (datagram(A, B, 1501), too_big(ROUTER, A, 1500, 28, idst=B)),
+                       (datagram(B, A, 8000), deliver("a")), (datagram(B, A, 8001), too_big("10.0.2.1", B, 8000, 28)),
+                       (datagram(A6, "2001:db8:1:2::20", 1500), deliver("b")),
+                       (datagram(A6, "2001:db8:1:2::20", 1501), too_big(ROUTER6, A6, 1500, 1232))):
+        c.put("a" if body[12:16] == F.ip(A) or body[8:24] == F.ip(A6) else "b", body, want)
+    for size, want in ((1500, deliver("b")), (1501, too_big(QB, X, 1500, 28, smac="00:00:00:00:00:00", isrc=X, idst=QB))):
+        c.put(UP, datagram(X, QB, size), want)
+    yield c.put("a", datagram(A, "10.0.1.11", 9002), too_big(ROUTER, A, 9001, 28))
+
+
+def never_answered():
+    s = sized(state({"a": (NARROW, OUT)}), b=1500)
+    c = Case("mtu-is-not-always-answered", "MTU-02: no answer to an ICMP error or a later fragment; 1,000 a second for each ENI", s)
+    quote = datagram(B, A, 1400)
+    c.put("b", datagram(B, A, 1400), deliver("a"))
+    c.put("a", F.packet(A, B, F.ICMP, F.icmp(3, 1, data=quote + bytes(200))), drop("mtu"))
+    c.put("a", F.packet(A, B, F.ICMP, F.icmp(5, 1, data=bytes(1600))), drop("mtu"))
+    c.put("a", datagram(A, B, 1501), too_big(ROUTER, A, 1500, 28), at=2, repeat=1000)
+    c.put("a", datagram(A, B, 1501), drop("mtu"), at=2, repeat=5)
+    c.put("a", datagram(A, B, 1500), deliver("b"), at=2)
+    c.put("b", datagram(B, X, 1501), too_big("10.0.2.1", B, 1500, 28), at=2)
+    c.put("a", datagram(A, B, 1501), too_big(ROUTER, A, 1500, 28), at=2.5, repeat=500)
+    yield c.put("a", datagram(A, B, 1501), drop("mtu"), at=2.5)
+
+
+def hairpin():
+    c = Case("igw-hairpin-takes-1500-bytes", "IGW-09, IGW-11: what turns round at the internet gateway obeys its MTU, too",
+             state({"a": (NARROW, OUT)}))
+    c.put("a", datagram(A, QB, 1500), deliver("b", src=QA, dst=B))
+    yield c.put("a", datagram(A, QB, 1501), too_big(ROUTER, A, 1500, 28, idst=QB))
+
+
+def sizes():
+    for group in (gateway, silence, receivers, never_answered, hairpin):
+        yield from group()
