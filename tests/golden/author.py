@@ -199,11 +199,12 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
+    from gateways import gateways
     from hazards import hazards
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes())
+    return list(vectors()) + list(reasons()) + list(hazards()) + list(gateways()) + list(sizes())
 
 
 def edited(s, change):
