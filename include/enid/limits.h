@@ -7,9 +7,13 @@
 #define PORTS_MAX             32768 /* ENIs and uplinks of one state; number 0 is nobody */
 #define SUBNETS_MAX           16384 /* number 0 is no subnet */
 #define SUBNET_CIDRS6_MAX     5     /* VPC-08 */
-#define GATEWAYS_MAX          8192  /* gateways of one state that are stations of a walk; number 0 is none */
-#define GATEWAY_MEMBERS_MAX   32    /* addresses of a NAT gateway, zones of an attachment, uplinks of an ECMP group */
-#define AZS_MAX               16    /* availability zones of one attachment */
+#define VPC_CIDRS_MAX         128   /* what is compared with each other must stay few (E17) */
+#define ENI_ADDRESSES_MAX     1024
+#define HOSTS_MAX             4096
+#define PEERINGS_MAX          4096
+#define GATEWAYS_MAX          8192 /* gateways of one state that are stations of a walk; number 0 is none */
+#define GATEWAY_MEMBERS_MAX   32   /* addresses of a NAT gateway, zones of an attachment, uplinks of an ECMP group */
+#define AZS_MAX               16   /* availability zones of one attachment */
 #define ADDRESSES_MAX         1048576
 #define ASSOCIATIONS_MAX      131072
 #define ROUTES_MAX            4194304

@@ -53,6 +53,16 @@ def until(condition, seconds):
     return None
 
 
+def back_within_a_second(remove, is_back):
+    """Remove something and measure until it is back; a busy machine is slow now and then, a bad agent all three times."""
+    for _ in range(3):
+        remove()
+        took = until(is_back, 2)
+        if took is not None and took < 1:
+            return True, took
+    return False, took
+
+
 # ---- what is being tested
 
 class Agent:
@@ -309,19 +319,26 @@ def test_devices(agent):
           until(lambda: agent.enforced("eni-a") and len(links_of()) == 4, 5) is not None, links_of())
 
 
+def hooks_are_back(agent, remove):
+    """remove() takes two hooks away."""
+    count = [0]
+
+    def count_and_remove():
+        count[0] = agent.status()[1]["hooks_restored"]
+        remove()
+    return back_within_a_second(count_and_remove, lambda: agent.enforced("eni-a") and agent.enforced("eni-b") and
+                                agent.status()[1]["hooks_restored"] >= count[0] + 2)
+
+
 def test_removed_hooks(agent):
     for which in ("tc_rx", "tc_tx"):
-        count = agent.status()[1]["hooks_restored"]
-        detach_links(which)
-        took = until(lambda: agent.enforced("eni-a") and agent.enforced("eni-b") and
-                     agent.status()[1]["hooks_restored"] >= count + 2, 2)
-        check(f"E9: {which} that somebody detached is back within a second", took is not None and took < 1, took)
+        check(f"E9: {which} that somebody detached is back within a second", *hooks_are_back(
+            agent, lambda which=which: detach_links(which)))
     code, status = agent.status()
     check("E9: status tells of it", code == 1 and any("removed" in text for text in status["attention"]))
     before = sh("nft", "list", "ruleset", ns=HOST).stdout
-    sh("nft", "flush", "ruleset", ns=HOST)
-    took = until(lambda: sh("nft", "list", "ruleset", ns=HOST).stdout == before, 2)
-    check("E9: the forwarding guard that somebody flushed is back within a second", took is not None and took < 1, took)
+    check("E9: the forwarding guard that somebody flushed is back within a second", *back_within_a_second(
+        lambda: sh("nft", "flush", "ruleset", ns=HOST), lambda: sh("nft", "list", "ruleset", ns=HOST).stdout == before))
     sh("nft", "add", "table", "inet", "other", ns=HOST)
     time.sleep(0.6)
     rules = sh("nft", "list", "ruleset", ns=HOST).stdout
@@ -378,10 +395,8 @@ def test_xdp(folder, agent):
     codes = [ip(f"link set pa {word} off", fail=False).returncode for word in ("xdpgeneric", "xdp", "xdpdrv")]
     check("E9: `ip link set pa xdpgeneric off` is refused, no form of it removes the program",
           codes[0] != 0 and agent.enforced("eni-a") and links_of() == links, codes)
-    count = agent.status()[1]["hooks_restored"]
-    detach_links("xdp_rx")
-    took = until(lambda: agent.status()[1]["hooks_restored"] >= count + 2 and agent.enforced("eni-a"), 2)
-    check("E9: an XDP program that somebody detached is back within a second", took is not None and took < 1, took)
+    check("E9: an XDP program that somebody detached is back within a second", *hooks_are_back(
+        agent, lambda: detach_links("xdp_rx")))
     put_state(folder, state())
     check("... and Hook auto brings TC back", until(lambda: agent.port("eni-a").get("hook") == "tcx", 3) is not None)
 
@@ -482,10 +497,8 @@ def test_filters(folder):
     agent = Agent(folder, "--no-tcx")
     check("without TCX the hooks are clsact filters", agent.ready and agent.port("eni-a").get("hook") == "tc" and
           agent.status()[0] == 0, agent.said()[-500:])
-    count = agent.status()[1]["hooks_restored"]
-    sh("tc", "qdisc", "del", "dev", "pa", "clsact", ns=HOST)
-    took = until(lambda: agent.status()[1]["hooks_restored"] >= count + 2 and agent.enforced("eni-a"), 2)
-    check("E9: filters that `tc qdisc del` removed are back within a second", took is not None and took < 1, took)
+    check("E9: filters that `tc qdisc del` removed are back within a second", *hooks_are_back(
+        agent, lambda: sh("tc", "qdisc", "del", "dev", "pa", "clsact", ns=HOST)))
     agent.kill(signal.SIGKILL)
     check("E31: filters outlive the agent", agent.enforced("eni-a") and agent.enforced("eni-b"))
     sh(ENID, "detach", "--all", *agent.folders[:4], ns=HOST)

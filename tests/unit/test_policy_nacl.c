@@ -106,7 +106,7 @@ static void check_list(struct dice *dice, const struct nacl *nacl, bool egress, 
 	image_object_done(&object);
 }
 
-static void lists_answer_as_their_entries_read(void **state)
+static void e16_lists_answer_as_their_entries_read(void **state)
 {
 	struct dice dice = {test_seed("network ACLs")};
 	unsigned tally[3] = {};
@@ -125,7 +125,7 @@ static void lists_answer_as_their_entries_read(void **state)
 		assert_in_range(tally[i], QUESTIONS / 20, QUESTIONS);
 }
 
-static void nacl_lower_rule_number_wins(void **state)
+static void e16_lower_rule_number_wins(void **state)
 {
 	struct nacl_entry entries[] = {
 		{100, true, PROTOCOL_ANY, world_cidr("0.0.0.0/0"), 0, 65535},
@@ -147,7 +147,7 @@ static void nacl_lower_rule_number_wins(void **state)
 	image_object_done(&object);
 }
 
-static void nacl_without_entries_denies(void **state)
+static void e14_nacl_without_entries_denies(void **state)
 {
 	struct nacl nacl = {.id = "acl-1"};
 	struct question question = {6, 17, 53, {}};
@@ -220,9 +220,9 @@ static void renumbered_list_is_another_object(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lists_answer_as_their_entries_read),
-		cmocka_unit_test(nacl_lower_rule_number_wins),
-		cmocka_unit_test(nacl_without_entries_denies),
+		cmocka_unit_test(e16_lists_answer_as_their_entries_read),
+		cmocka_unit_test(e16_lower_rule_number_wins),
+		cmocka_unit_test(e14_nacl_without_entries_denies),
 		cmocka_unit_test(missing_nacl_allows_all),
 		cmocka_unit_test(renumbered_list_is_another_object),
 		cmocka_unit_test(equal_lists_of_two_nacls_differ_in_name_only),

@@ -338,7 +338,7 @@ static void done_one(struct one_rule *one)
 	world_free(one->world);
 }
 
-static void no_groups_admit_nothing(void **state)
+static void e14_no_groups_admit_nothing(void **state)
 {
 	struct image_object object;
 	union addr addr = {};
@@ -493,7 +493,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(groups_answer_as_their_rules_read),
-		cmocka_unit_test(no_groups_admit_nothing),
+		cmocka_unit_test(e14_no_groups_admit_nothing),
 		cmocka_unit_test(icmp_type_without_code_covers_its_codes),
 		cmocka_unit_test(families_do_not_cover_each_other),
 		cmocka_unit_test(equal_rule_sets_share_a_service_tree),

@@ -9,4 +9,8 @@
  * not ASCII becomes '?'. ret: NULL = no memory */
 json_t *text_json(const char *text);
 
+/* E32: whether `text` begins with what could leave its line or redraw it: controls, C1 ones included, line and
+ * paragraph separators, marks that turn the direction of writing. ret: its bytes, 0 = no */
+size_t text_unprintable(const char *text);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enid/limits.h"
 #include "state/cidr.h"
 #include "state/eni_addresses.h"
 
@@ -141,6 +142,10 @@ void parse_addresses(struct load *load, struct item *item, struct eni *eni)
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		room += json_array_size(json_object_get(item->json, lists[i]));
+	if (room > ENI_ADDRESSES_MAX + 1) {
+		state_error(load, item, "", "has %zu addresses, more than %d", room - 1, ENI_ADDRESSES_MAX);
+		return;
+	}
 	eni->addresses = ARENA_ARRAY(load->arena, room, struct eni_address);
 	parse_private(load, item, eni);
 	parse_ipv6(json_object_get(item->json, "Ipv6Addresses"), eni);

@@ -174,7 +174,8 @@ struct sg_peer group_peer(struct load *load, struct item *item, const char *path
 	}
 	why = why_stale(load, group, egress, &peer);
 	if (why) {
-		state_warn(load, item, path, "GroupId %s: %s: the rule matches nothing", peer.id, why);
+		state_warn(load, item, path, "GroupId %s%s%s: %s: the rule matches nothing", peer.id,
+			   *peer.peering ? " by " : "", peer.peering, why);
 		peer.group = NULL;
 	}
 	return peer;

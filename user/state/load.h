@@ -78,7 +78,6 @@ void state_shape(struct load *load, struct item *item, const struct list_schema 
 /* ---- merge.c */
 void state_add_item(struct load *load, enum list_kind list, const struct item *item);
 void state_merge(struct load *load);
-bool state_value_equal(const json_t *a, const json_t *b);
 
 /* ---- getters on reduced objects: the default when the key is absent */
 const char *get_text(struct load *load, const json_t *object, const char *key); /* in the arena; "" if absent */

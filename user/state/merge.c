@@ -45,6 +45,13 @@ static int compare_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void free_texts(char **texts)
+{
+	for (size_t i = 0; texts && texts[i]; i++)
+		free(texts[i]);
+	free(texts);
+}
+
 /* The elements as canonical text, sorted; to be freed by free_texts(). NULL = no memory */
 static char **list_texts(const json_t *list)
 {
@@ -53,43 +60,40 @@ static char **list_texts(const json_t *list)
 
 	for (size_t i = 0; texts && i < nr; i++) {
 		texts[i] = json_dumps(json_array_get(list, i), JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
-		if (!texts[i])
-			texts[i] = strdup("");
+		if (!texts[i]) {
+			free_texts(texts);
+			return NULL;
+		}
 	}
 	if (texts && nr)
 		qsort(texts, nr, sizeof(*texts), compare_text);
 	return texts;
 }
 
-static void free_texts(char **texts)
-{
-	for (size_t i = 0; texts && texts[i]; i++)
-		free(texts[i]);
-	free(texts);
-}
-
 /* Lists of the same elements in any order are equal. */
-static bool list_equal(const json_t *a, const json_t *b)
+static bool list_equal(struct load *load, const json_t *a, const json_t *b)
 {
 	char **x, **y;
-	bool equal;
+	bool equal = true, known;
 
 	if (json_array_size(a) != json_array_size(b))
 		return false;
 	x = list_texts(a);
 	y = list_texts(b);
-	equal = x && y;
-	for (size_t i = 0; equal && x[i]; i++)
+	known = x && y;
+	for (size_t i = 0; known && equal && x[i]; i++)
 		equal = y[i] && !strcmp(x[i], y[i]);
 	free_texts(x);
 	free_texts(y);
+	if (!known)
+		longjmp(*load->arena->failed, 1);
 	return equal;
 }
 
-bool state_value_equal(const json_t *a, const json_t *b)
+static bool value_equal(struct load *load, const json_t *a, const json_t *b)
 {
 	if (json_is_array(a) && json_is_array(b))
-		return list_equal(a, b);
+		return list_equal(load, a, b);
 	return json_equal(a, b);
 }
 
@@ -109,7 +113,7 @@ static const char *join(struct load *load, json_t *into, json_t *from)
 			conflict = join(load, own, value);
 			if (conflict)
 				return conflict;
-		} else if (!state_value_equal(own, value)) {
+		} else if (!value_equal(load, own, value)) {
 			return name;
 		}
 	}
@@ -138,7 +142,7 @@ static void merge_list(struct load *load, enum list_kind kind)
 			state_error(load, item, "", "%s differs from the one in %s: %s[%zu]", conflict, last->file,
 				    last->list, last->index);
 	}
-	items->nr = kept;
+	items->nr = kept > max ? max : kept; /* what comes later costs time by their number, and is refused anyway */
 	if (kept > max)
 		state_error(load, &items->item[max], "", "is more than the %zu that the list %s may have", max,
 			    state_lists[kind].name);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "state/load.h"
 
 void state_messages_init(struct load *load, struct arena *arena)
@@ -15,20 +16,15 @@ void state_messages_init(struct load *load, struct arena *arena)
 	messages->warnings = ARENA_ARRAY(arena, STATE_MESSAGES_MAX + 1, struct state_message);
 }
 
-static bool is_control(const unsigned char *c)
-{
-	return *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
-}
-
-/* Terminal and log safety: control characters, C1 ones included, become '?'. */
+/* Terminal and log safety: each byte of what is unprintable becomes '?'. */
 static const char *printable(char *text)
 {
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (is_control(c)) {
-			if (*c == 0xc2)
-				c[1] = '?';
-			*c = '?';
-		}
+	for (char *c = text; *c;) {
+		size_t bytes = text_unprintable(c);
+
+		memset(c, '?', bytes);
+		c += bytes ? bytes : 1;
+	}
 	return text;
 }
 

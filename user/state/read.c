@@ -156,31 +156,6 @@ static int read_file(const char *path, char **ret_text, size_t *ret_length)
 	return r;
 }
 
-/* jansson 2.14 calls a string for which it has no memory an invalid token, so watch its allocations ourselves. */
-static bool library_lacked_memory;
-
-static void *watched_malloc(size_t size)
-{
-	void *memory = malloc(size);
-
-	library_lacked_memory |= !memory;
-	return memory;
-}
-
-static json_t *parse_text(const char *text, size_t length, json_error_t *ret_error)
-{
-	json_malloc_t old_malloc;
-	json_free_t old_free;
-	json_t *document;
-
-	library_lacked_memory = false;
-	json_get_alloc_funcs(&old_malloc, &old_free);
-	json_set_alloc_funcs(watched_malloc, free);
-	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, ret_error);
-	json_set_alloc_funcs(old_malloc, old_free);
-	return document;
-}
-
 static void parse_file(struct load *load, const char *file, char *text, size_t length)
 {
 	const char *why = state_scan(text, length);
@@ -192,10 +167,8 @@ static void parse_file(struct load *load, const char *file, char *text, size_t l
 		state_file_error(load, file, "%s", why);
 		return;
 	}
-	document = parse_text(text, length, &error);
+	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
 	free(text);
-	if (!document && library_lacked_memory)
-		longjmp(*load->arena->failed, 1);
 	if (!document) {
 		state_file_error(load, file, "line %d, column %d: %s", error.line, error.column, error.text);
 		return;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "state/cidr.h"
 #include "state/load.h"
 
@@ -48,7 +49,7 @@ static bool is_device(const char *text)
 static bool is_text(const char *text, size_t max)
 {
 	for (const char *c = text; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+		if (text_unprintable(c))
 			return false;
 	return strlen(text) <= max;
 }
@@ -280,12 +281,14 @@ static const struct key *find_key(const struct key *keys, const char *name)
 	return NULL;
 }
 
-/* Captures print "" for what is absent, in ids above all (JSON-03). */
+/* Captures print "" for text that is absent, in ids above all (JSON-03). Anywhere else it is a value of the wrong type:
+ * taken for absent, it would switch off what a flag or a list says. */
 static bool is_absent(const struct key *key, const json_t *value)
 {
 	const char *text = json_string_value(value);
+	bool other = key->type == V_INT || key->type == V_BOOL || key->type == V_PROTOCOL || key->type >= V_OBJECT;
 
-	return json_is_null(value) || (text && !*text && !key->required);
+	return json_is_null(value) || (text && !*text && !key->required && !other);
 }
 
 static bool is_empty(const json_t *value)
@@ -326,7 +329,9 @@ static bool reduce_object(struct shaper *shaper, json_t *object, const struct ke
 
 		complete &= shaped || !wanted;
 		if (shaped && !json_is_null(shaped) && !(inner && is_empty(shaped))) {
-			json_object_set_new(object, key->name, shaped);
+			/* may need memory although the key is there: the table may grow first */
+			if (json_object_set_new(object, key->name, shaped))
+				longjmp(*shaper->load->arena->failed, 1);
 		} else {
 			json_decref(shaped);
 			json_object_del(object, name);

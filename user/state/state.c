@@ -60,6 +60,37 @@ static void arena_free(struct arena **arena)
 	*arena = NULL;
 }
 
+/* jansson 2.14 does not always tell when it has no memory: it calls a string an invalid token, goes on with a part of
+ * it
+ * ("10.0.0.0/16" becomes "10.0.0.0/1"), dumps text with a hole. So watch its allocations: one that fails is the end of
+ * the whole load, whatever came out. */
+static bool library_lacked_memory;
+
+static void *watched_malloc(size_t size)
+{
+	void *memory = malloc(size);
+
+	library_lacked_memory |= !memory;
+	return memory;
+}
+
+static int fill_watched(struct load *load, const char *const *paths, size_t nr_paths)
+{
+	json_malloc_t old_malloc;
+	json_free_t old_free;
+	int r = -ENOMEM;
+
+	library_lacked_memory = false;
+	json_get_alloc_funcs(&old_malloc, &old_free);
+	json_set_alloc_funcs(watched_malloc, free);
+	load->documents = json_array();
+	if (load->documents)
+		r = fill(load, paths, nr_paths);
+	json_decref(load->documents);
+	json_set_alloc_funcs(old_malloc, old_free);
+	return library_lacked_memory ? -ENOMEM : r;
+}
+
 int state_load(const char *const *paths, size_t nr_paths, struct state **ret_state, struct state_messages *messages)
 {
 	struct arena *arena = calloc(1, sizeof(*arena));
@@ -71,12 +102,12 @@ int state_load(const char *const *paths, size_t nr_paths, struct state **ret_sta
 	if (arena && load && messages->arena) {
 		load->arena = arena;
 		load->messages = messages;
-		load->documents = json_array();
-		r = load->documents ? fill(load, paths, nr_paths) : -ENOMEM;
-		json_decref(load->documents);
+		r = fill_watched(load, paths, nr_paths);
 		arena->failed = NULL;
 		((struct arena *)messages->arena)->failed = NULL;
 	}
+	if (r == -ENOMEM) /* what was found until then is not all there is */
+		messages->nr_errors = messages->nr_warnings = 0;
 	if (!r)
 		*ret_state = load->state;
 	else

@@ -56,8 +56,12 @@ static void parse_propagating(struct load *load, struct item *item, struct route
 	json_array_foreach (list, index, gateway) {
 		const char *id = get_text(load, gateway, "GatewayId");
 
-		if (*id)
-			table->propagating[table->nr_propagating++] = id;
+		if (!*id)
+			continue;
+		if (!FIND(load, gateways, id))
+			state_warn(load, item, "PropagatingVgws",
+				   "GatewayId %s is not in the state: it propagates nothing", id);
+		table->propagating[table->nr_propagating++] = id;
 	}
 	if (table->nr_propagating)
 		qsort(table->propagating, table->nr_propagating, sizeof(*table->propagating), compare_text);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enid/limits.h"
 #include "state/cidr.h"
 #include "state/load.h"
 
@@ -102,6 +103,10 @@ static void vpc_cidrs(struct load *load, struct item *item, struct vpc *vpc)
 	nr += associated_cidrs6(item->json, cidrs + nr);
 	vpc->cidrs = cidrs;
 	vpc->nr_cidrs = cidr_sort_unique(cidrs, nr);
+	if (vpc->nr_cidrs > VPC_CIDRS_MAX) {
+		state_error(load, item, "", "has %zu CIDRs, more than %d", vpc->nr_cidrs, VPC_CIDRS_MAX);
+		vpc->nr_cidrs = VPC_CIDRS_MAX;
+	}
 	for (size_t i = 0; i < vpc->nr_cidrs; i++) {
 		check_vpc_cidr(load, item, &cidrs[i]);
 		if (i && cidr_overlaps(&cidrs[i - 1], &cidrs[i])) /* VPC-05; sorted, so neighbours suffice */

@@ -144,6 +144,20 @@ class Session:
             return False
         return got == data
 
+    def finish(self, timeout=OPEN_TIMEOUT):
+        """Close both ways, and return what the stack says that it sent: {"segments", "bytes", "retransmitted"}; bytes
+        without headers, those of retransmissions too."""
+        self.socket.settimeout(timeout)
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(65536):
+            pass
+        return self.sent()
+
+    def sent(self):
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        (retransmitted,), (segments,) = struct.unpack_from("=I", info, 100), struct.unpack_from("=I", info, 136)
+        return {"segments": segments, "bytes": struct.unpack_from("=Q", info, 200)[0], "retransmitted": retransmitted}
+
     def abort(self):
         """Close with a RST, so that nothing is sent again later."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -212,7 +226,6 @@ class Stream:
         family = family_of(address)
         self.sent = 0
         self.got = set()
-        self.arrivals = []  # (seconds on the monotonic clock) of each arrival
         self._rate = rate
         self._running = True
         self._receiver = target.socket(family, socket.SOCK_DGRAM)
@@ -248,7 +261,6 @@ class Stream:
                     return
                 continue
             self.got.add(struct.unpack("!Q", data[:8])[0])
-            self.arrivals.append(time.monotonic())
 
     def stop(self):
         """Stop sending, let the last ones arrive, and return (sent, lost)."""
