@@ -7,8 +7,8 @@
 #include <linux/if_packet.h>
 
 #include "account.h"
+#include "clamp.h"
 #include "owner.h"
-#include "rewrite.h"
 
 /* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries
  * a fresh mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else
@@ -100,7 +100,9 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 		return TC_ACT_SHOT;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		rewrite(ctx, HOOK_TC, p);
+		if (rewrite(ctx, HOOK_TC, p))
+			return drop_undeliverable(p);
+	clamp(ctx, HOOK_TC, p);
 	if (p->action == ACTION_UPLINK) {
 		__u8 nobody[8] = {};
 
@@ -201,7 +203,9 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		rewrite(ctx, HOOK_XDP, p);
+		if (rewrite(ctx, HOOK_XDP, p))
+			return XDP_DROP;
+	clamp(ctx, HOOK_XDP, p);
 	if (p->action == ACTION_UPLINK)
 		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
 	return set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, keep) ? XDP_DROP : XDP_PASS;

@@ -5,6 +5,7 @@
 #define ENID_EGRESS_H
 
 #include "igw.h"
+#include "mapping.h"
 #include "private.h"
 
 /* ---- egress-only internet gateways */
@@ -18,20 +19,25 @@ static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
 	if (p->out.family != 6 || p->transit || unique_local(&p->out.saddr))
 		return REASON_IGW_NO_PUBLIC_ADDRESS;
 	decide(p, STAGE_IGW, uplink);
-	p->tracked = 1; /* CT-06 */
-	p->nat = uplink;
+	if (!mapping_at(p, uplink, 0)) {
+		if (p->kind != KIND_PLAIN)
+			return REASON_EIGW_UNSOLICITED; /* opens nothing, belongs to nothing */
+		p->nat_new = 1;
+		p->nat_addr = 0;
+	}
+	mapping_pass(p, uplink);
 	path_limit(p, PATH_1500, OVERSIZE_TELL);
 	return leave_by_uplink(p, uplink);
 }
 
-/* Only what was opened from inside comes back. The record's second name is that of the answers. */
+/* Only what was opened from inside comes back. */
 static __always_inline int eigw_inbound(struct pkt *p, const struct port_policy *e)
 {
-	if (p->out.family != 6 || p->ref == REF_NONE || !(p->ref & 1))
+	if (p->out.family != 6 || !mapping_at(p, IN_PORT(p->in), 1))
 		return REASON_EIGW_UNSOLICITED;
 	decide(p, STAGE_IGW, IN_PORT(p->in));
 	station(p, AT_EDGE, e->zone, 0, 0);
-	p->nat = IN_PORT(p->in);
+	mapping_pass(p, IN_PORT(p->in));
 	return 0;
 }
 

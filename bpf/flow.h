@@ -39,6 +39,13 @@ static __always_inline void name_drop(const struct tuple *tuple, __u32 in)
 	bpf_map_delete_elem(&names, &print);
 }
 
+static __always_inline struct limbo *limbo_at(__u32 ref)
+{
+	__u32 index = ref >> 1;
+
+	return bpf_map_lookup_elem(&limbo, &index);
+}
+
 /* ---- look-up */
 
 static __always_inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
@@ -111,14 +118,72 @@ static __always_inline bool within(__u64 now, __u64 last, __u32 seconds)
 	return (__s64)(now - last) <= (__s64)(seconds * NS_PER_S); /* also if another CPU was here just now */
 }
 
+/* No ENI's entry lives any more. */
+static __always_inline bool record_silent(const struct flow_record *record, __u64 now, __u32 extra_s)
+{
+	const struct flow_half *a = &record->half[0], *b = &record->half[1];
+	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
+
+	return !within(now, record_last(record), longest + extra_s);
+}
+
+static __always_inline bool mapping_over(const struct flow_record *record, const struct limbo *rest, __u64 now)
+{
+	__u64 end = mapping_end(record, &rest->mapping);
+
+	return end && (__s64)(now - end) > 0;
+}
+
 /* ---- death */
+
+/* The mapping of a record ends (I6). ret: true = the second name is ours to drop */
+static __always_inline bool mapping_release(struct flow_record *record, struct limbo *rest, __u64 now)
+{
+	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use, *used;
+	__u64 end = mapping_end(record, &rest->mapping);
+	struct nat_stats *stats;
+
+	if (!(__sync_fetch_and_and(&record->half[0].shared, ~RECORD_MAPPED) & RECORD_MAPPED))
+		return false;
+	stats = bpf_map_lookup_elem(&nat_stats, &gateway);
+	if (stats) {
+		__sync_fetch_and_add(&stats->active, -1);
+		if (now > end && CT_STATE(rest->mapping.ct) != CT_CLOSED)
+			__sync_fetch_and_add(&stats->idle_timeout, 1);
+	}
+	used = rest->mapping.addr ? bpf_map_lookup_elem(&nat_uses, &use) : NULL;
+	if (used)
+		__sync_fetch_and_add(used, -1);
+	return true;
+}
+
+/* The ENI's entry outlives the mapping: the record goes on with one name. */
+static __always_inline void mapping_end_alone(struct flow_record *record, struct limbo *rest, __u64 now)
+{
+	__u32 in = record->half[1].in;
+
+	if (!mapping_release(record, rest, now))
+		return;
+	WRITE_ONCE(record->half[0].epoch, 0);
+	WRITE_ONCE(record->half[1].epoch, 0);
+	WRITE_ONCE(record->half[1].in, 0);
+	name_drop(&record->half[1].tuple, in);
+}
+
+/* Who drops the second name: a flow with a mapping leaves that to who ends the mapping. */
+static __always_inline bool second_name_ours(struct flow_record *record, struct limbo *rest, __u64 now)
+{
+	if (!(record->half[0].shared & RECORD_GATED))
+		return record->half[1].in;
+	return rest && mapping_release(record, rest, now);
+}
 
 /* One winner drops the names; the record goes to limbo (I3, I4). ret: true = we are the winner */
 static __always_inline bool flow_close(__u32 ref, __u64 now)
 {
 	struct flow_record *record = record_at(ref);
-	__u32 index = ref >> 1, gs, closing;
-	struct limbo *grave;
+	struct limbo *grave = limbo_at(ref);
+	__u32 gs, closing;
 
 	if (!record)
 		return false;
@@ -131,9 +196,8 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 	WRITE_ONCE(record->half[1].gs, closing);
 	if (record->half[0].in)
 		name_drop(&record->half[0].tuple, record->half[0].in);
-	if (record->half[1].in)
+	if (second_name_ours(record, grave, now))
 		name_drop(&record->half[1].tuple, record->half[1].in);
-	grave = bpf_map_lookup_elem(&limbo, &index);
 	if (grave)
 		WRITE_ONCE(grave->since_ns, now);
 	__sync_fetch_and_add(&control.closed, 1);
@@ -150,6 +214,23 @@ static __always_inline bool flow_bury(struct flow_record *record)
 	       __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_BUSY)) == gs;
 }
 
+/* What a flow's halves carried goes to the account of its gateway (NAT-25). */
+static __always_inline void mapping_account(const struct flow_record *record, const struct limbo *rest)
+{
+	__u32 gateway = rest->mapping.gateway;
+	struct nat_stats *stats;
+
+	if (!(record->half[0].shared & RECORD_GATED))
+		return;
+	stats = bpf_map_lookup_elem(&nat_stats, &gateway);
+	if (!stats)
+		return;
+	for (int i = 0; i < 2; i++) {
+		__sync_fetch_and_add(&stats->ended[i].packets, record->half[i].packets);
+		__sync_fetch_and_add(&stats->ended[i].bytes, record->half[i].bytes);
+	}
+}
+
 /* Give a buried record back. */
 static __always_inline void flow_free(__u32 index, struct flow_record *record)
 {
@@ -159,8 +240,10 @@ static __always_inline void flow_free(__u32 index, struct flow_record *record)
 	struct limbo *grave;
 
 	grave = bpf_map_lookup_elem(&limbo, &index);
-	if (grave)
+	if (grave) {
+		mapping_account(record, grave);
 		WRITE_ONCE(grave->since_ns, 0);
+	}
 	WRITE_ONCE(record->half[1].gs, gs);
 	WRITE_ONCE(record->half[0].gs, gs);
 	stats = bpf_map_lookup_elem(&port_stats, &owner);
@@ -252,7 +335,7 @@ static __always_inline void record_give_back(__u32 index, struct flow_record *re
 	bpf_map_push_elem(&free_records, &index, 0);
 }
 
-enum claim { CLAIM_BOTH, CLAIM_ONE, CLAIM_LOST, CLAIM_FULL };
+enum claim { CLAIM_BOTH, CLAIM_ONE, CLAIM_LOST, CLAIM_FULL, CLAIM_NO_PORT };
 
 /* The reverse name is somebody else's: another conversation's for good, or this one being made on the other CPU? */
 static __always_inline bool taken_for_good(__u64 print, const struct tuple *there, __u32 in)

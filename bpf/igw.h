@@ -64,8 +64,7 @@ static __always_inline int igw_source(struct pkt *p, const struct gateway_policy
 	if (p->out.family == 6)
 		return unique_local(&p->out.saddr) ? REASON_IGW_NO_PUBLIC_ADDRESS : 0; /* V6-01 */
 	if (!association_of(p, p->at_zone, p->out.saddr.ip4, &port, &other))
-		return pool_address(p, g, &p->out.saddr) == p->at_port && p->at_port ? 0
-										      : REASON_IGW_NO_PUBLIC_ADDRESS;
+		return pool_address(p, g, &p->out.saddr) == p->at_port && p->at_port ? 0 : REASON_IGW_NO_PUBLIC_ADDRESS;
 	if (p->kind == KIND_ERROR && p->inner_out.daddr.ip4 == p->out.saddr.ip4)
 		p->inner_out.daddr.ip4 = other;
 	p->out.saddr.ip4 = other;

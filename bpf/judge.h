@@ -147,8 +147,7 @@ static __always_inline int vgw_inbound(struct pkt *p, const struct gateway_polic
 		return REASON_VGW;
 	station(p, AT_VGW, g->zone[0], 0, g->table[0]);
 	p->at_gateway = IN_PORT(p->in);
-	take_hop(p);
-	return 0;
+	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
 }
 
 static __always_inline int transit_inbound(struct pkt *p, const struct gateway_policy *g)
@@ -156,8 +155,7 @@ static __always_inline int transit_inbound(struct pkt *p, const struct gateway_p
 	station(p, AT_TRANSIT, 0, 0, g->table[0]);
 	p->at_az = AZ_NONE;
 	p->tracked = 1;
-	take_hop(p);
-	return 0;
+	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
 }
 
 /* Into the gateway that the uplink belongs to. ret: 0 = the first station is set, or a reason */
@@ -250,10 +248,12 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->crossing = 0;
 	p->relayed = 0;
 	p->tracked = 0;
-	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nat = 0;
 	p->hops = 0;
 	p->transit = 0;
+	p->nat_new = 0;
+	p->clamp = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nr_trace = 0;
 	p->action = ACTION_DROP;
 }

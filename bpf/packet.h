@@ -117,6 +117,12 @@ struct pkt {
 	__u8 routed;        /* p->route is looked up */
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
 	__u8 hops;          /* taken off the time to live */
+	/* at a gateway that keeps mappings (mapping.h) */
+	__u32 nat_use;   /* counter in `nat_uses` */
+	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
+	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
+	__u8 nat_new;    /* the flow has no mapping there yet */
+	__u8 ttl;        /* as it arrived; not read on the fast path */
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */

@@ -271,6 +271,7 @@ static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)
 	p->tuple.proto = ip.proto;
 	p->l4 = ETH_HLEN + header;
 	p->payload = p->bytes - header;
+	p->ttl = ip.ttl;
 	p->fragment_id = ip.id;
 	fragment = be16(ip.fragment);
 	p->dont_fragment = !!(fragment & IP4_DONT);
@@ -304,6 +305,7 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 	if (ip.version_class >> 4 != 6 || end > p->len)
 		return REASON_MALFORMED;
 	tuple_set6(&p->tuple, ip.saddr, ip.daddr);
+	p->ttl = ip.hops;
 	next = ip.next;
 	for (int i = 0; i <= EXTENSION_HEADERS_MAX; i++) {
 		__u8 header[8];

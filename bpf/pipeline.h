@@ -258,6 +258,27 @@ static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 	flow_count(p, half);
 }
 
+/* The MSS that a handshake may announce where a gateway on the way says so (NAT-19, TGW-13, VGW-05). */
+static __always_inline __u16 clamp_of(const struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+	__u32 mtu = path_mtu(p->flags), internet = path_mtu(PATH_1500 << HALF_PATH_SHIFT);
+
+	if (e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW && mtu > internet)
+		mtu = internet;
+	return mtu - (p->out.family == 4 ? 40 : 60);
+}
+
+/* What the way does to the packet, in the words of a half's flags. */
+static __always_inline void compose(struct pkt *p)
+{
+	p->flags |= p->hops << HALF_TTL_SHIFT;
+	if (p->hops || !tuple_equal(&p->out, &p->tuple))
+		p->flags |= HALF_REWRITE;
+	if (p->flags & HALF_CLAMP && p->tcp_flags & TCP_SYN)
+		p->clamp = clamp_of(p);
+}
+
 __noinline int judge_and_keep(struct pkt *p)
 {
 	int reason;
@@ -278,9 +299,21 @@ __noinline int judge_and_keep(struct pkt *p)
 		return leave_to_tc(p);
 	if (reason)
 		return reason;
-	if (!tuple_equal(&p->out, &p->tuple))
-		p->flags |= HALF_REWRITE;
+	compose(p);
 	return flow_keep(p);
+}
+
+/* Where the way is more than delivery a kept decision does not fit every packet: the time to live may run out on it,
+ * and gateways that keep mappings carry no fragments but of UDP (NAT-11). */
+static __always_inline bool exceptional(void *ctx, const int hook, const struct pkt *p)
+{
+	__u8 ttl = 0;
+
+	if (likely(!(p->flags & (HALF_MAPPED | HALF_TTL_MAX << HALF_TTL_SHIFT))))
+		return false;
+	if (p->fragment && p->tuple.proto != IPPROTO_UDP && p->flags & HALF_MAPPED)
+		return true;
+	return ctx_load(ctx, hook, ETH_HLEN + (p->tuple.family == 4 ? 8 : 7), &ttl, 1) || ttl <= HALF_TTL(p->flags);
 }
 
 /* The slow path. ret: 0, or the reason; p->action is set either way */
@@ -306,6 +339,8 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	if (reason)
 		return reason;
 	half = p->kind == KIND_PLAIN ? flow_cached(p, e) : NULL;
+	if (half && exceptional(ctx, hook, p))
+		half = NULL;
 	if (half && p->early)
 		return leave_to_tc(p);
 	if (half)
@@ -345,7 +380,7 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	if (likely(parse_quick(ctx, hook, p)) && (hook == HOOK_XDP || !((struct __sk_buff *)ctx)->vlan_present) &&
 	    (e->kind == PORT_UPLINK || !from_eni(p, e) || same_mac(p->smac, e->mac))) {
 		half = flow_cached(p, e);
-		if (likely(half)) {
+		if (likely(half) && !exceptional(ctx, hook, p)) {
 			if (hook == HOOK_XDP && p->early) {
 				leave_to_tc(p);
 				return p;

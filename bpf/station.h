@@ -6,12 +6,12 @@
 #include "packet.h"
 
 enum station {
-	AT_SUBNET, /* in a subnet of at_zone: its route table */
-	AT_EDGE,   /* came into at_zone by a gateway: the gateway's route table (RT-18) */
-	AT_NAT,    /* arrived at an address of the NAT gateway at_port */
-	AT_PEER,   /* came into at_zone by a peering: local delivery only */
+	AT_SUBNET,  /* in a subnet of at_zone: its route table */
+	AT_EDGE,    /* came into at_zone by a gateway: the gateway's route table (RT-18) */
+	AT_NAT,     /* arrived at an address of the NAT gateway at_port */
+	AT_PEER,    /* came into at_zone by a peering: local delivery only */
 	AT_TRANSIT, /* in a transit gateway: the table of the attachment by which it came */
-	AT_VGW,    /* in the virtual private gateway at_gateway */
+	AT_VGW,     /* in the virtual private gateway at_gateway */
 };
 
 #define AZ_NONE 0xffffffffu /* from a place outside */
@@ -30,9 +30,11 @@ static __always_inline void station(struct pkt *p, __u8 at, __u32 zone, __u32 su
 	p->routed = 0;
 }
 
-/* A router on the way takes one off the time to live. ret: as walk_step() */
+/* A router on the way takes one off the time to live; it does not say so when nothing is left. ret: as walk_step() */
 static __always_inline int take_hop(struct pkt *p)
 {
+	if (p->ttl <= p->hops + 1)
+		return REASON_TTL;
 	p->hops++;
 	return WALK_ON;
 }

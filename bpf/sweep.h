@@ -43,12 +43,10 @@ static __always_inline bool agent_alive(__u64 now)
 	return alive && now < alive + AGENT_STALE_NS;
 }
 
-static __always_inline bool record_expired(const struct flow_record *record, __u64 now, __u32 extra_s)
+static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
+					   __u32 extra_s)
 {
-	const struct flow_half *a = &record->half[0], *b = &record->half[1];
-	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
-
-	return !within(now, record_last(record), longest + extra_s);
+	return record_silent(record, now, extra_s) && now > mapping_end(record, &rest->mapping) + extra_s * NS_PER_S;
 }
 
 /* Final counters that nobody will collect: say so (E26). */
@@ -90,9 +88,12 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 		return 1;
 	gs = GS_STATE(READ_ONCE(record->half[0].gs));
 	alive = agent_alive(s->now);
-	if (gs == RECORD_LIVE && record_expired(record, s->now, alive ? AGENT_HEAD_START_S : 0)) {
+	if (gs == RECORD_LIVE && record_expired(record, grave, s->now, alive ? AGENT_HEAD_START_S : 0)) {
 		s->closings++;
 		flow_close(index << 1, s->now);
+	} else if (gs == RECORD_LIVE && mapping_over(record, grave, s->now)) {
+		s->closings++;
+		mapping_end_alone(record, grave, s->now);
 	} else if (gs == RECORD_CLOSING && grave->since_ns &&
 		   s->now > grave->since_ns + LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0)) {
 		s->closings++;

@@ -113,13 +113,23 @@ static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_
 	return e ? entry_seconds(e, half->tuple.proto, half->tuple.family, CT_STATE(half->ct)) : 0;
 }
 
+/* A gateway's timers are its own: they know no configuration (NAT-08, NAT-09). */
+static __always_inline __u32 mapping_seconds(__u8 proto, __u8 state)
+{
+	if (proto != IPPROTO_TCP)
+		return NAT_IDLE_S;
+	return state == CT_NEW || state == CT_ANSWERED || state == CT_CLOSED ? NAT_SHORT_S : NAT_IDLE_S;
+}
+
 /* After any change of an entry: time-outs, and whether later packets may skip this file. Charges of a half-open flow
  * end when both entries have seen the handshake, once. */
-static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record)
+static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record, __u32 ref)
 {
 	struct flow_half *a = &record->half[0], *b = &record->half[1];
+	struct limbo *rest = a->shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
 	__u32 idle, owner = b->shared;
 	struct port_stats *stats;
+	bool steady = true;
 
 	a->leg_s = leg_seconds(p, a);
 	b->leg_s = leg_seconds(p, b);
@@ -128,11 +138,19 @@ static __always_inline void flow_settle(const struct pkt *p, struct flow_record 
 	idle = a->leg_s;
 	if (!idle || (b->leg_s && b->leg_s < idle))
 		idle = b->leg_s;
+	if (rest) {
+		__u8 state = CT_STATE(rest->mapping.ct);
+
+		rest->mapping.idle_s = mapping_seconds(a->tuple.proto, state);
+		if (rest->mapping.idle_s < idle || state == CT_CLOSED)
+			idle = state == CT_CLOSED ? 0 : rest->mapping.idle_s;
+		steady = state == CT_ESTABLISHED;
+	}
 	if (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED)
 		idle = 0; /* ask each time: one entry may be over before the other */
 	a->idle_s = idle;
 	b->idle_s = idle;
-	if (CT_STATE(a->ct) == CT_ESTABLISHED && CT_STATE(b->ct) == CT_ESTABLISHED) {
+	if (steady && CT_STATE(a->ct) == CT_ESTABLISHED && CT_STATE(b->ct) == CT_ESTABLISHED) {
 		a->flags |= HALF_STEADY;
 		b->flags |= HALF_STEADY;
 	} else {
@@ -170,6 +188,28 @@ static __always_inline bool entry_move(const struct pkt *p, struct flow_half *ha
 	return true;
 }
 
+/* The gateway on the way sees every packet of the flow. ret: true = its state changed */
+static __always_inline bool mapping_move(const struct pkt *p, struct gate_mapping *mapping, bool backwards, bool reset)
+{
+	__u8 before = mapping->ct;
+
+	if (p->tuple.proto != IPPROTO_TCP)
+		return false;
+	mapping->ct = reset ? CT_CLOSED : ct_next(p, before, backwards);
+	if (mapping->ct == before)
+		return false;
+	if (mapping->ct == CT_CLOSED)
+		mapping->closed_ns = p->now;
+	if (before < CT_ESTABLISHED && mapping->ct == CT_ESTABLISHED) {
+		__u32 gateway = mapping->gateway;
+		struct nat_stats *stats = bpf_map_lookup_elem(&nat_stats, &gateway);
+
+		if (stats)
+			__sync_fetch_and_add(&stats->established, 1);
+	}
+	return true;
+}
+
 /* Move entries by this packet, which passed. ref: the record and the direction of the packet in it; which: MOVE_* */
 __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 {
@@ -184,8 +224,14 @@ __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 		moved = entry_move(p, &record->half[0], ref & 1, ref & 1 ? reset : seen);
 	if (which & 2)
 		moved |= entry_move(p, &record->half[1], ref & 1, ref & 1 ? seen : reset);
+	if (record->half[0].shared & RECORD_MAPPED) {
+		struct limbo *rest = limbo_at(ref);
+
+		if (rest)
+			moved |= mapping_move(p, &rest->mapping, ref & 1, reset);
+	}
 	if (moved)
-		flow_settle(p, record);
+		flow_settle(p, record, ref);
 	return 0;
 }
 

@@ -71,13 +71,14 @@ enum gateway_kind {
 	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
 };
 
-#define GATEWAY_PRIVATE   1u /* NAT: no public address (NAT-16) */
-#define GATEWAY_REGIONAL  2u /* NAT: in no subnet (NAT-23) */
-#define GATEWAY_APPLIANCE 4u /* attachment: both directions of a flow through one subnet (TGW-10) */
-#define GATEWAY_SG_REF    8u /* attachment: group references hold across the transit gateway (SG-17) */
-#define GATEWAY_FAR       32u /* peering: between Regions (PCX-07) */
-#define GATEWAY_VPN       64u /* uplink: through an IPsec tunnel of AWS's kind (VGW-05) */
-#define GATEWAY_TRACKED   16u /* flows through it are tracked whatever the rules (CT-06) */
+#define GATEWAY_PRIVATE   1u   /* NAT: no public address (NAT-16) */
+#define GATEWAY_REGIONAL  2u   /* NAT: in no subnet (NAT-23) */
+#define GATEWAY_APPLIANCE 4u   /* attachment: both directions of a flow through one subnet (TGW-10) */
+#define GATEWAY_SG_REF    8u   /* attachment: group references hold across the transit gateway (SG-17) */
+#define GATEWAY_DRAINING  16u  /* NAT: being deleted; carries what it has mappings for (NAT-24) */
+#define GATEWAY_TRACKED   32u  /* flows through it are tracked whatever the rules (CT-06) */
+#define GATEWAY_FAR       64u  /* peering: between Regions (PCX-07) */
+#define GATEWAY_VPN       128u /* uplink: through an IPsec tunnel of AWS's kind (VGW-05) */
 
 struct gateway_policy {
 	__u32 kind;  /* enum gateway_kind */

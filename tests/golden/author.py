@@ -201,10 +201,11 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 def cases():
     from gateways import gateways
     from hazards import hazards
+    from nat import nat
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(gateways()) + list(sizes())
+    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes()) + list(nat()) + list(gateways())
 
 
 def edited(s, change):

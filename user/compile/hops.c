@@ -107,7 +107,7 @@ static const char *served_as(const struct image_work *work, const struct nat_gat
 {
 	const struct eni *eni = primary_eni(nat);
 
-	if (!nat->available || !nat->vpc)
+	if ((!nat->available && !nat->draining) || !nat->vpc)
 		return NULL;
 	if (nat->regional)
 		return nat->id;
@@ -149,7 +149,8 @@ static int fill_nat(struct image_work *work, const struct nat_gateway *nat, stru
 
 	gateway->zone[0] = vpc_zone(nat->vpc);
 	gateway->realm = realm_of_vpc(work, nat->vpc);
-	gateway->flags = (nat->private_only ? GATEWAY_PRIVATE : 0) | (nat->regional ? GATEWAY_REGIONAL : 0);
+	gateway->flags = (nat->private_only ? GATEWAY_PRIVATE : 0) | (nat->regional ? GATEWAY_REGIONAL : 0) |
+			 (nat->draining ? GATEWAY_DRAINING : 0);
 	for (size_t i = 0; i < nat->nr_addresses; i++) {
 		__be32 inside = nat_inside(nat->addresses + i);
 

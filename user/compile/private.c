@@ -175,7 +175,9 @@ static void add_vgw_route(struct vgw_work *vgw, const struct cidr *cidr, enum vg
 		.cidr = *cidr,
 		.rank = (int)rank,
 		.tie = port == IMAGE_NONE ? "~" : uplink, /* who has a device goes before who has none */
-		.kind = rank == VGW_LOCAL ? ROUTE_LOCAL : port == IMAGE_NONE ? ROUTE_NOT_SERVED : ROUTE_UPLINK,
+		.kind = rank == VGW_LOCAL    ? ROUTE_LOCAL
+			: port == IMAGE_NONE ? ROUTE_NOT_SERVED
+					     : ROUTE_UPLINK,
 		.target = port,
 	};
 }
@@ -200,8 +202,7 @@ static bool forwards_all(const struct vgw_work *vgw, const struct vpn_connection
 		if (!belongs(connection, vgw->vgw))
 			continue;
 		any = true;
-		if (!connection->static_only &&
-		    (!*ret_connection || !has_uplink(vgw->work, (*ret_connection)->id)))
+		if (!connection->static_only && (!*ret_connection || !has_uplink(vgw->work, (*ret_connection)->id)))
 			*ret_connection = connection;
 	}
 	return !any || *ret_connection;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Realms: VPCs that gateways join, directly or by way of transit gateways. Whatever changes in one may matter to flows of
- * all the others. A union-find over the VPCs, then the transit gateways, each set named by its first member. */
+/* Realms: VPCs that gateways join, directly or by way of transit gateways. Whatever changes in one may matter to flows
+ * of all the others. A union-find over the VPCs, then the transit gateways, each set named by its first member. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

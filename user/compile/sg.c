@@ -13,7 +13,7 @@
 #include "compile/objects.h"
 
 struct sg_work {
-	const struct vpc *vpc; /* of the ENI */
+	const struct vpc *vpc;           /* of the ENI */
 	const struct state_extra *extra; /* what joins it to others; NULL = nothing */
 	bool egress;
 	const struct identities *identities;
@@ -95,8 +95,8 @@ static bool in_one_region(const struct peering *peering)
 	return !*a || !*b || !strcmp(a, b);
 }
 
-/* An active peering within one Region; the one that the reference names, if it names one (SG-17): that it can be used was
- * checked when the state was loaded, so one that is not told of here is taken as it stands. */
+/* An active peering within one Region; the one that the reference names, if it names one (SG-17): that it can be used
+ * was checked when the state was loaded, so one that is not told of here is taken as it stands. */
 static bool peered(const struct sg_work *work, const struct sg_peer *peer, const struct vpc *vpc)
 {
 	bool found = !*peer->peering;
@@ -134,8 +134,7 @@ static bool shares_transit_gateway(const struct sg_work *work, const struct vpc 
 	for (size_t i = 0; work->extra && i < work->extra->nr_tgws; i++) {
 		const struct tgw *tgw = work->extra->tgws + i;
 
-		if (tgw->available && tgw->sg_referencing && attached(work, tgw, work->vpc) &&
-		    attached(work, tgw, vpc))
+		if (tgw->available && tgw->sg_referencing && attached(work, tgw, work->vpc) && attached(work, tgw, vpc))
 			return true;
 	}
 	return false;

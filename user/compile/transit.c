@@ -206,7 +206,8 @@ static enum transit_rank rank_of(const struct image_work *work, const char *id, 
 	static const struct {
 		const char *type;
 		enum transit_rank rank;
-	} ranks[] = {{"vpc", RANK_VPC}, {"direct-connect-gateway", RANK_DX}, {"connect", RANK_CONNECT}, {"vpn", RANK_VPN}};
+	} ranks[] = {
+		{"vpc", RANK_VPC}, {"direct-connect-gateway", RANK_DX}, {"connect", RANK_CONNECT}, {"vpn", RANK_VPN}};
 	const struct tgw_attachment *attachment = attachment_of(work, id, tgw);
 
 	if (hop_of(work, GATEWAY_ATTACHMENT, id))
@@ -388,8 +389,7 @@ static int compare_members(const void *a, const void *b, void *image)
 	return (x > y) - (x < y);
 }
 
-int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *attachment,
-		    struct image_gateway *gateway)
+int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *attachment, struct image_gateway *gateway)
 {
 	if (attachment->nr_subnets > AZS_MAX)
 		return work_refuse(work, "subnets of %s: more than %u", attachment->id, AZS_MAX);

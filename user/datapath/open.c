@@ -260,6 +260,11 @@ struct port_stats *datapath_port_stats(struct datapath *datapath)
 	return datapath->port_stats.at;
 }
 
+struct nat_stats *datapath_nat_stats(struct datapath *datapath)
+{
+	return datapath->nat_stats.at;
+}
+
 const struct report *datapath_report(const struct datapath *datapath)
 {
 	return datapath->report.at;

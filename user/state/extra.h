@@ -22,6 +22,7 @@ struct nat_gateway {
 	struct vpc_subnet *subnet;
 	const char *state; /* lower case; "available" if absent */
 	bool available;
+	bool draining;                 /* being deleted: established flows go on (NAT-24) */
 	bool private_only;             /* ConnectivityType private (NAT-16) */
 	bool regional;                 /* AvailabilityMode regional (NAT-23) */
 	struct route_table *table;     /* RouteTableId of a regional one */
