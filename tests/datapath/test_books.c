@@ -14,8 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/ip.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +22,6 @@
 #include "datapath/datapath.h"
 #include "datapath/internal.h"
 #include "datapath/records.h"
-#include "enid/flow_hash.h"
 #include "flowlog/collector.h"
 #include "flowlog/reader.h"
 #include "lib/world.h"
@@ -579,165 +576,6 @@ static void half_done_deaths_are_finished(void **state)
 	assert_int_equal(control->flows_used, 1);
 }
 
-/* ---- two CPUs and the agent at the same few flows (C14, C15, I1..I4) */
-
-#define RACE_FLOWS   48
-#define RACE_PHASES  600
-#define RACE_PACKETS 150 /* a thread and phase */
-
-struct race {
-	struct books_test *test;
-	pthread_barrier_t start, end;
-	struct shot shots[2][RACE_FLOWS]; /* there and back */
-	int side, program;
-	bool over;
-	uint64_t sent;    /* by all threads: each leaves its source, accepted there */
-	struct sum taken; /* final counters of freed records, both halves */
-};
-
-static void race_one(struct race *race, struct dice *dice)
-{
-	const struct shot *shot = &race->shots[race->side][dice_below(dice, RACE_FLOWS)];
-	uint8_t out[256];
-	struct bpf_test_run_opts run = {.sz = sizeof(run),
-					.data_in = shot->frame,
-					.data_size_in = (uint32_t)(14 + shot->length),
-					.data_out = out,
-					.data_size_out = sizeof(out)};
-
-	assert_int_equal(bpf_prog_test_run_opts(race->program, &run), 0);
-	__atomic_fetch_add(&race->sent, 1, __ATOMIC_RELAXED);
-}
-
-static void *race_thread(void *arg)
-{
-	static int threads;
-	struct race *race = arg;
-	struct dice dice = {.at = race->test->dice.at + (uint64_t)__atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED)};
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET((int)(dice.at % 2), &cpus);
-	(void)sched_setaffinity(0, sizeof(cpus), &cpus);
-	for (;;) {
-		pthread_barrier_wait(&race->start);
-		if (race->over)
-			return NULL;
-		for (int i = 0; i < RACE_PACKETS; i++)
-			race_one(race, &dice);
-		pthread_barrier_wait(&race->end);
-	}
-}
-
-static void race_final(void *context, uint32_t index, const struct flow_record *record)
-{
-	struct race *race = context;
-
-	(void)index;
-	race->taken.packets += record->half[0].packets + record->half[1].packets;
-}
-
-static uint64_t tallied_packets(const struct books_test *test)
-{
-	int fd = datapath_map_fd(test->datapath, "tallies");
-	struct tally_key key, *at = NULL;
-	struct tally tally;
-	uint64_t packets = 0;
-
-	for (; !bpf_map_get_next_key(fd, at, &key); at = &key)
-		if (!bpf_map_lookup_elem(fd, &key, &tally) && key.egress && !key.reject)
-			packets += tally.packets;
-	return packets;
-}
-
-/* Everybody stands still: every record and name is as the invariants say, and no packet is lost or counted twice. */
-static void race_audit(struct race *race)
-{
-	struct books_test *test = race->test;
-	int records = datapath_map_fd(test->datapath, "records"), names = datapath_map_fd(test->datapath, "names");
-	const volatile struct control *control = datapath_control(test->datapath);
-	uint32_t used = 0, named = 0, nr_names = 0, ref, index;
-	uint64_t print, *at = NULL, packets = race->taken.packets;
-	struct flow_record record;
-
-	for (index = 0; index < control->flows_fresh; index++) {
-		uint32_t state;
-
-		assert_int_equal(bpf_map_lookup_elem(records, &index, &record), 0);
-		state = GS_STATE(record.half[0].gs);
-		assert_int_not_equal(state, RECORD_BUSY);
-		assert_int_equal(record.half[0].gs, record.half[1].gs);
-		if (state == RECORD_FREE)
-			continue;
-		used++;
-		packets += record.half[0].packets + record.half[1].packets;
-		if (state == RECORD_LIVE)
-			named += !!record.half[0].in + !!record.half[1].in;
-	}
-	for (; !bpf_map_get_next_key(names, at, &print); at = &print, nr_names++) {
-		uint64_t secrets[FLOW_SECRETS];
-		const struct flow_half *half;
-
-		assert_int_equal(bpf_map_lookup_elem(names, &print, &ref), 0);
-		index = ref >> 1;
-		assert_int_equal(bpf_map_lookup_elem(records, &index, &record), 0);
-		assert_int_equal(GS_STATE(record.half[0].gs), RECORD_LIVE);
-		half = &record.half[ref & 1];
-		for (int i = 0; i < FLOW_SECRETS; i++)
-			secrets[i] = control->secrets[i];
-		assert_int_equal(flow_fingerprint((const __u64 *)secrets, &half->tuple, half->in), print);
-	}
-	assert_int_equal(nr_names, named);
-	assert_int_equal(control->flows_used, used);
-	assert_int_equal(datapath_port_stats(test->datapath)[test->port[0]].flows +
-				 datapath_port_stats(test->datapath)[test->port[1]].flows,
-			 used);
-	assert_int_equal(packets + tallied_packets(test), race->sent);
-}
-
-static void races_keep_the_invariants(void **state)
-{
-	struct books_test *test = *state;
-	struct race race = {.test = test, .program = test->runner.rx};
-	volatile struct control *control = datapath_control(test->datapath);
-	pthread_t threads[2];
-
-	for (int i = 0; i < RACE_FLOWS; i++) {
-		race.shots[0][i] = piece(0, 1, 53, 0, 0);
-		put16(race.shots[0][i].frame + 34, (uint16_t)(5000 + i));
-		race.shots[1][i] = piece(1, 0, (uint16_t)(5000 + i), 0, 0);
-		put16(race.shots[1][i].frame + 34, 53);
-		for (int side = 0; side < 2; side++) {
-			put16(race.shots[side][i].frame + 20, 0); /* whole packets */
-			put16(race.shots[side][i].frame + 38, 64);
-		}
-	}
-	test->datapath->replay = false; /* the agent's own clocks and limbo */
-	control->wire_len = 14 + 84;
-	pthread_barrier_init(&race.start, NULL, 3);
-	pthread_barrier_init(&race.end, NULL, 3);
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, race_thread, &race), 0);
-	for (int phase = 0; phase < RACE_PHASES; phase++) {
-		test->now_ns += phase % 3 ? NS / 5 : 200 * NS; /* now and then all flows are over at once */
-		control->now_ns = test->now_ns;
-		race.side = phase % 3 == 1;
-		control->in = test->port[race.side];
-		pthread_barrier_wait(&race.start);
-		for (int i = 0; i < 20; i++)
-			(void)records_sweep(test->datapath, test->now_ns, race_final, &race);
-		pthread_barrier_wait(&race.end);
-		race_audit(&race);
-	}
-	race.over = true;
-	pthread_barrier_wait(&race.start);
-	for (int i = 0; i < 2; i++)
-		pthread_join(threads[i], NULL);
-	test->datapath->replay = true;
-	print_message("%llu packets, %u deaths, %llu without a record\n", (unsigned long long)race.sent,
-		      (unsigned int)control->closed, (unsigned long long)tallied_packets(test));
-}
-
 static void every_packet_stands_in_the_flow_log_once(void **state)
 {
 	struct books_test *test = *state;
@@ -773,7 +611,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(later_fragments_are_refused_where_the_first_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fragments_are_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(half_done_deaths_are_finished, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(races_keep_the_invariants, set_up, tear_down),
 	};
 
 	if (geteuid()) {

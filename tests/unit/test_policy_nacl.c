@@ -89,7 +89,9 @@ static void check_list(struct dice *dice, const struct nacl *nacl, bool egress, 
 	struct image_object object;
 
 	assert_int_equal(compile_nacl_object(nacl, egress, &object), 0);
-	assert_int_equal(object.nr_rules, nr);
+	assert_int_equal(object.nr_rules, nr + 1); /* and the implied one, which decides where no other does */
+	assert_string_equal(object.rules[nr].id, nacl->id);
+	assert_string_equal(object.rules[nr].text, "*");
 	for (int i = 0; i < QUESTIONS_A_LIST; i++) {
 		struct question question = random_question(dice, entries, nr);
 		const struct nacl_entry *wanted = naive(entries, nr, &question);
