@@ -199,12 +199,14 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
+    from edges import edges
+    from gateways import gateways
     from hazards import hazards
     from nat import nat
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes()) + list(nat())
+    return [c for part in (vectors, reasons, hazards, sizes, nat, gateways, edges) for c in part()]
 
 
 def edited(s, change):
