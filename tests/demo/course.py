@@ -3,10 +3,12 @@
 import os
 import re
 import socket
+import tempfile
 import threading
 
 from vpcnet import frames, traffic
 from vpcnet.harness import wait_for
+from vpcnet.services import Dnsmasq, query
 from telling import Telling
 
 COURSE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "examples", "course")
@@ -30,7 +32,7 @@ class Course(Telling):
             listeners.tcp(guest, HTTP)
 
     def scenes(self):
-        return (self.world, self.nat, self.steps, self.failover, self.endpoint, self.peering, self.transit)
+        return (self.world, self.nat, self.steps, self.failover, self.endpoint, self.peering, self.transit, self.services)
 
     def world(self):
         self.title(f"The world and {WEB}, which is {WEB_PUBLIC} outside")
@@ -143,6 +145,21 @@ class Course(Telling):
         self.edit("tgw.json", blackhole)
         self.attempt("its table says blackhole: silence", self.db, VAULT, HTTP, "silent")
         self.tell(self.agent.dropped(before).get("tgw-blackhole", 0) > 0, "counted as tgw-blackhole")
+
+
+    def services(self):
+        self.title("DHCP and DNS by the host's dnsmasq, as `enid services` sets it up")
+        with tempfile.TemporaryDirectory() as folder:
+            dnsmasq = Dnsmasq(self.fabric.host, [self.agent.state_dir], folder, f"address=/store.example/{STORE}\n")
+            try:
+                told = dnsmasq.lease(self.vault)
+                self.tell((told["ip"], told["router"]) == (VAULT, "10.2.1.1"), "a guest that has a MAC and no more gets the "
+                          "ENI's address and router", f"{told['ip']}, {told['router']}")
+                found = query(self.vault, told["dns"], "store.example")
+                self.tell(found == [STORE], f"and resolves a name at {told['dns']}", " ".join(found or ["silence"]))
+                self.tell(query(self.tools, "10.0.0.2", "store.example") is None, "the resolver of another VPC is silent")
+            finally:
+                dnsmasq.close()
 
 
 class Capture:
