@@ -156,6 +156,8 @@ static __always_inline int follow_route(struct pkt *p)
 	case ROUTE_ATTACHMENT:
 		return through_attachment(p, p->route.target);
 	case ROUTE_UPLINK:
+		if (p->at == AT_VGW && p->route.target == IN_PORT(p->in))
+			return REASON_VGW; /* nothing turns round there */
 		return leave_by_uplink(p, p->route.target);
 	}
 	return step_out(p);

@@ -111,7 +111,8 @@ def private_gateways():
     c = Case("vgw-01-only-known-prefixes", "VGW-01 VGW-04", on_premises(yonder, one))
     c.put("a", udp(A, "172.21.0.7", 4000, 99), drop("vgw")).put("a", udp(A6, X6, 4000, 99), drop("vgw"))
     c.edit(on_premises(yonder, [vpn("vpn-1", [], static=False)])).put("a", udp(A, "172.21.0.7", 4000, 99), out("vgw-1"))
-    yield c.edit(on_premises(yonder)).put("a", udp(A, "172.21.0.7", 4000, 99), out("vgw-1"))
+    c.edit(on_premises(yonder)).put("a", udp(A, "172.21.0.7", 4000, 99), out("vgw-1"))
+    yield from_outside(c, "vgw-1", udp(R, X, 4000, 99), drop("vgw"))         # found: it turned round in the gateway
     c = Case("vgw-02-propagation-is-asked-for", "VGW-02", on_premises((), one, propagating=False))
     yield c.put("a", udp(A, R, 4000, 99), uplink())
 
