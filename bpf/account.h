@@ -3,6 +3,7 @@
 #ifndef ENID_ACCOUNT_H
 #define ENID_ACCOUNT_H
 
+#include "mtu.h"
 #include "rate.h"
 
 static __always_inline void count_drop(struct pkt *p, __u32 reason)
@@ -208,6 +209,7 @@ static __always_inline void fill_report(const struct pkt *p, bool hit)
 	told->exit = p->exit;
 	told->record = p->ref == REF_NONE ? 0 : (p->ref >> 1) + 1;
 	told->hit = hit;
+	told->cut = p->flags & PACKET_CUT && p->action != ACTION_DROP ? p->mtu : 0;
 	told->nr_trace = p->nr_trace;
 	for (int i = 0; i < TRACE_MAX; i++)
 		told->trace[i] = p->trace[i];

@@ -13,6 +13,7 @@
 #include "admit.h"
 #include "answer.h"
 #include "complain.h"
+#include "cut.h"
 #include "fragment.h"
 #include "judge.h"
 #include "keep.h"
@@ -314,6 +315,16 @@ __noinline int judge_and_keep(struct pkt *p)
 	return flow_keep(p);
 }
 
+static __always_inline int piece_goes(struct __sk_buff *ctx, struct pkt *p)
+{
+	ctx->mark = 0;
+	p->exit = IN_PORT(p->in);
+	p->action = ACTION_UPLINK;
+	p->flags = 0;
+	p->kind = KIND_PLAIN;
+	return 0;
+}
+
 /* Where the way is more than delivery a kept decision does not fit every packet: the time to live may run out on it,
  * and gateways that keep mappings carry no fragments but of UDP (NAT-11). */
 static __always_inline bool exceptional(void *ctx, const int hook, const struct pkt *p)
@@ -334,10 +345,12 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	int reason;
 
 	p->ref = REF_NONE;
-	p->nr_trace = 0;
+	p->nr_trace = 0; /* first: no earlier packet's decisions may stand beside a fault of the parser */
 	parse_full(ctx, hook, p);
 	if (p->reason)
 		return p->reason;
+	if (hook == HOOK_TC && e->kind == PORT_UPLINK && cut_returns(ctx, p))
+		return piece_goes(ctx, p);
 	if (p->early && (p->ethertype == ETH_P_ARP || p->fragment || p->tuple.proto == IPPROTO_ICMP ||
 			 p->tuple.proto == IPPROTO_ICMPV6))
 		return leave_to_tc(p);

@@ -69,6 +69,7 @@ struct report {
 	__u32 trace[TRACE_MAX];
 	__u32 record; /* record number + 1, 0 = none */
 	__u32 hit;    /* 1 = a cached decision answered */
+	__u32 cut;    /* it leaves in fragments of this size; 0 = whole */
 };
 
 /* The one instance of this stands in .data: what the agent tells the programs. */
