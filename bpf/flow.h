@@ -139,9 +139,10 @@ static __always_inline bool mapping_over(const struct flow_record *record, const
 /* The mapping of a record ends (I6). ret: true = the second name is ours to drop */
 static __always_inline bool mapping_release(struct flow_record *record, struct limbo *rest, __u64 now)
 {
-	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use, *used;
+	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use;
 	__u64 end = mapping_end(record, &rest->mapping);
 	struct nat_stats *stats;
+	__u64 *used;
 
 	if (!(__sync_fetch_and_and(&record->half[0].shared, ~RECORD_MAPPED) & RECORD_MAPPED))
 		return false;
