@@ -56,7 +56,8 @@ static __always_inline bool tuple_equal(const struct tuple *a, const struct tupl
 }
 
 /* The half that is named {tuple, in} and LIVE, or REF_NONE (I1, I2). */
-static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half)
+static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half,
+					      struct flow_record **ret_record)
 {
 	__u32 ref = name_get(name_print(tuple, in));
 	struct flow_record *record;
@@ -71,16 +72,18 @@ static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 i
 	if (GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
 		return REF_NONE;
 	*ret_half = half;
+	*ret_record = record;
 	return ref;
 }
 
 __noinline __u32 flow_find(const struct tuple *tuple, __u32 in)
 {
+	struct flow_record *record;
 	struct flow_half *half;
 
 	if (!tuple)
 		return REF_NONE;
-	return flow_find_inline(tuple, in, &half);
+	return flow_find_inline(tuple, in, &half, &record);
 }
 
 static __always_inline struct flow_half *half_of(struct flow_record *record, __u32 ref)

@@ -35,7 +35,10 @@ static __always_inline __u32 sum_add(__u32 a, __u32 b)
 
 static __always_inline __be16 check_apply(__be16 check, __u32 change)
 {
-	return ~fold((__u64)(__u16)~check + change);
+	__u32 sum = (__u16)~check + (change & 0xffff) + (change >> 16);
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~((sum & 0xffff) + (sum >> 16));
 }
 
 static __always_inline __be16 check_update(__be16 check, __be32 from, __be32 to)
