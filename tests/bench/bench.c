@@ -377,7 +377,7 @@ static void established_by_way(struct bench *b)
 
 static void first_by_way(struct bench *b)
 {
-	const struct scene *scene = &b->scene[0];
+	const struct scene *scene = &b->scene[1]; /* has room for as many flows again */
 	struct subject s[WAYS + 1] = {{.prog = b->nothing}};
 
 	b->drive->bss->plan.dport_first = DRIVE_PORT_FIRST + 1000; /* flows that nobody has opened yet */
