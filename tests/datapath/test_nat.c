@@ -25,7 +25,7 @@
 #include "compile/image.h"
 #include "datapath/datapath.h"
 #include "datapath/records.h"
-#include "lib/world.h"
+#include "show/nat.h"
 #include "state/state.h"
 
 #define NS       1000000000ull
@@ -422,6 +422,16 @@ static uint16_t open_close(struct nat *nat, uint32_t client)
 	return port;
 }
 
+/* NAT-25: live and ended flows together. */
+static void check_metric(const struct nat *nat, const char *name, json_int_t wanted)
+{
+	json_t *list = nat_gateways(nat->datapath);
+
+	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), name)), wanted);
+	json_decref(list);
+}
+
 static void closed_ports_rest(void **unused)
 {
 	struct nat nat;
@@ -435,6 +445,14 @@ static void closed_ports_rest(void **unused)
 	assert_int_equal(open_close(&nat, 3), 40001);
 	assert_int_equal(stats_of(&nat)->established, 3);
 	assert_int_equal(stats_of(&nat)->idle_timeout, 0);
+	check_metric(&nat, "ActiveConnectionCount", 2); /* the second one rests, too */
+	check_metric(&nat, "PacketsInFromSource", 9);
+	check_metric(&nat, "PacketsOutToSource", 6);
+	nat.now_ns += 61 * NS;
+	(void)records_sweep(nat.datapath, nat.now_ns, NULL, NULL);
+	check_metric(&nat, "ActiveConnectionCount", 0);
+	check_metric(&nat, "BytesInFromSource", 9 * 40);
+	check_metric(&nat, "PacketsOutToSource", 6);
 	nat_close(&nat);
 }
 
