@@ -55,9 +55,10 @@ static __always_inline bool tuple_equal(const struct tuple *a, const struct tupl
 	return x[3] == y[3] && x[4] == y[4] && x[1] == y[1] && x[0] == y[0] && x[2] == y[2];
 }
 
-/* The half that is named {tuple, in} and LIVE, or REF_NONE (I1, I2). */
+/* The half that is named {tuple, in} and LIVE, or REF_NONE (I1). What is copied of it is good iff its gs is still
+ * *ret_gs afterwards (I2). */
 static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half,
-					      struct flow_record **ret_record)
+					      struct flow_record **ret_record, __u32 *ret_gs)
 {
 	__u32 ref = name_get(name_print(tuple, in));
 	struct flow_record *record;
@@ -69,7 +70,9 @@ static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 i
 	if (!record)
 		return REF_NONE;
 	half = ref & 1 ? &record->half[1] : &record->half[0];
-	if (GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
+	*ret_gs = READ_ONCE(half->gs);
+	barrier();
+	if (GS_STATE(*ret_gs) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
 		return REF_NONE;
 	*ret_half = half;
 	*ret_record = record;
@@ -80,10 +83,11 @@ __noinline __u32 flow_find(const struct tuple *tuple, __u32 in)
 {
 	struct flow_record *record;
 	struct flow_half *half;
+	__u32 gs;
 
 	if (!tuple)
 		return REF_NONE;
-	return flow_find_inline(tuple, in, &half, &record);
+	return flow_find_inline(tuple, in, &half, &record, &gs);
 }
 
 static __always_inline struct flow_half *half_of(struct flow_record *record, __u32 ref)
@@ -114,6 +118,39 @@ static __always_inline __u64 entry_last(const struct flow_record *record, __u32 
 	    CT_STATE(half->ct) == CT_CLOSED)
 		return half->last_ns; /* a closed entry's clock has stopped */
 	return sibling->last_ns;
+}
+
+/* Flags of a record that packets use are changed in one step: another CPU may change others (the word ends in the
+ * first bytes of dmac, which stay). */
+static __always_inline void flags_set(struct flow_half *half, __u32 flags)
+{
+	__sync_fetch_and_or((__u32 *)&half->flags, flags);
+}
+
+static __always_inline void flags_clear(struct flow_half *half, __u32 flags)
+{
+	__sync_fetch_and_and((__u32 *)&half->flags, ~flags);
+}
+
+_Static_assert(__builtin_offsetof(struct flow_half, flags) % 4 == 0, "flags are changed as a word");
+
+/* The decision of a half is written by one CPU at a time, or the exit of one might be left beside the epoch of the
+ * other (C15). ret: false = another CPU is at it; what it writes will do, or its epoch is old and the next packet asks
+ */
+static __always_inline bool decision_take(struct flow_half *half)
+{
+	__u32 epoch = READ_ONCE(half->epoch);
+
+	return epoch != EPOCH_TAKEN && __sync_val_compare_and_swap(&half->epoch, epoch, EPOCH_TAKEN) == epoch;
+}
+
+/* The next packet asks anew; unless a decision is being written just now. */
+static __always_inline void decision_forget(struct flow_half *half)
+{
+	__u32 epoch = READ_ONCE(half->epoch);
+
+	if (epoch != EPOCH_TAKEN)
+		__sync_val_compare_and_swap(&half->epoch, epoch, 0);
 }
 
 static __always_inline bool within(__u64 now, __u64 last, __u32 seconds)
@@ -208,12 +245,10 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 	return true;
 }
 
-/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. ret: true = we are
- */
-static __always_inline bool flow_bury(struct flow_record *record)
+/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. gs: as it was before
+ * the limbo was looked at, or a record that lived and died again meanwhile would be taken for it. ret: true = we are */
+static __always_inline bool flow_bury(struct flow_record *record, __u32 gs)
 {
-	__u32 gs = READ_ONCE(record->half[0].gs);
-
 	return GS_STATE(gs) == RECORD_CLOSING &&
 	       __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_BUSY)) == gs;
 }
@@ -383,8 +418,12 @@ static __always_inline enum claim record_claim(__u32 index, struct flow_record *
 			bpf_map_delete_elem(&names, &first);
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
 	}
-	if (one)
+	if (one) {
 		record->half[1].in = 0;
+		record->half[1].leg = LEG_NONE;
+		record->half[0].epoch = 0;
+		record->half[0].flags |= HALF_ALONE;
+	}
 	barrier();
 	WRITE_ONCE(record->half[1].gs, gs);
 	WRITE_ONCE(record->half[0].gs, gs);

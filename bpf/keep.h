@@ -35,20 +35,19 @@ static __always_inline void half_part(struct flow_half *half, struct flow_half *
 		return;
 	if (sibling->last_ns < half->last_ns && CT_STATE(sibling->ct) != CT_CLOSED)
 		sibling->last_ns = half->last_ns;
-	half->flags |= HALF_PARTED;
+	flags_set(half, HALF_PARTED);
 }
 
 static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling,
 					bool alone)
 {
-	__u16 steady = half->flags & HALF_STEADY;
-
-	WRITE_ONCE(half->epoch, 0); /* nobody uses it while it changes */
-	barrier();
 	if (alone)
 		half_part(half, sibling);
+	if (!decision_take(half))
+		return;
+	barrier();
 	half->exit = p->exit;
-	half->flags = steady | p->flags | (alone ? HALF_ALONE : 0);
+	half->flags = (half->flags & HALF_STEADY) | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
 	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
 	for (int i = 0; i < HALF_TRACE_MAX; i++)
@@ -80,7 +79,7 @@ static __always_inline void touch_target(struct pkt *p)
 	if (!record)
 		return;
 	half = half_of(record, p->target.ref);
-	WRITE_ONCE(half->epoch, 0);
+	decision_forget(half);
 	half_part(half, sibling_of(record, p->target.ref));
 	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
 	if (p->target.fresh) {
@@ -184,13 +183,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	}
 	if (hold_target)
 		return 0;
-	if (claim == CLAIM_ONE) {
-		WRITE_ONCE(record->half[0].epoch, 0);
-		record->half[0].flags |= HALF_ALONE;
-		record->half[1].leg = LEG_NONE;
-		if (p->target.ref != REF_NONE)
-			touch_target(p);
-	}
+	if (claim == CLAIM_ONE && p->target.ref != REF_NONE)
+		touch_target(p);
 	p->ref = index << 1;
 	flow_count(p, &record->half[0]);
 	return 0;
@@ -323,9 +317,9 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	struct flow_half *half = NULL;
 	struct port_policy *x;
 	struct port *exit;
-	__u32 epoch;
+	__u32 epoch, gs;
 
-	p->ref = flow_find_inline(&p->tuple, p->in, &half, &record);
+	p->ref = flow_find_inline(&p->tuple, p->in, &half, &record, &gs);
 	if (p->ref == REF_NONE || !half || !record)
 		return NULL;
 	epoch = READ_ONCE(half->epoch);
@@ -345,7 +339,7 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	if (p->flags & HALF_REWRITE)
 		reverse_quick(&p->out, &sibling_of(record, p->ref)->tuple);
 	barrier();
-	if (READ_ONCE(half->epoch) != epoch || GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE)
+	if (READ_ONCE(half->epoch) != epoch || READ_ONCE(half->gs) != gs)
 		return NULL;
 	p->action = !p->exit ? ACTION_PASS : x->kind == PORT_UPLINK ? ACTION_UPLINK : ACTION_DELIVER;
 	return half;

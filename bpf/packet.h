@@ -125,6 +125,7 @@ struct pkt {
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */
+	__u16 cut_word;     /* host order: flags and fragment offset of a packet that is cut */
 	__u8 dont_fragment; /* IPv4 */
 	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
 	__u8 complaint;     /* enum complaint */

@@ -61,6 +61,8 @@ enum conversation {
 #define CT_STATE(ct) ((ct)&0x7f)
 #define CT_BACKWARDS 0x80 /* the entry at this ENI was opened by the direction of half 1 */
 
+#define EPOCH_TAKEN 0xffffffffu /* half.epoch: a CPU is writing the decision */
+
 #define IDLE_NOBODY_S 120 /* a kept decision of a flow that no security group remembers */
 
 #define HALF_STEADY     1u   /* no packet without SYN, FIN or RST changes the conversation */
@@ -88,7 +90,7 @@ struct flow_half {
 	struct tuple tuple;
 	__u32 in;
 	__u32 gs;
-	__u32 epoch;  /* 0 = judge anew */
+	__u32 epoch;  /* 0 = judge anew, EPOCH_TAKEN = as well */
 	__u32 exit;   /* port it leaves by; 0 = the host's stack */
 	__u16 flags;  /* HALF_* */
 	__u8 dmac[6]; /* destination MAC for which this was decided */

@@ -181,6 +181,7 @@ struct port_stats {
 	__u32 half_open; /* ... of them TCP without a finished handshake */
 	__u32 fragments; /* remembered datagrams */
 	__u32 zero;
+	__u32 tallies[2]; /* entries of `tallies`, by parity; the collector takes them back */
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
 	struct bucket answer_rate;

@@ -199,12 +199,14 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
-    from hazards import hazards
+    from hazards_flows import flow_hazards
+    from hazards_frames import frames_hazards
     from nat import nat
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes()) + list(nat())
+    return list(vectors()) + list(reasons()) + list(frames_hazards()) + list(flow_hazards()) + list(sizes()) + \
+        list(nat())
 
 
 def edited(s, change):

@@ -140,9 +140,9 @@ def fields(raw):
         o.update(op=raw[21], sha=raw[22:28].hex(":"), spa=text(raw[28:32]), tha=raw[32:38].hex(":"), tpa=text(raw[38:42]))
     if o["etype"] not in (0x0800, 0x86DD):
         return o
-    src, dst, proto, ttl, at, end, offset, _ = layers(raw[14:])
+    src, dst, proto, ttl, at, end, offset, more = layers(raw[14:])
     l4 = raw[14 + at:14 + end]
-    o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end)
+    o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end, offset=offset, more=more)
     if offset:
         return o
     ports(o, "", proto, l4)

@@ -130,12 +130,20 @@ static int init_control(struct datapath *datapath)
 	return 0;
 }
 
+/* The kernel takes a timer's memory without waiting for it: right after maps of a gigabyte there may be none for a
+ * moment. */
+#define SWEEPER_TRIES 100
+
 static int start_sweeper(const struct datapath *datapath, char **ret_why)
 {
 	uint8_t frame[64] = {};
 	struct bpf_test_run_opts run = {.sz = sizeof(run), .data_in = frame, .data_size_in = sizeof(frame)};
 	int r = bpf_prog_test_run_opts(datapath_prog_fd(datapath, "start_sweeper"), &run);
 
+	for (int i = 0; !r && run.retval && i < SWEEPER_TRIES; i++) {
+		(void)usleep(10000);
+		r = bpf_prog_test_run_opts(datapath_prog_fd(datapath, "start_sweeper"), &run);
+	}
 	if (r < 0)
 		return refuse(ret_why, r, "cannot start the sweeper: %s", strerror(-r));
 	if (run.retval)

@@ -135,6 +135,17 @@ static bool theirs(const struct flow_half *half, const bool *ports)
 	return half->in && ports[IN_PORT(half->in) % PORTS_MAX];
 }
 
+/* The next packet of this half is judged. A CPU that is writing its decision will have done so in a moment. */
+static void forget_decision(struct flow_half *half)
+{
+	uint32_t epoch;
+
+	do
+		epoch = __atomic_load_n(&half->epoch, __ATOMIC_ACQUIRE);
+	while (epoch == EPOCH_TAKEN ||
+	       !__atomic_compare_exchange_n(&half->epoch, &epoch, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}
+
 /* Take the entry of one end away; the ENI at the other end keeps its own (CT-19, CT-20). Packets of the half that stays
  * are judged one by one from now on. */
 static void record_leave(struct datapath *datapath, uint32_t index, int which)
@@ -143,8 +154,8 @@ static void record_leave(struct datapath *datapath, uint32_t index, int which)
 	struct flow_half *gone = &record->half[which], *stays = &record->half[!which];
 	uint32_t in = gone->in;
 
-	__atomic_store_n(&stays->epoch, 0, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&stays->flags, HALF_ALONE, __ATOMIC_RELAXED);
+	forget_decision(stays);
 	gone->leg = LEG_NONE;
 	if (which == 1 && stays->shared & RECORD_GATED && !mapping_release(datapath, index, 0))
 		return; /* its name went with the mapping */
@@ -293,6 +304,9 @@ struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, r
 	const struct flow_record *records = datapath->records.at;
 	const struct limbo *limbo = datapath->limbo.at;
 	struct records_sweep sweep = {.next_ns = UINT64_MAX};
+	/* a packet that came just in time has been noted long before we look; virtual time knows no such packets (C4)
+	 */
+	uint64_t silent_ns = datapath->replay ? now_ns : now_ns - NS_PER_S;
 	uint32_t used = used_records(datapath);
 
 	for (uint32_t index = 0; index < used; index++) {
@@ -300,8 +314,8 @@ struct records_sweep records_sweep(struct datapath *datapath, uint64_t now_ns, r
 		uint64_t at;
 
 		if (state == RECORD_LIVE) {
-			if (!record_expired(&records[index], &limbo[index], now_ns, &at)) {
-				look_at_mapping(datapath, index, now_ns, &sweep);
+			if (!record_expired(&records[index], &limbo[index], silent_ns, &at)) {
+				look_at_mapping(datapath, index, silent_ns, &sweep);
 				sweep.next_ns = at < sweep.next_ns ? at : sweep.next_ns;
 				continue;
 			}
