@@ -86,6 +86,7 @@ struct __sk_buff;
 struct host_effects {
 	enum { HOST_NOWHERE, HOST_REDIRECT, HOST_REDIRECT_PEER, HOST_REDIRECT_NEIGH } to;
 	uint32_t ifindex;
+	uint32_t clones, clone_ifindex; /* pieces that left already, and by which device */
 	uint64_t events; /* in the perf ring, ever */
 	int fib;         /* what bpf_fib_lookup answers */
 	bool ring_full;
