@@ -254,12 +254,12 @@ static void check_mappings(const struct scene *stage, const struct flow_record *
 				note_use(limbo[i].mapping.use);
 		}
 	for (uint32_t u = 0; u < nr_uses; u++) {
-		uint32_t seen = 0, counted = *(uint32_t *)host_map_lookup(maps.nat_uses, &uses[u]);
+		uint64_t seen = 0, counted = *(uint64_t *)host_map_lookup(maps.nat_uses, &uses[u]);
 
 		for (uint32_t i = 0; i < used; i++)
 			seen += records[i].half[0].shared & RECORD_MAPPED && limbo[i].mapping.addr &&
 				limbo[i].mapping.use == uses[u];
-		MUST(seen == counted, "%u mappings to one destination, counted %u", seen, counted);
+		MUST(seen == counted, "%lu mappings to one destination, counted %lu", (long)seen, (long)counted);
 	}
 	for (uint32_t port = 0; port < maps.nat_stats->max_entries && port < 64; port++)
 		active += ((struct nat_stats *)host_map_lookup(maps.nat_stats, &port))->active;
