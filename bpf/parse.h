@@ -294,7 +294,7 @@ static __always_inline bool extension_header(__u8 next)
 static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 {
 	struct ip6_header ip;
-	__u32 offset = ETH_HLEN + 40, end;
+	__u32 offset = ETH_HLEN + 40, end, pieces = 0;
 	bool fragmented = false;
 	__u8 next;
 
@@ -331,6 +331,7 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 			}
 			if (fragment & 1)
 				p->fragment = FRAGMENT_FIRST;
+			pieces = offset;
 		} else {
 			if (next == 43 && header[2] == 0 && header[3])
 				p->source_routed = 1; /* type 0 with segments left (A7) */
@@ -340,6 +341,8 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 				return REASON_MALFORMED;
 		}
 	}
+	if (p->fragment == FRAGMENT_FIRST && offset != pieces)
+		return REASON_FRAGMENT; /* a later piece could write over an L4 header that lies so far in (A3) */
 	p->tuple.proto = next;
 	p->l4 = offset;
 	p->payload = end - offset;

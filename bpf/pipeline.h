@@ -345,7 +345,7 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	int reason;
 
 	p->ref = REF_NONE;
-	p->nr_trace = 0;
+	p->nr_trace = 0; /* first: no earlier packet's decisions may stand beside a fault of the parser */
 	parse_full(ctx, hook, p);
 	if (p->reason)
 		return p->reason;

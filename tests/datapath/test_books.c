@@ -22,6 +22,7 @@
 #include "datapath/datapath.h"
 #include "datapath/internal.h"
 #include "datapath/records.h"
+#include "enid/flow_hash.h"
 #include "flowlog/collector.h"
 #include "flowlog/reader.h"
 #include "lib/world.h"
@@ -483,7 +484,7 @@ static struct shot piece(int src, int dst, uint16_t dport, uint16_t id, uint16_t
 }
 
 /* B14: the pieces of a refused datagram stand where its first one stands, whatever this CPU has judged in between. */
-static void later_fragments_are_refused_where_the_first_was(void **state)
+static void b14_later_fragments_are_refused_where_the_first_was(void **state)
 {
 	struct books_test *test = *state;
 	struct shot first = piece(0, 1, 7, 1, 0), later = piece(0, 1, 7, 1, 64);
@@ -499,7 +500,7 @@ static void later_fragments_are_refused_where_the_first_was(void **state)
 }
 
 /* A4: what is remembered of datagrams is forgotten again, and the budget of the ENI with it. */
-static void fragments_are_forgotten(void **state)
+static void a4_fragments_are_forgotten(void **state)
 {
 	struct books_test *test = *state;
 	const struct port_stats *stats = &datapath_port_stats(test->datapath)[test->port[0]];
@@ -549,7 +550,7 @@ static void set_record(struct books_test *test, uint32_t index, const struct flo
 }
 
 /* E2: an agent that was killed while it closed or freed a record leaks neither the record nor its names. */
-static void half_done_deaths_are_finished(void **state)
+static void e2_half_done_deaths_are_finished(void **state)
 {
 	struct books_test *test = *state;
 	const volatile struct control *control = datapath_control(test->datapath);
@@ -574,6 +575,130 @@ static void half_done_deaths_are_finished(void **state)
 	closing = piece(0, 1, 53, 2, 0); /* its names are free again: it has a record */
 	assert_int_equal(send_shot(test, &closing), REASON_ACCEPTED);
 	assert_int_equal(control->flows_used, 1);
+}
+
+/* ---- names and records at their limits */
+
+/* A whole packet of `proto` (UDP, or a TCP SYN) between two ports. */
+static struct shot whole(int src, int dst, uint8_t proto, uint16_t sport, uint16_t dport)
+{
+	struct shot shot = piece(src, dst, dport, 0, 0);
+
+	fill_ip(&shot, proto);
+	put16(shot.frame + 34, sport);
+	put16(shot.frame + 38, 64);
+	if (proto == 6) {
+		shot.frame[46] = 5 << 4;
+		shot.frame[47] = 2;
+	}
+	return shot;
+}
+
+static enum enid_reason run_shot(struct books_test *test, const struct shot *shot)
+{
+	struct verdict verdict;
+	size_t length = 14 + shot->length;
+
+	assert_int_equal(
+		runner_run(&test->runner, test->port[shot->src], test->now_ns, shot->frame, length, length, &verdict),
+		0);
+	return verdict.reason;
+}
+
+static uint32_t count_names(struct books_test *test)
+{
+	int fd = datapath_map_fd(test->datapath, "names");
+	uint64_t print, *at = NULL;
+	uint32_t nr = 0;
+
+	for (; !bpf_map_get_next_key(fd, at, &print); at = &print)
+		nr++;
+	return nr;
+}
+
+/* C4: ten minutes of a flow that speaks in one direction only, then in the other, swept every 100 ms. */
+static void c4_a_live_flow_outlives_the_sweeper(void **state)
+{
+	struct books_test *test = *state;
+	struct shot there = whole(0, 1, 17, 4000, 53), back = whole(1, 0, 17, 53, 4000);
+
+	assert_int_equal(run_shot(test, &there), REASON_ACCEPTED);
+	for (int i = 0; i < 6000; i++) {
+		test->now_ns += NS / 10;
+		if (i % 290 == 0)
+			assert_int_equal(run_shot(test, i < 3000 ? &back : &there), REASON_ACCEPTED);
+		assert_int_equal(records_sweep(test->datapath, test->now_ns, NULL, NULL).closed, 0);
+	}
+	assert_int_equal(datapath_control(test->datapath)->flows_used, 1);
+	assert_int_equal(datapath_control(test->datapath)->flows_fresh, 1);
+	test->now_ns += 200 * NS;
+	assert_int_equal(records_sweep(test->datapath, test->now_ns, NULL, NULL).closed, 1);
+	assert_int_equal(count_names(test), 0);
+}
+
+/* C13: what decides where a name lies in its map is secret, and fresh with every data path. */
+static void c13_nobody_can_aim_at_a_bucket(void **state)
+{
+	static const char *const hashes[] = {"names", "fragments", "addresses", "tallies", "port_drops"};
+	struct datapath_options options = {.flows_max = 4096};
+	struct books_test *test = *state;
+	uint64_t secrets[2][FLOW_SECRETS];
+	struct bpf_map_info info;
+
+	for (int round = 0; round < 2; round++) {
+		struct datapath *datapath = NULL;
+		char *why = NULL;
+
+		if (datapath_open(&options, &datapath, &why))
+			fail_msg("datapath_open: %s", why);
+		for (int i = 0; i < FLOW_SECRETS; i++)
+			secrets[round][i] = datapath_control(datapath)->secrets[i];
+		datapath_close(&datapath);
+	}
+	for (int i = 0; i < FLOW_SECRETS; i++) {
+		assert_true(secrets[0][i] && secrets[1][i]);
+		assert_int_not_equal(secrets[0][i], secrets[1][i]);
+	}
+	for (size_t i = 0; i < sizeof(hashes) / sizeof(*hashes); i++) {
+		uint32_t size = sizeof(info);
+
+		info = (struct bpf_map_info){.type = 0};
+		assert_int_equal(bpf_obj_get_info_by_fd(datapath_map_fd(test->datapath, hashes[i]), &info, &size), 0);
+		assert_int_equal(info.type, BPF_MAP_TYPE_HASH);
+		assert_int_equal(info.map_flags & BPF_F_ZERO_SEED, 0);
+	}
+}
+
+/* C16: no room for the first of the two names, or for the second: the flow is refused and nothing of it stays. */
+static void c16_half_a_pair_is_rolled_back(void **state)
+{
+	struct books_test *test = *state;
+	const volatile struct control *control = datapath_control(test->datapath);
+	const struct port_stats *stats = &datapath_port_stats(test->datapath)[test->port[0]];
+	int fd = datapath_map_fd(test->datapath, "names");
+	uint32_t ref = UINT32_MAX, full;
+	uint64_t print = 1;
+	struct shot shot;
+
+	while (!bpf_map_update_elem(fd, &print, &ref, BPF_NOEXIST))
+		print++;
+	full = (uint32_t)print - 1;
+	for (uint32_t room = 0; room < 2; room++) {
+		for (uint16_t i = 0; i < 20; i++) {
+			shot = whole(0, 1, 6, (uint16_t)(4000 + i), 80);
+			assert_int_equal(run_shot(test, &shot), REASON_CONNTRACK_FULL);
+			assert_int_equal(count_names(test), full - room);
+			assert_int_equal(control->flows_used, 0);
+			assert_int_equal(stats->flows, 0);
+			assert_int_equal(stats->half_open, 0);
+		}
+		print--;
+		assert_int_equal(bpf_map_delete_elem(fd, &print), 0);
+	}
+	assert_int_equal(run_shot(test, &shot), REASON_ACCEPTED);
+	assert_int_equal(count_names(test), full);
+	assert_int_equal(control->flows_used, 1);
+	assert_int_equal(control->flows_fresh, 1); /* each try gave its record back */
 }
 
 static void every_packet_stands_in_the_flow_log_once(void **state)
@@ -608,9 +733,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_packet_stands_in_the_flow_log_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(later_fragments_are_refused_where_the_first_was, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(fragments_are_forgotten, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(half_done_deaths_are_finished, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(b14_later_fragments_are_refused_where_the_first_was, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a4_fragments_are_forgotten, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(e2_half_done_deaths_are_finished, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(c4_a_live_flow_outlives_the_sweeper, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(c13_nobody_can_aim_at_a_bucket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(c16_half_a_pair_is_rolled_back, set_up, tear_down),
 	};
 
 	if (geteuid()) {

@@ -43,7 +43,7 @@ golden: $(B)/enid ## worked examples with expectations by hand, on both hooks
 
 oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the differ finds planted faults
 	$(Q)/usr/bin/python3 tests/golden/run.py --hooks none --skip rate-limit,full-table $(ORACLE)
-	$(Q)tests/oracle/mutants.sh $(B)
+	$(Q)tests/mutants/run -k oracle-
 
 .PHONY: oracle oracle-long oracle-self golden tenants tenants-long
 

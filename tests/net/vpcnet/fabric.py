@@ -25,17 +25,17 @@ ROUTER6 = "fe80:ec2::1"
 
 TUN = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+IFF_TUN, IFF_TAP, IFF_NO_PI = 0x0001, 0x0002, 0x1000
 
 
-def open_tap(namespace, name):
-    """Make a tap device; it lives as long as the returned file."""
+def open_tap(namespace, name, kind=IFF_TAP):
+    """Make a tap or tun device; it lives as long as the returned file."""
     if not os.path.exists(TUN):  # a machine without udev; opening the node loads the module
         os.makedirs(os.path.dirname(TUN), exist_ok=True)
         os.mknod(TUN, 0o600 | stat.S_IFCHR, os.makedev(10, 200))
     with namespace.entered():
         fd = os.open(TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
     return fd
 
 
@@ -87,6 +87,7 @@ class Fabric:
         self.cables = {}
         self.namespaces = []
         self.internet = self.service = None
+        self.tuns = {}  # uplinks without an Ethernet header: device -> file
 
     def __enter__(self):
         try:
@@ -98,7 +99,7 @@ class Fabric:
                 if uplink["GatewayId"].startswith("vpce-"):
                     self._plug_service(uplink["Device"])
                 else:
-                    self._plug_internet(uplink["Device"])
+                    self._plug_uplink(uplink["Device"])
             for port in host.get("Ports", ()):
                 if port.get("Device"):
                     self.plug(port["NetworkInterfaceId"], port["Device"])
@@ -114,6 +115,9 @@ class Fabric:
         for cable in self.cables.values():
             cable.close()
         self.cables.clear()
+        for fd in self.tuns.values():
+            os.close(fd)
+        self.tuns.clear()
         for namespace in reversed(self.namespaces):
             namespace.close()
         self.namespaces.clear()
@@ -159,6 +163,14 @@ class Fabric:
             self.cables.pop(eni_id).close()
         else:
             self.host.ip(f"link del {device}")
+
+    def _plug_uplink(self, device):
+        """A device whose name begins with "tun" is a tun, whose packets the test itself reads and writes."""
+        if not device.startswith("tun"):
+            self._plug_internet(device)
+            return
+        self.tuns[device] = open_tap(self.host, device, IFF_TUN)
+        self.host.ip(f"link set {device} mtu {self.mtu} up")
 
     def _plug_internet(self, device):
         self.internet = self.namespace("internet")
