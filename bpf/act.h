@@ -142,6 +142,8 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 			return tc_deliver_pieces(ctx, p);
 		if (port->deliver == DELIVER_NEIGH)
 			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
+		if (port->deliver == DELIVER_REDIRECT)
+			return bpf_redirect(port->ifindex, 0); /* no Ethernet header, no neighbours, no egress guard */
 	} else {
 		if (set_macs(ctx, HOOK_TC, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
 			return TC_ACT_SHOT;

@@ -109,7 +109,8 @@ struct pkt {
 	__u32 at_subnet;    /* ... and the subnet; 0 = none: no network ACL on the way out */
 	__u32 at_table;     /* route table version that decides next; 0 = local delivery only */
 	__u32 at_port;      /* whose packet it is there: the sender's, a NAT gateway's; 0 = one in transit */
-	__u32 at_gateway;   /* the gateway by which it came here; 0 = none */
+	__u32 at_gateway;   /* AT_VGW, AT_EDGE: the gateway; 0 = none */
+	__u32 at_az;        /* AT_TRANSIT: the availability zone that it comes from */
 	__u32 peer_zone;    /* where group references look for the other end's address */
 	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
 	__u8 at;            /* enum station */

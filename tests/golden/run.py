@@ -3,7 +3,7 @@
 """Run the golden cases through `enid replay`: run.py [--hooks tc,xdp] [-k PATTERN] build/enid
 
 A case is a folder with state.json (and the states its scenario names), scenario.jsonl (the input lines), expect.jsonl (one
-object per output line) and about.txt. Of an expectation, `action` (one or a list; "?" is anything), `to` and `reason` (any of
+object per output line) and about.txt. Of an expectation, `action` (one or a list; "?" is anything), `to` (likewise) and `reason` (any of
 the list, for a drop) are held against the answer; `changed` against a state's; every other key against a field of the packet
 in the answer, where i... are those of the packet that an ICMP error quotes; `csum` asks that every checksum be right and
 `bytes` that the packet be this one. `pieces` are the sizes of the fragments in `packet` and `also`, `joined` what they hold.
@@ -86,7 +86,7 @@ def differs(want, got):
         return None
     if got.get("action") not in action:
         return "action %s, wanted %s (reason %s)" % (got.get("action"), "/".join(action), got.get("reason"))
-    if "to" in want and got.get("to") != want["to"]:
+    if "to" in want and got.get("to") not in (want["to"] if isinstance(want["to"], list) else [want["to"]]):
         return "to %s, wanted %s" % (got.get("to"), want["to"])
     if want.get("reason") and got["action"] == "drop" and got.get("reason") not in want["reason"]:
         return "reason %s, wanted %s" % (got.get("reason"), "/".join(want["reason"]))

@@ -87,8 +87,8 @@ static void fill_network(struct account *account)
 	account->groups[0].in = &account->permission;
 	account->groups[0].nr_in = 1;
 	account->groups[1] = (struct security_group){.id = "sg-2", .vpc = &account->vpcs[0]};
-	account->gateways[0] = (struct gateway){"igw-1", TARGET_IGW, &account->vpcs[0], NULL};
-	account->gateways[1] = (struct gateway){"igw-2", TARGET_IGW, NULL, NULL};
+	account->gateways[0] = (struct gateway){"igw-1", TARGET_IGW, &account->vpcs[0], NULL, NULL};
+	account->gateways[1] = (struct gateway){"igw-2", TARGET_IGW, NULL, NULL, NULL};
 }
 
 /* eni-0 here, with sg-1; eni-1 here as a guard, routing; eni-2 on the other host, with sg-2; eni-3 nowhere, with sg-2.

@@ -86,6 +86,8 @@ static int load(struct datapath *datapath, const struct datapath_options *option
 	if (r < 0)
 		return refuse(ret_why, r, "cannot size the maps for %u flows: %s", options->flows_max, strerror(-r));
 	leave_out(datapath->skeleton, options->without);
+	if (options->replay)
+		leave_out(datapath->skeleton, "tc_rx_raw");
 	datapath->skeleton->rodata->replay = options->replay;
 	if (options->pin_dir) {
 		r = pinned_prepare(options->pin_dir, ret_why);

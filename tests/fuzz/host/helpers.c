@@ -504,11 +504,11 @@ long helper_redirect(__u32 ifindex, __u64 flags)
 
 long helper_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags)
 {
-	(void)skb;
 	if (flags & ~(__u64)BPF_F_INGRESS)
 		return -EINVAL;
 	host_effects.clones++;
 	host_effects.clone_ifindex = ifindex;
+	host_effects.clone_mark = skb->mark;
 	return 0;
 }
 
@@ -560,7 +560,10 @@ static void begin(const struct host_run *run)
 	packet.skb.gso_segs = run->gso_segs;
 	packet.skb.pkt_type = run->pkt_type;
 	packet.skb.vlan_present = run->vlan_present;
-	packet.skb.protocol = run->length >= FRAME_MIN ? (__u32)(run->frame[12] | run->frame[13] << 8) : 0;
+	if (run->protocol)
+		packet.skb.protocol = run->protocol;
+	else
+		packet.skb.protocol = run->length >= FRAME_MIN ? (__u32)(run->frame[12] | run->frame[13] << 8) : 0;
 }
 
 void host_run(struct host_run *run)
