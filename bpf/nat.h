@@ -178,7 +178,7 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 
 static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
-	bool inside = p->source.port && p->at_zone == g->zone[0];
+	bool inside = p->source.port && !p->transit && p->at_zone == g->zone[0];
 	struct flow_record *record;
 	struct gate_mapping *m;
 	int reason = nat_carries(p);

@@ -68,8 +68,6 @@ static __always_inline __u32 route_stage(const struct pkt *p)
 /* ret: 0 or the reason why the packet goes no further */
 static __always_inline int route_usable(struct pkt *p)
 {
-	if (p->route.kind == ROUTE_NONE)
-		return route_missing(p);
 	decide(p, route_stage(p), p->route.rule);
 	if (p->route.kind == ROUTE_BLACKHOLE)
 		return p->at == AT_TRANSIT ? REASON_TGW_BLACKHOLE : REASON_BLACKHOLE;

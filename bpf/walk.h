@@ -119,6 +119,31 @@ static __always_inline int step_from_nat(struct pkt *p)
 	return reason ? reason : leave_nat(p, nat, e);
 }
 
+/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18). ret: the gateway's
+ * port, 0 = this is none */
+static __always_inline __u32 peered_nat(struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
+
+	if (!rest || !(p->ref & 1) || !(record->half[0].flags & HALF_PEERED) || p->at != AT_SUBNET ||
+	    !(record->half[0].shared & RECORD_MAPPED) || rest->mapping.addr != p->out.daddr.ip4)
+		return 0;
+	return rest->mapping.gateway;
+}
+
+static __always_inline int step_unrouted(struct pkt *p)
+{
+	__u32 nat = peered_nat(p);
+	int reason;
+
+	if (!nat)
+		return route_missing(p);
+	reason = depart(p, true);
+	p->crossing = 1;
+	return reason ? reason : arrive(p, nat);
+}
+
 /* Out of a subnet by a gateway, which is beyond every border. */
 static __always_inline int step_out(struct pkt *p)
 {
@@ -177,8 +202,8 @@ __noinline int walk_step(struct pkt *p)
 	if (!p->routed)
 		route_look(p);
 	p->routed = 0;
-	reason = route_usable(p);
-	if (reason) {
+	reason = p->route.kind == ROUTE_NONE ? step_unrouted(p) : route_usable(p);
+	if (p->route.kind == ROUTE_NONE || reason) {
 		p->seen_egress = 1;
 		return reason;
 	}

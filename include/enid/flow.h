@@ -79,6 +79,7 @@ enum conversation {
 
 /* What lies between the two ports carries no more than this (bits of half.flags). */
 enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
+#define HALF_PEERED     (1u << 11) /* from a NAT gateway over a peering: answers need no route (NAT-18) */
 #define HALF_PATH_SHIFT 12
 #define HALF_PATH_MASK  (3u << HALF_PATH_SHIFT)
 #define PATH_MTUS       (0xffffull | 8500ull << 16 | 1500ull << 32 | 1446ull << 48)

@@ -207,7 +207,8 @@ def cases():
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return [c for part in (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges) for c in part()]
+    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges)
+    return [c for part in parts for c in part()]
 
 
 def edited(s, change):

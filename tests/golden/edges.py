@@ -5,7 +5,7 @@ import author
 from author import (A, A2, A6, B, Case, IGW4, IGW6, LOCAL, M, MAC, OPEN, QA, UP, X, X6, allow_all, deliver, drop, entry, nacl,
                     perm, route, tcp, udp, uplink)
 import frames as F
-from gateways import C, C6, R, acl, associated, by_pcx, by_tgw, network, out, pcx, rtb, subnet, transit
+from gateways import C, C6, LOCAL2, R, acl, associated, by_pcx, by_tgw, network, out, pcx, rtb, subnet, transit
 
 S3 = "192.0.2.9"                  # an address of the service behind the endpoint
 TWO = route("10.0.2.0/24", "GatewayId", "vgw-1", origin="EnableVgwRoutePropagation")
@@ -172,6 +172,27 @@ def endpoints():
     yield c
 
 
+# ---- a NAT gateway before a peering
+
+def beyond_nat(back=()):
+    s = blocked("off")
+    s["RouteTables"][0]["Routes"] += [by_pcx("10.2.0.0/16")]
+    s["RouteTables"] = [t for t in s["RouteTables"] if t["RouteTableId"] != "rtb-v2-main"] + [rtb("v2", LOCAL2, *back)]
+    return dict(s, VpcPeeringConnections=[pcx()])
+
+
+def nat_and_peering():
+    n = "10.0.0.220"
+    c = Case("nat-18-return-to-sender", "NAT-15 NAT-17 NAT-18", beyond_nat())
+    c.put("b", tcp(B, C, 40000, 80), deliver("c", src=n, dst=C, sport=40000, ttl=63))
+    c.put("c", tcp(C, n, 80, 40000, "SA", 5000, 1001), deliver("b", src=C, dst=B, ttl=63))
+    c.put("b", tcp(B, C, 40000, 80, "A", 1001, 5001), deliver("c", src=n)).put("c", tcp(C, n, 80, 40000, "A", 5001, 1001), deliver("b"))
+    c.put("c", tcp(C, n, 80, 40001, "SA", 5000, 1001), drop("no-route"))   # nobody's answer
+    c.put("c", tcp(C, A, 4000, 80), drop("no-route"))
+    c.edit(beyond_nat([by_pcx("10.0.0.0/16")])).put("c", tcp(C, n, 80, 40000, "A", 5001, 1001), deliver("b"))
+    yield c.put("c", tcp(C, n, 4000, 80), drop("nat-no-mapping"))
+
+
 # ---- block public access
 
 def blocked(mode, exclusions=()):
@@ -203,5 +224,5 @@ def public_access():
 
 
 def edges():
-    for part in (ingress, egress_only, private_gateways, endpoints, public_access):
+    for part in (ingress, egress_only, private_gateways, endpoints, nat_and_peering, public_access):
         yield from part()

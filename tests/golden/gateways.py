@@ -222,6 +222,29 @@ def transit_gateways():
     yield Case("igw-08-no-transit-to-the-internet", "IGW-08", wide).put("c", udp(C, X, 4000, 99), drop("igw-no-public-address"))
 
 
+def live_edits():
+    def said(c, want):
+        c.put("a", tcp(A, C, 40000, 80, "A", 1001, 5001), want)
+
+    c = Case("rt-25-edits-bite-at-the-next-packet", "RT-25 CT-07: gateways on the way of a live flow", transit())
+    c.put("a", tcp(A, C, 40000, 80), deliver("c")).put("c", tcp(C, A, 80, 40000, "SA", 5000, 1001), deliver("a"))
+    said(c, deliver("c"))
+    gone = tgw_route("10.2.0.0/16", active=False)
+    for other, want in ((transit(routes=TGW_ROUTES + (gone,)), drop("tgw-blackhole")), (transit(), deliver("c")),
+                        (transit(routes=TGW_ROUTES[:1]), drop("tgw-no-route")), (transit(), deliver("c")),
+                        (transit(subnets=[subnet("U1", "v1", "10.0.8.0/24", "eu-west-1b"), U[1]]), drop("tgw-attachment")),
+                        (transit(tables=[rtb("v1", LOCAL, by_tgw("10.0.0.0/8")), rtb("v2", LOCAL2)]), deliver("c")),
+                        (peered(), deliver("c")), (peered(code="deleted"), drop("blackhole")), (peered(), deliver("c"))):
+        said(c.edit(other), want)
+    c.put("c", tcp(C, A, 80, 40000, "A", 5001, 1001), deliver("a", ttl=64)).edit(peered(back=False))
+    c.put("c", tcp(C, A, 80, 40000, "A", 5001, 1001), drop("no-route"))
+    ref = transit({"c": ([perm("tcp", 80, "sg-a")], [])}, tgw={"SecurityGroupReferencingSupport": "enable"})
+    c.edit(ref).put("a", tcp(A, C, 40010, 80), deliver("c"))
+    moved = edited(ref, lambda s: next(e for e in s["NetworkInterfaces"] if e["NetworkInterfaceId"] == "a")["Groups"].append({"GroupId": "sg-m"}))
+    moved["NetworkInterfaces"][0]["Groups"] = [{"GroupId": "sg-m"}]
+    yield c.edit(moved).put("a", tcp(A, C, 40011, 80), drop("sg-ingress"))
+
+
 def groups():
     def vpns(ecmp):
         return transit(routes=TGW_ROUTES[:1] + (tgw_route("172.20.0.0/16", "att-7", "att-8", kind="propagated"),),
@@ -241,5 +264,5 @@ def groups():
 
 
 def gateways():
-    for part in (peering, transit_gateways, groups):
+    for part in (peering, transit_gateways, live_edits, groups):
         yield from part()

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Packets around the size that a path or a receiver takes (MTU-01, MTU-02, IGW-09)."""
 from author import A, A6, B, QA, QB, UP, X, X6, Case, deliver, drop, edited, perm, state, tcp, udp, uplink
+from edges import by_eigw, on_premises, vpn
+from gateways import C, R, out, pcx, peered, transit
+from nat import natted
 import frames as F
 
 ROUTER, ROUTER6 = "10.0.1.1", "2001:db8:1:1::1"
@@ -123,6 +126,35 @@ def fragments():
     yield c.put("a", F.packet(A, QB, F.UDP, l4, df=False), cut("b", QA, B, l4, 1300))
 
 
+def paths():
+    """The table of section 11, path by path."""
+    c = Case("mtu-through-a-nat-gateway", "NAT-19, IGW-09: 8500 in the gateway, 1500 behind it; the smaller one is told", natted())
+    c.put("a", datagram(A, X, 1500), uplink(src="203.0.113.9"))
+    c.put("a", datagram(A, X, 1501), too_big(ROUTER, A, 1500, 28, isrc=A, idst=X, isport=4000))
+    c.put("a", datagram(A, X, 8501), too_big(ROUTER, A, 1500, 28))
+    c.put("a", datagram(A, X, 1500), uplink(src="203.0.113.9"))
+    l4 = F.udp(4000, 99, bytes(2952))
+    yield c.put("a", F.packet(A, X, F.UDP, l4, df=False), cut(UP, "203.0.113.9", X, l4, 1500))
+    c = Case("mtu-through-a-peering", "PCX-07: 9001 in a Region; 8500 between two, and what is larger vanishes", peered())
+    c.put("a", datagram(A, C, 9001), deliver("c")).put("a", datagram(A, C, 9002), too_big(ROUTER, A, 9001, 28))
+    c.edit(far_peering())
+    yield c.put("a", datagram(A, C, 8500), deliver("c")).put("a", datagram(A, C, 8501), drop("mtu"))
+    c = Case("mtu-through-a-transit-gateway", "TGW-13: 8500; an answer for what comes from a VPC, never a fragment", transit())
+    c.put("a", datagram(A, C, 8500), deliver("c")).put("a", datagram(A, C, 8501), too_big(ROUTER, A, 8500, 28))
+    yield c.put("a", datagram(A, C, 8501, df=False), drop("mtu"))
+    c = Case("mtu-through-a-vpn", "VGW-05: 1446, and what is larger vanishes",
+             on_premises((), [vpn("vpn-1", ["172.20.0.0/16"])], links=("vpn-1",)))
+    yield c.put("a", datagram(A, R, 1446), out("vpn-1")).put("a", datagram(A, R, 1447), drop("mtu"))
+    c = Case("mtu-through-an-egress-only-gateway", "EIGW-01: 1500, the sender is told", by_eigw())
+    yield c.put("a", datagram(A6, X6, 1500), out("eigw-1")).put("a", datagram(A6, X6, 1501), too_big(ROUTER6, A6, 1500, 1232))
+
+
+def far_peering():
+    s = peered()
+    s["VpcPeeringConnections"] = [pcx(regions=("eu-west-1", "us-east-1"))]
+    return s
+
+
 def sizes():
-    for group in (fragments, gateway, silence, receivers, never_answered, hairpin):
+    for group in (paths, fragments, gateway, silence, receivers, never_answered, hairpin):
         yield from group()

@@ -14,20 +14,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import frames, traffic
 from vpcnet.agent import ENID, SLOW, Agent
 from vpcnet.fabric import Fabric
-from vpcnet.harness import check, equal, run, scene, test, wait_for
+from vpcnet.harness import check, equal, run, scene, test
+from vpcnet.services import Dnsmasq, query
 from vpcnet.vpc import State, allow
 
 RESOLVER, RESOLVER6 = "169.254.169.253", "fd00:ec2::253"
 SERVED = {"eni-a": ("10.0.1.10", "2001:db8:1:1::10"), "eni-b": ("10.0.2.10", "2001:db8:1:2::10"), "eni-c": ("10.1.1.10", None)}
-SCRIPT = """#!/bin/sh
-[ "$1" = bound ] || [ "$1" = renew ] || exit 0
-ip -4 addr flush dev "$interface" scope global
-ip addr add "$ip/$mask" dev "$interface"
-ip route replace default via "$router" dev "$interface"
-echo "ip=$ip mask=$mask router=$router dns=$dns domain=$domain ntpsrv=$ntpsrv serverid=$serverid" > "$ANSWER"
-"""
-
-
 def make_state():
     state = State()
     for number, six in (("0", "2001:db8:1::/56"), ("1", None)):
@@ -55,42 +47,16 @@ class World:
     def __init__(self, fabric, agent, folder):
         self.fabric, self.agent, self.folder = fabric, agent, folder
         fabric.state.save(folder)
-        self.config = self.services("dnsmasq")
-        with open(os.path.join(folder, "dnsmasq.conf"), "w", encoding="ascii") as out:
-            out.write(self.config + "address=/names.example/192.0.2.80\n")
-        fabric.host.run("sh", "-s", text_in=self.services("setup"))
-        self.dnsmasq = fabric.host.popen("dnsmasq", "-k", "-C", f"{folder}/dnsmasq.conf", "-x", f"{folder}/pid", "-l",
-                                         f"{folder}/leases", "--no-resolv", "--log-dhcp", "--log-facility=-", "-u", "root",
-                                         stdout=subprocess.DEVNULL, stderr=open(f"{folder}/log", "w", encoding="utf-8"))
-        wait_for(lambda: os.path.exists(f"{folder}/pid") or self.dnsmasq.poll() is not None, 5 * SLOW, "dnsmasq started")
-
-    def services(self, what, *more):
-        done = subprocess.run([ENID, "services", what, *more, self.folder + "/state.json"], capture_output=True, text=True,
-                              check=False)
-        check(not done.returncode, f"enid services {what}: {done.stderr}")
-        return done.stdout
+        self.dnsmasq = Dnsmasq(fabric.host, [folder + "/state.json"], folder, "address=/names.example/192.0.2.80\n")
 
     def log(self):
-        with open(f"{self.folder}/log", encoding="utf-8") as log:
-            return log.read()
+        return self.dnsmasq.log()
 
     def close(self):
-        self.dnsmasq.terminate()
-        self.dnsmasq.wait()
+        self.dnsmasq.close()
 
     def lease(self, eni):
-        """What udhcpc was told; the guest has nothing but its MAC before."""
-        guest, answer = self.fabric.guest(eni), f"{self.folder}/{eni}"
-        script = f"{self.folder}/script"
-        with open(script, "w", encoding="ascii") as out:
-            out.write(SCRIPT.replace("$ANSWER", answer))
-        os.chmod(script, 0o755)
-        guest.run("ip", "-4", "addr", "flush", "dev", "eth0", "scope", "global")
-        done = guest.run("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "8", "-T", "1", "-O", "ntpsrv", "-s", script,
-                         check=False, timeout=60 * SLOW)
-        check(not done.returncode, f"udhcpc of {eni}: {done.stderr}\n{self.log()}")
-        with open(answer, encoding="ascii") as lines:
-            return dict(re.findall(r"(\w+)=(\S*)", lines.read()))
+        return self.dnsmasq.lease(self.fabric.guest(eni))
 
 
 @scene
@@ -120,21 +86,6 @@ def a_dhcp_client_gets_what_the_eni_has(world):
         equal((told["ip"], told["mask"], told["router"], told["dns"], told["domain"]), (address, "24", router, resolver, domain),
               f"what {eni} was told")
         check(not seen, f"{len(seen)} IPv4 frames reached other guests: {[f[:60].hex() for f in seen[:2]]}")
-
-
-def query(guest, server, name, kind=1):
-    """Addresses in the answer to a DNS query, or None for silence."""
-    question = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0" + struct.pack("!HH", kind, 1)
-    with guest.socket(traffic.family_of(server), socket.SOCK_DGRAM) as sock:
-        sock.settimeout(0.7 * SLOW)
-        try:
-            sock.connect((server, 53))
-            sock.send(struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + question)
-            answer = sock.recv(4096)
-        except OSError:
-            return None
-    count, = struct.unpack_from("!H", answer, 6)
-    return [socket.inet_ntoa(answer[-4:])] if count else []
 
 
 @test

@@ -261,7 +261,7 @@ struct state {
 	size_t nr_flow_logs;
 	struct host *hosts;
 	size_t nr_hosts;
-	struct state_extra *extra; /* lists that are parsed and checked, and enforced by a later build (extra.h) */
+	struct state_extra *extra; /* the other lists (extra.h) */
 	void *arena;
 };
 
