@@ -64,7 +64,8 @@ static void send(unsigned port, bool tx, const uint8_t *frame, size_t length, ui
 {
 	const struct scene_meta meta = {.linear = odd & 1 ? 54 + (odd >> 4) : UINT32_MAX,
 					.gso_size = odd & 2 ? 500 : 0,
-					.gso_segs = odd & 4 ? 3 : 0};
+					.gso_segs = odd & 4 ? 3 : 0,
+					.pkt_type = odd & 2 ? 3 : 0};
 	struct scene_result result = scene_send(port, tx, frame, length, &meta);
 
 	if (result.exit >= 0)

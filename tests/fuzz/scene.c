@@ -60,7 +60,8 @@ static uint64_t inputs;
 
 #define FAULTY_PACKETS 24 /* of an input, see scene_each_fault */
 static struct {
-	bool wanted, update;
+	bool wanted;
+	enum fault_kind { FAULT_LOOKUP, FAULT_UPDATE, FAULT_ACCESS, FAULT_KINDS } kind;
 	unsigned packet; /* counted from 1; 0 = none is to fail */
 	uint64_t at;
 	unsigned sent;
@@ -115,7 +116,7 @@ static void set_clock(void)
 
 static void mend(void)
 {
-	host_lookups_left = 0;
+	host_lookups_left = host_accesses_left = 0;
 	host_updates_left = UINT64_MAX;
 }
 
@@ -196,6 +197,8 @@ void scene_begin(uint32_t mode)
 		plug_devices();
 	if (mode & SCENE_TIGHT)
 		make_tight();
+	if (mode & SCENE_FULL) /* as if an agent had just died */
+		datapath_control(scene.datapath)->agent_alive_ns = now_ns();
 	host_effects.ring_full = mode & SCENE_FULL && mode & SCENE_XDP;
 	host_effects.fib = mode & SCENE_TIGHT ? 4 : 0; /* "not forwarded": the host itself */
 }
@@ -366,14 +369,18 @@ static void arm_fault(void)
 	if (++fault.sent != fault.packet)
 		return;
 	scene.mode |= SCENE_BROKEN; /* no book balances from here on */
-	host_lookups_left = fault.update ? 0 : fault.at;
-	host_updates_left = fault.update ? fault.at - 1 : UINT64_MAX;
+	host_lookups_left = fault.kind == FAULT_LOOKUP ? fault.at : 0;
+	host_updates_left = fault.kind == FAULT_UPDATE ? fault.at - 1 : UINT64_MAX;
+	host_accesses_left = fault.kind == FAULT_ACCESS ? fault.at : 0;
 }
 
 static void check_fault(void)
 {
-	if (fault.sent == fault.packet)
-		fault.reached = !(fault.update ? host_updates_left : host_lookups_left);
+	if (fault.sent != fault.packet)
+		return;
+	fault.reached = !(fault.kind == FAULT_LOOKUP   ? host_lookups_left
+			  : fault.kind == FAULT_UPDATE ? host_updates_left
+						       : host_accesses_left);
 }
 
 struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, size_t length,
@@ -415,9 +422,8 @@ void scene_each_fault(void (*run)(const uint8_t *data, size_t size), const uint8
 	if (!fault.wanted || scene.mode & SCENE_BROKEN)
 		return;
 	sent = fault.sent < FAULTY_PACKETS ? fault.sent : FAULTY_PACKETS;
-	for (int update = 0; update < 2; update++)
+	for (fault.kind = 0; fault.kind < FAULT_KINDS; fault.kind++)
 		for (fault.packet = 1; fault.packet <= sent; fault.packet++) {
-			fault.update = update;
 			fault.at = 1;
 			while (fault_reached(run, data, size))
 				fault.at++;

@@ -74,8 +74,9 @@ void scene_break(unsigned at); /* of the next packet, if the mode is SCENE_BROKE
 void scene_pass(uint64_t ns);  /* time passes; the sweeper comes by */
 struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, size_t length,
 			       const struct scene_meta *meta);
-/* Run an input; with $ENID_FUZZ_FAULTS, then again and again, each time with another look-up, then another update, of
- * another packet that fails, until every one of the first packets has failed once. */
+/* Run an input; with $ENID_FUZZ_FAULTS, then again and again, each time with another look-up, then another update,
+ * then another access to the frame, of another packet that fails, until every one of the first packets has failed once.
+ */
 void scene_each_fault(void (*run)(const uint8_t *data, size_t size), const uint8_t *data, size_t size);
 void scene_end(void); /* time passes until nothing lives: every book must be back at zero */
 

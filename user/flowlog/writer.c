@@ -160,8 +160,3 @@ int writer_attention(struct writer *writer, char *ret, size_t size)
 	pthread_mutex_unlock(&writer->lock);
 	return problem;
 }
-
-void writer_set_rotation(struct writer *writer, uint64_t max_bytes)
-{
-	writer->file.max_bytes = max_bytes;
-}

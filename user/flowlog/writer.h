@@ -29,6 +29,5 @@ void writer_wait(struct writer *writer);
 
 /* What the operator should know; "" = all is well. ret: 0 | -errno of the last flush that lost lines */
 int writer_attention(struct writer *writer, char *ret, size_t size);
-void writer_set_rotation(struct writer *writer, uint64_t max_bytes);
 
 #endif

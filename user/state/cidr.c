@@ -148,13 +148,6 @@ bool cidr_overlaps(const struct cidr *a, const struct cidr *b)
 	return cidr_contains(a, b) || cidr_contains(b, a);
 }
 
-bool cidr_has_address(const struct cidr *cidr, int family, const union addr *addr)
-{
-	struct cidr host = {.family = (uint8_t)family, .prefixlen = (uint8_t)bits_of(family), .addr = *addr};
-
-	return cidr_contains(cidr, &host);
-}
-
 size_t cidr_sort_unique(struct cidr *cidrs, size_t nr)
 {
 	size_t kept = 0;

@@ -23,7 +23,6 @@ int mac_parse(const char *text, uint8_t *ret_mac);
 int cidr_compare(const void *a, const void *b);
 bool cidr_contains(const struct cidr *outer, const struct cidr *inner);
 bool cidr_overlaps(const struct cidr *a, const struct cidr *b);
-bool cidr_has_address(const struct cidr *cidr, int family, const union addr *addr);
 /* Sort and drop duplicates; ret: how many are left. */
 size_t cidr_sort_unique(struct cidr *cidrs, size_t nr);
 

@@ -62,8 +62,6 @@ void state_warn(struct load *load, const struct item *item, const char *path, co
 	__attribute__((format(printf, 4, 5)));
 void state_file_error(struct load *load, const char *file, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void state_file_warn(struct load *load, const char *file, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 void state_messages_finish(struct load *load);
 
 /* ---- read.c, scan.c */

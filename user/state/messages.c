@@ -79,15 +79,6 @@ void state_file_error(struct load *load, const char *file, const char *format, .
 	va_end(args);
 }
 
-void state_file_warn(struct load *load, const char *file, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	add(load, false, file, format, args);
-	va_end(args);
-}
-
 /* Say how many were not kept. */
 void state_messages_finish(struct load *load)
 {

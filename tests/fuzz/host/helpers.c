@@ -26,7 +26,7 @@
 #define FRAME_MIN 14
 
 struct host_effects host_effects;
-uint64_t host_lookups_left;
+uint64_t host_lookups_left, host_accesses_left;
 uint64_t host_clock_ns;
 
 static struct {
@@ -248,10 +248,15 @@ static uint8_t *linear(void)
 	return (uint8_t *)area();
 }
 
+static bool access_fails(void)
+{
+	return host_accesses_left && !--host_accesses_left;
+}
+
 /* What stands behind the linear part lies in `whole`. */
 static bool inside(__u32 offset, __u32 len)
 {
-	return offset <= packet.length && len <= packet.length - offset;
+	return !access_fails() && offset <= packet.length && len <= packet.length - offset;
 }
 
 static void move(__u32 offset, void *bytes, __u32 len, bool out)
@@ -336,7 +341,7 @@ static long resize(__u32 len)
 
 long helper_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 {
-	if (flags || len < FRAME_MIN || len > 16384)
+	if (flags || len < FRAME_MIN || len > 16384 || access_fails())
 		return -EINVAL;
 	resize(len);
 	skb->len = len;
@@ -349,7 +354,7 @@ long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, _
 	bool six = skb->protocol == 0xdd86; /* network order */
 	long net = (long)packet.length - FRAME_MIN, least = six ? 40 : 20;
 
-	if (len_diff > 0xfff || len_diff < -0xfff)
+	if (len_diff > 0xfff || len_diff < -0xfff || access_fails())
 		return -EFAULT;
 	if (mode != BPF_ADJ_ROOM_MAC || flags || (!six && skb->protocol != 8) || (len_diff < 0 && net + len_diff < least))
 		return -ENOTSUP;
@@ -371,7 +376,7 @@ long helper_skb_change_head(struct __sk_buff *skb, __u32 len, __u64 flags)
 {
 	__u32 before = packet.length;
 
-	if (flags || before + len > HOST_FRAME_MAX)
+	if (flags || before + len > HOST_FRAME_MAX || access_fails())
 		return -EINVAL;
 	resize(before + len);
 	memmove(linear() + len, linear(), before);
@@ -416,7 +421,7 @@ long helper_xdp_adjust_tail(struct xdp_md *xdp_md, int delta)
 {
 	long len = (long)packet.length + delta;
 
-	if (len < FRAME_MIN || len > 4096)
+	if (len < FRAME_MIN || len > 4096 || access_fails())
 		return -EINVAL;
 	resize((__u32)len);
 	xdp_md->data_end = xdp_md->data + (__u32)len;

@@ -52,8 +52,8 @@ int host_map_next(struct host_map *map, const void *key, void *ret_key);
 void host_grace(void);
 
 /* Updates of hashes that the next programs may still make before the kernel "has no memory"; look-ups until one finds
- * nothing, whatever there is (0 = none fails). */
-extern uint64_t host_updates_left, host_lookups_left;
+ * nothing, whatever there is, and helpers on a frame until one fails (0 = none does). */
+extern uint64_t host_updates_left, host_lookups_left, host_accesses_left;
 
 /* ---- programs and data of bpf/enid.bpf.c, found by name */
 
