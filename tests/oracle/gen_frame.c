@@ -13,11 +13,11 @@ const struct eni *gen_eni_named(const struct world *w, const char *id)
 	return NULL;
 }
 
-const struct igw *gen_uplink_of(const struct world *w, int vpc)
+const struct gate *gen_uplink_of(const struct world *w, int vpc)
 {
-	for (int i = 0; i < w->nr_igw; i++)
-		if (w->igw[i].vpc == vpc && w->igw[i].uplink)
-			return &w->igw[i];
+	for (int i = 0; i < w->nr_gate; i++)
+		if (w->gate[i].kind == GATE_IGW && w->gate[i].vpc == vpc && w->gate[i].uplink)
+			return &w->gate[i];
 	return NULL;
 }
 
@@ -189,7 +189,7 @@ static bool address_frame(const struct world *w, const struct conv *c, int s, st
 {
 	const struct side *me = &c->side[s], *other = &c->side[!s];
 	const struct eni *e = gen_eni_named(w, me->eni), *peer = gen_eni_named(w, other->eni);
-	const struct igw *g;
+	const struct gate *g;
 
 	if (!e)
 		return false;

@@ -13,6 +13,7 @@ void verdict_drop(struct verdict *v, uint64_t reasons)
 	v->others = 0;
 	v->reasons = reasons;
 	memset(v->change, 0, sizeof(v->change));
+	memset(&v->map, 0, sizeof(v->map));
 }
 
 static void answer(struct verdict *v, enum answer what, const char *to, const uint8_t *mac)
@@ -264,7 +265,7 @@ bool neigh_port(const struct model *m, const struct eni *e, const struct pkt *p,
 
 /* ---- uplinks */
 
-static bool is_on_link(const struct world *w, const struct igw *g, int fam, const struct ip *ip, bool *ret_sure)
+static bool is_on_link(const struct world *w, const struct gate *g, int fam, const struct ip *ip, bool *ret_sure)
 {
 	struct ip private;
 
@@ -283,7 +284,7 @@ static bool is_on_link(const struct world *w, const struct igw *g, int fam, cons
 	return false;
 }
 
-bool neigh_uplink(const struct model *m, const struct igw *g, const struct pkt *p, struct verdict *v)
+bool neigh_uplink(const struct model *m, const struct gate *g, const struct pkt *p, struct verdict *v)
 {
 	struct ip target = {0};
 	bool arp = p->etype == ET_ARP && !p->err, sure;

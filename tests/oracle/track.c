@@ -65,7 +65,7 @@ static bool is_related(struct model *m, const struct eni *e, bool egress, const 
 	return f && f->tracked;
 }
 
-static bool judge_icmp(struct model *m, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+static bool judge_icmp(struct model *m, const struct eni *e, bool egress, int refs, const struct pkt *p,
 		       struct change *c)
 {
 	struct sg_verdict v;
@@ -87,7 +87,7 @@ static bool judge_icmp(struct model *m, const struct eni *e, bool egress, bool r
 }
 
 /* Whether ENI e lets the packet through in this direction, and what that does to its table. */
-bool track_judge(struct model *m, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+bool track_judge(struct model *m, const struct eni *e, bool egress, int refs, const struct pkt *p,
 		 struct change *ret_change)
 {
 	struct change *c = ret_change;
@@ -119,6 +119,14 @@ bool track_judge(struct model *m, const struct eni *e, bool egress, bool refs, c
 	c->kind = f ? CHANGE_TOUCH : CHANGE_OPEN;
 	c->tracked = !v.untracked;
 	return true;
+}
+
+/* Whether the entry is, or would be, a tracked one. */
+bool track_is_tracked(struct model *m, const struct change *c)
+{
+	const struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
+
+	return f ? f->tracked : c->kind == CHANGE_OPEN && c->tracked;
 }
 
 static void advance_tcp(struct flow *f, const struct pkt *p, bool opener, bool picked_up)
