@@ -153,7 +153,8 @@ static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
 	      "              [--stop N] [--one HEX] [--without "
-	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies] [-- OPTION...]\n"
+	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies,\n"
+	      "              nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,sizes,ttl,mss] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
 	      stderr);
 	return 2;
@@ -168,6 +169,7 @@ static unsigned without_mask(const char *names)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strstr(names, known[i]))
 			mask |= 1u << i;
+	gen_without = names;
 	return mask;
 }
 

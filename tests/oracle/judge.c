@@ -255,8 +255,11 @@ static void judge_guest(struct model *m, const struct eni *e, const struct pkt *
 		return verdict_drop(v, faults);
 	if (leads_nowhere(p, v))
 		return;
-	if (p->foff)
-		return judge_later_fragment(m, e->number, false, p, v);
+	if (p->foff) {
+		judge_later_fragment(m, e->number, false, p, v);
+		v->reasons |= eni_owns(e, p->fam, &p->dst) ? BIT(WHY_L2) : 0;
+		return;
+	}
 	trip_begin(&t, m, v, p, e->vpc);
 	walk_from_eni(&t, e);
 }

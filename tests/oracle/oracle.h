@@ -546,6 +546,7 @@ json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_
 struct side {
 	bool outside;     /* on the internet, or beyond a guard port */
 	char eni[ID_LEN]; /* whose port its frames arrive on; of an outside one, the ENI it talks to */
+	char uplink[ID_LEN]; /* of an outside one: where its frames arrive; empty: at its VPC's internet gateway */
 	struct ip own, far;
 	uint16_t port;
 	uint32_t seq, acked; /* next to send; last acknowledged */
@@ -557,7 +558,7 @@ struct conv {
 	int fam, proto;
 	bool direct;         /* the sides address each other's MAC */
 	struct side side[2]; /* [0] opens */
-	int step, qtype;
+	int step, qtype, mss;
 	bool zero_checksum;
 };
 
@@ -584,6 +585,7 @@ enum {
 	WITHOUT_LIES = 256
 };
 extern unsigned traffic_without;
+extern const char *gen_without; /* kinds of gateways that states do without, by name */
 
 void traffic_init(struct traffic *t, struct rnd *r);
 void traffic_line(struct traffic *t, const struct world *w, struct line *ret_line);
@@ -598,6 +600,8 @@ bool gen_query(const struct world *w, const struct conv *c, int s, bool reply, s
 bool gen_raw(const struct world *w, const struct conv *c, int s, struct line *l);
 bool gen_error(struct rnd *r, const struct world *w, const struct conv *c, int s, struct line *l);
 void gen_seal(uint8_t *f, int n);
+void gen_aim(struct rnd *r, const struct world *w, struct conv *c);
+bool gen_has(const char *feature);
 void gen_oddity(struct traffic *t, const struct world *w, struct line *l);
 void gen_neighbour(struct rnd *r, const struct world *w, struct line *l);
 void gen_fragments(struct traffic *t, const struct world *w);
