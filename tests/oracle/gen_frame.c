@@ -248,7 +248,7 @@ static bool address_frame(const struct world *w, const struct conv *c, int s, st
 	const struct eni *e = gen_eni_named(w, me->eni), *peer = gen_eni_named(w, other->eni);
 	const struct gate *g;
 
-	if (!e)
+	if (!e || (!e->compute && !me->outside))
 		return false;
 	snprintf(l->port, sizeof(l->port), "%s", e->id);
 	if (!me->outside) {

@@ -34,7 +34,7 @@ static void gen_nat(struct plan *g, int k)
 	json_t *n = json_pack("{sosososssss[]}", "NatGatewayId", text("nat-%d%d", g->v, k), "VpcId",
 			      text("vpc-%d", g->v), "SubnetId", text("subnet-%d%d", g->v, s), "State", "available",
 			      "ConnectivityType", public ? "public" : "private", "NatGatewayAddresses");
-	json_t *o = json_pack("{sosososssssbs[]sso}", "NetworkInterfaceId", text("eni-nat-%d%d", g->v, k), "VpcId",
+	json_t *o = json_pack("{sososososssssbs[]so}", "NetworkInterfaceId", text("eni-nat-%d%d", g->v, k), "VpcId",
 			      text("vpc-%d", g->v), "SubnetId", text("subnet-%d%d", g->v, s), "MacAddress",
 			      text("02:00:00:01:%02x:%02x", g->v, k), "Status", "in-use", "InterfaceType",
 			      "nat_gateway", "SourceDestCheck", 0, "Groups", "PrivateIpAddress",
@@ -79,7 +79,7 @@ static void gen_vgw(struct plan *g)
 	add_uplink(g, text("vgw-%d", g->v));
 	if (rnd_chance(g->r, 60))
 		add(g->root, "VpnConnections",
-		    json_pack("{sosossss{sb}s[{ssss}]}", "VpnConnectionId", text("vpn-%d", g->v), "VpnGatewayId",
+		    json_pack("{sososssss{sb}s[{ssss}]}", "VpnConnectionId", text("vpn-%d", g->v), "VpnGatewayId",
 			      text("vgw-%d", g->v), "CustomerGatewayId", "cgw-0", "State", "available", "Options",
 			      "StaticRoutesOnly", rnd_chance(g->r, 70), "Routes", "DestinationCidrBlock",
 			      "172.20.0.0/17", "State", "available"));
@@ -98,10 +98,10 @@ void gen_gates(struct plan *g)
 	}
 	if (g->endpoint) {
 		add(g->root, "VpcEndpoints",
-		    json_pack("{sosssossssss}", "VpcEndpointId", text("vpce-%d", g->v), "VpcEndpointType", "Gateway",
+		    json_pack("{sosssossss}", "VpcEndpointId", text("vpce-%d", g->v), "VpcEndpointType", "Gateway",
 			      "VpcId", text("vpc-%d", g->v), "ServiceName",
 			      rnd_chance(g->r, 60) ? "com.amazonaws.eu-west-1.s3" : "com.amazonaws.eu-west-1.dynamodb",
-			      "State", "available", "x", "y"));
+			      "State", "available"));
 		if (rnd_chance(g->r, 90))
 			add_uplink(g, text("vpce-%d", g->v));
 	}
@@ -179,8 +179,8 @@ static void route_to(struct rnd *r, json_t *root, int v, json_t *cidr, bool v6, 
 
 static json_t *vpc_side(const struct made_vpc *v)
 {
-	json_t *o = json_pack("{sossssss[{so}]}", "VpcId", text("vpc-%d", v->v), "OwnerId", OWNER, "Region", "eu-west-1",
-			      "x", "y", "CidrBlockSet", "CidrBlock", text("10.%d.0.0/16", v->second));
+	json_t *o = json_pack("{sosssss[{so}]}", "VpcId", text("vpc-%d", v->v), "OwnerId", OWNER, "Region", "eu-west-1",
+			      "CidrBlockSet", "CidrBlock", text("10.%d.0.0/16", v->second));
 
 	json_object_set_new(o, "CidrBlock", text("10.%d.0.0/16", v->second));
 	if (v->v6)

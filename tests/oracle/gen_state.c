@@ -3,6 +3,7 @@
  * routes contradict each other. All ports are on host-a; a VPC is either in router or in guard mode.
  */
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include "gen.h"
 
@@ -37,7 +38,8 @@ json_t *list_of(json_t *o, const char *key)
 
 void add(json_t *o, const char *key, json_t *item)
 {
-	json_array_append_new(list_of(o, key), item);
+	if (json_array_append_new(list_of(o, key), item))
+		abort(); /* a wrong format, up there */
 }
 
 static json_t *any_cidr4(struct plan *g)
@@ -179,11 +181,11 @@ static void gen_group(struct plan *g, int k)
 		add(o, "IpPermissions", any_permission(g));
 	for (int i = 0; i < out; i++)
 		add(o, "IpPermissionsEgress", any_permission(g));
-	if (rnd_chance(g->r, 55)) {
+	if (rnd_chance(g->r, 75)) {
 		add(o, "IpPermissionsEgress", all_permission(4));
 		add(o, "IpPermissionsEgress", all_permission(6));
 	}
-	if (rnd_chance(g->r, 30))
+	if (rnd_chance(g->r, 40))
 		add(o, "IpPermissions", all_permission(rnd_chance(g->r, 50) ? 4 : 6));
 	add(g->root, "SecurityGroups", o);
 }

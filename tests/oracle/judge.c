@@ -308,7 +308,7 @@ static void judge_host(struct model *m, const struct eni *e, const struct pkt *p
 static const struct eni *port_named(const struct world *w, const char *port)
 {
 	for (int i = 0; i < w->nr_eni; i++)
-		if (w->eni[i].port && !strcmp(w->eni[i].id, port))
+		if (w->eni[i].port && w->eni[i].compute && !strcmp(w->eni[i].id, port))
 			return &w->eni[i];
 	return NULL;
 }

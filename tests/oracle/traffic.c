@@ -150,7 +150,7 @@ static void forward(struct traffic *t, const struct world *w, const struct line 
 		const struct eni *e = &w->eni[i], *from = gen_eni_named(w, l->port);
 		struct line again = *l;
 
-		if (e->check || !from || e->vpc != from->vpc || e == from || e->guard || !p.fam)
+		if (e->check || !e->compute || !from || e->vpc != from->vpc || e == from || e->guard || !p.fam)
 			continue;
 		snprintf(again.port, sizeof(again.port), "%s", e->id);
 		memcpy(again.frame + 6, e->mac, 6);

@@ -119,7 +119,7 @@ static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 	if (q->fam != 4 || (q->proto != P_TCP && q->proto != P_UDP && q->proto != P_ICMP))
 		bad |= BIT(WHY_NAT_PROTOCOL);
 	if (q->proto == P_ICMP && !q->has_inner && (q->qtype != 8 || q->qreply == outward))
-		bad |= BIT(WHY_NAT_PROTOCOL) | BIT(WHY_NAT_MAPPING);
+		bad |= BIT(WHY_NAT_PROTOCOL) | BIT(WHY_NAT_MAPPING) | BIT(WHY_NOT_SERVED);
 	if (q->proto != P_UDP && (q->more || q->foff))
 		bad |= BIT(WHY_FRAGMENT) | BIT(WHY_NAT_PROTOCOL); /* NAT-11 */
 	if (q->has_inner && !ip_eq(&q->inner.src, &q->dst))
@@ -235,6 +235,8 @@ static void arrive(struct trip *t, int at, bool crosses)
 
 	if (!n)
 		return deliver(t, at, crosses);
+	if (!w->eni[at].port)
+		return drop(t, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
 	if (crosses && !nacl(t, w->eni[at].subnet, false))
 		return;
 	nat_inward(t, n);
@@ -345,6 +347,8 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 		map_touch(f, true, &t->v->map);
 	else if (opens)
 		map_open(t->m, number, NULL, q, &t->v->map);
+	else if (model_pick(t->m, 2))
+		return drop(t, BIT(WHY_EIGW)); /* an error or a reply that belongs to nothing: out or not */
 	t->tracked = true;
 	leave_by_uplink(t, g, 1500);
 }
