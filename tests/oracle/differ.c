@@ -5,6 +5,7 @@
  *   differ [--enid PATH] [--hook tc|xdp] [--seed N] [--packets N] [--states M] [--keep DIR] [--stop N]
  *   differ --one SEED [--packets PER_CASE] ...       that case alone
  *   differ --without hairpin,...                     leave traffic out, to look past a known difference
+ *   differ --raw                                     differences as they are found, not made small
  *   differ replay --state STATE [FILE]               the model answers in enid's place
  *
  * Exit: 0 no difference, 1 differences, 2 misuse or the build cannot be run.
@@ -21,6 +22,7 @@ struct settings {
 	uint64_t seed, one;
 	long packets, states, stop;
 	const char *keep;
+	bool raw;
 	struct runner run;
 };
 
@@ -66,6 +68,8 @@ static void report(const struct settings *s, const struct test_case *c, const st
 	int *pick = NULL, n;
 
 	print_difference(c, d);
+	if (s->raw)
+		return;
 	n = case_shrink(c, &s->run, d->line, &pick);
 	if (n < 0)
 		return;
@@ -152,7 +156,7 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [--without "
+	      "              [--stop N] [--one HEX] [--raw] [--without "
 	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies,\n"
 	      "              nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,sizes,ttl,mss] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
@@ -178,7 +182,7 @@ static int parse_options(int argc, char **argv, struct settings *s)
 	static const struct option options[] = {
 		{"enid", 1, NULL, 'e'},    {"hook", 1, NULL, 'h'}, {"seed", 1, NULL, 's'}, {"packets", 1, NULL, 'p'},
 		{"states", 1, NULL, 'n'},  {"keep", 1, NULL, 'k'}, {"stop", 1, NULL, 'x'}, {"one", 1, NULL, 'o'},
-		{"without", 1, NULL, 'w'}, {NULL, 0, NULL, 0}};
+		{"without", 1, NULL, 'w'}, {"raw", 0, NULL, 'r'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -206,6 +210,9 @@ static int parse_options(int argc, char **argv, struct settings *s)
 			break;
 		case 'w':
 			traffic_without |= without_mask(optarg);
+			break;
+		case 'r':
+			s->raw = true;
 			break;
 		case 'k':
 			s->keep = optarg;

@@ -48,17 +48,22 @@ static bool is_live(const struct model *m, const struct mapping *f)
 	return !f->ghost && f->expires > m->now;
 }
 
-/* The mapping of a packet that comes from the client's side. */
-const struct mapping *map_inside(const struct model *m, int gate, const struct pkt *p)
+/* The mapping of a packet that comes from the client's side; that of this ENI's flow before another's (a middlebox may
+ * send on what its client has sent itself, too). */
+const struct mapping *map_inside(const struct model *m, int gate, int from, const struct pkt *p)
 {
+	const struct mapping *other = NULL;
 	struct tuple t;
 
 	tuple_of(p, true, &t);
 	for (const struct mapping *f = m->mappings; f; f = f->next)
 		if (f->gate == gate && is_live(m, f) && fits(f, &t) && ip_eq(&f->client, &t.near) &&
-		    f->client_port == t.near_port)
-			return f;
-	return NULL;
+		    f->client_port == t.near_port) {
+			if (f->from == from)
+				return f;
+			other = f;
+		}
+	return other;
 }
 
 /* The mapping of a packet that comes from the world. */
@@ -97,7 +102,8 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 	int state = 0;
 
 	for (const struct mapping *f = m->mappings; f; f = f->next) {
-		bool own = ip_eq(&f->client, &want->client) && f->client_port == want->client_port;
+		bool own = f->from == want->from && ip_eq(&f->client, &want->client) &&
+			   f->client_port == want->client_port;
 
 		if (!same_outside(f, want) || f->port != port)
 			continue;
@@ -112,7 +118,8 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 }
 
 /* A new mapping. Translating ones may get any port that is free; the client's own, if it is and has a right number. */
-void map_open(struct model *m, int gate, const struct ip *addr, const struct pkt *p, struct map_change *ret_change)
+void map_open(struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
+	      struct map_change *ret_change)
 {
 	struct map_change *c = ret_change;
 	struct tuple t;
@@ -122,6 +129,7 @@ void map_open(struct model *m, int gate, const struct ip *addr, const struct pkt
 	c->kind = CHANGE_OPEN;
 	c->outward = true;
 	c->map = (struct mapping){.gate = gate,
+				  .from = from,
 				  .fam = t.fam,
 				  .proto = t.proto,
 				  .qtype = t.qtype,
@@ -194,7 +202,8 @@ static int64_t idle_time(const struct mapping *f)
 static struct mapping *stored(struct model *m, const struct mapping *like)
 {
 	for (struct mapping *f = m->mappings; f; f = f->next)
-		if (same_outside(f, like) && ip_eq(&f->client, &like->client) && f->client_port == like->client_port)
+		if (same_outside(f, like) && ip_eq(&f->client, &like->client) && f->client_port == like->client_port &&
+		    f->from == like->from)
 			return f;
 	return NULL;
 }

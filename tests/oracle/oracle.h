@@ -409,6 +409,7 @@ struct mapping {
 	uint32_t ack[2];
 	int64_t expires;
 	int peering; /* number of the peering it left by; -1: none (NAT-18) */
+	int from;    /* number of the ENI whose packet opened it */
 };
 
 struct map_change {
@@ -450,10 +451,11 @@ bool track_judge(struct model *m, const struct eni *e, bool egress, int refs, co
 		 struct change *ret_change);
 bool track_is_tracked(struct model *m, const struct change *c);
 
-const struct mapping *map_inside(const struct model *m, int gate, const struct pkt *p);
+const struct mapping *map_inside(const struct model *m, int gate, int from, const struct pkt *p);
 const struct mapping *map_outside(const struct model *m, int gate, const struct pkt *p);
 const struct mapping *map_by_peering(const struct model *m, const struct pkt *p);
-void map_open(struct model *m, int gate, const struct ip *addr, const struct pkt *p, struct map_change *ret_change);
+void map_open(struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
+	      struct map_change *ret_change);
 void map_touch(const struct mapping *f, bool outward, struct map_change *ret_change);
 const char *map_port_fits(const struct model *m, const struct map_change *c, uint16_t port);
 void map_commit(struct model *m, const struct map_change *c, const struct pkt *p);

@@ -81,6 +81,14 @@ static bool spend_ttl(struct trip *t, const struct nat *n)
 	return false;
 }
 
+/* A packet at its end may be found out before anything else is asked about it, or after. */
+static bool ends_early(struct trip *t, const struct nat *n)
+{
+	if (t->p->ttl > t->ttl_less + 1 || model_pick(t->m, 2))
+		return false;
+	return !spend_ttl(t, n);
+}
+
 static void clamp(struct trip *t, int v4)
 {
 	int mss = t->p->fam == 4 ? v4 : v4 - 20;
@@ -111,6 +119,20 @@ static void deliver(struct trip *t, int at, bool crosses)
 
 /* ---- NAT gateways */
 
+static int from_number(const struct trip *t)
+{
+	return t->from ? t->from->number : -1;
+}
+
+/* The mapping that an outgoing packet belongs to. Another ENI's, if it sent the same tuple: taken for this one's or not. */
+static const struct mapping *mapping_of(struct trip *t, int gate, bool *ret_other)
+{
+	const struct mapping *f = map_inside(t->m, gate, from_number(t), &t->q);
+
+	*ret_other = f && f->from != from_number(t);
+	return *ret_other && model_pick(t->m, 2) ? NULL : f;
+}
+
 static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 {
 	const struct pkt *q = &t->q;
@@ -124,6 +146,8 @@ static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 		bad |= BIT(WHY_FRAGMENT) | BIT(WHY_NAT_PROTOCOL); /* NAT-11 */
 	if (q->has_inner && !ip_eq(&q->inner.src, &q->dst))
 		bad |= BIT(WHY_NAT_PROTOCOL) | BIT(WHY_NAT_MAPPING);
+	if (bad && !outward)
+		bad |= BIT(WHY_NAT_HAIRPIN);
 	if (!bad && t->by_nat)
 		bad = WHY_ANY; /* a second translation of one packet: not served */
 	for (int i = 0; outward && i < n->nr_addr; i++) {
@@ -163,22 +187,23 @@ static void nat_outward(struct trip *t, const struct nat *n)
 	bool syn = t->q.proto == P_TCP && (t->q.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 	struct map_change *c = &t->v->map;
 
-	if (!nat_takes(t, n, true))
+	if (ends_early(t, n) || !nat_takes(t, n, true))
 		return;
-	const struct mapping *f = map_inside(t->m, n->number, &t->q);
+	bool other;
+	const struct mapping *f = mapping_of(t, n->number, &other);
 
 	if (f && f->closing && syn)
 		f = NULL;
+	if (!spend_ttl(t, n))
+		return;
 	if (!f && !t->q.has_inner && !syn && t->q.proto == P_TCP)
 		return nat_refuse(t);
 	if (!f && (t->q.has_inner || !n->available || !n->nr_addr))
 		return drop(t, t->q.has_inner ? BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL) : WHY_ANY);
-	if (!spend_ttl(t, n))
-		return;
 	if (f)
 		map_touch(f, true, c);
 	else
-		map_open(t->m, n->number, nat_address(t, n), &t->q, c);
+		map_open(t->m, n->number, from_number(t), nat_address(t, n), &t->q, c);
 	struct ip addr = c->map.addr;
 
 	if (t->q.has_inner) {
@@ -201,14 +226,16 @@ static void nat_outward(struct trip *t, const struct nat *n)
 /* To the gateway's address: back to the client, if it is an answer. */
 static void nat_inward(struct trip *t, const struct nat *n)
 {
-	if (!nat_takes(t, n, false))
+	if (ends_early(t, n) || !nat_takes(t, n, false))
 		return;
 	const struct mapping *f = map_outside(t->m, n->number, &t->q);
 
+	if (!spend_ttl(t, n)) {
+		t->v->reasons |= f ? 0 : BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_HAIRPIN);
+		return;
+	}
 	if (!f)
 		return drop(t, BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_HAIRPIN));
-	if (!spend_ttl(t, n))
-		return;
 	map_touch(f, false, &t->v->map);
 	if (t->q.has_inner) {
 		t->q.inner.sport = f->client_port;
@@ -339,14 +366,17 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 		return drop(t, WHY_ANY);
 	if (bpa_blocks(t->m->world, g->vpc, subnet, false))
 		return drop(t, BIT(WHY_BPA));
-	const struct mapping *f = map_inside(t->m, number, q);
+	bool other;
+	const struct mapping *f = mapping_of(t, number, &other);
 	bool syn = q->proto == P_TCP && (q->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 	bool opens = q->proto != P_ICMP6 || (q->qtype >= 0 && !q->qreply);
 
+	if (!f && other)
+		return drop(t, BIT(WHY_NAT_PORT) | BIT(WHY_EIGW));
 	if (f && !(f->closing && syn))
 		map_touch(f, true, &t->v->map);
 	else if (opens)
-		map_open(t->m, number, NULL, q, &t->v->map);
+		map_open(t->m, number, from_number(t), NULL, q, &t->v->map);
 	else if (model_pick(t->m, 2))
 		return drop(t, BIT(WHY_EIGW)); /* an error or a reply that belongs to nothing: out or not */
 	t->tracked = true;
@@ -373,6 +403,8 @@ static void out_by_gate(struct trip *t, const struct gate *g, const struct route
 		t->tracked |= g->tracks;
 		return leave_by_uplink(t, g, 8500);
 	}
+	if (ends_early(t, NULL))
+		return;
 	if (t->q.fam != 4 || !(c->listed || reaches_site(g, &t->q)))
 		return drop(t, BIT(WHY_VGW));
 	if (!spend_ttl(t, NULL))
@@ -442,6 +474,8 @@ static void over_tgw(struct trip *t, int at, int subnet)
 	if (enter < 0)
 		return drop(t, BIT(WHY_TGW_ATTACHMENT)); /* TGW-04 */
 	if (!nacl(t, enter, false))
+		return;
+	if (ends_early(t, NULL))
 		return;
 	if (in->table < 0)
 		return drop(t, BIT(WHY_TGW_ATTACHMENT) | BIT(WHY_TGW_NO_ROUTE));
@@ -679,6 +713,21 @@ static bool in_by_eigw(struct trip *t, const struct gate *g)
 	return true;
 }
 
+/* Whether a prefix list that some table of the VPC sends to the endpoint holds the source. */
+static bool serves(const struct world *w, const struct gate *g, const struct pkt *q)
+{
+	for (int t = 0; t < w->nr_table; t++)
+		for (int i = 0; w->table[t].vpc == g->vpc && i < w->table[t].nr_route; i++) {
+			const struct route *r = &w->table[t].route[i];
+
+			for (int l = 0; !strcmp(r->target, g->id) && l < w->nr_list; l++)
+				for (int k = 0; !strcmp(w->list[l].id, r->list) && k < w->list[l].nr_cidr; k++)
+					if (cidr_has(&w->list[l].cidr[k], q->fam, &q->src))
+						return true;
+		}
+	return false;
+}
+
 void walk_from_gate(struct trip *t, const struct gate *g)
 {
 	if (g->vpc < 0)
@@ -693,6 +742,8 @@ void walk_from_gate(struct trip *t, const struct gate *g)
 			return;
 		clamp(t, 1406);
 	}
+	if (g->kind == GATE_ENDPOINT && !serves(t->m->world, g, &t->q))
+		return drop(t, BIT(WHY_ENDPOINT)); /* EP-04 */
 	t->tracked |= g->tracks;
 	come_in(t, g);
 }
