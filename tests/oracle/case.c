@@ -207,7 +207,7 @@ static const char *judge_and_compare(struct model *m, const struct line *l, cons
 
 	for (m->choice = 0; m->choice < choices; m->choice++) {
 		model_judge(m, l->port, l->tx, p, ret_verdict);
-		choices = m->choices;
+		choices = m->choices > choices ? m->choices : choices;
 		what = compare(m, l, p, ret_verdict, a);
 		if (!what)
 			break;

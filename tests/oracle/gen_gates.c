@@ -135,7 +135,7 @@ void gen_gate_routes(struct plan *g, json_t *t, int subnet)
 			      "Origin", "CreateRoute", "State", "active"));
 	if (gen_has("vgw") && rnd_chance(g->r, 35))
 		add_route(t, text("172.20.0.0/16"), false, "GatewayId", text("vgw-%d", g->v), "active");
-	if (g->nats && !hosts_nat && rnd_chance(g->r, 12))
+	if (g->nats && g->middlebox < 0 && !hosts_nat && rnd_chance(g->r, 20))
 		add_route(t, text("10.%d.%d.0/24", g->second, g->subnets), false, "NatGatewayId",
 			  text("nat-%d%d", g->v, rnd_below(g->r, g->nats)), "active"); /* RT-05 */
 }

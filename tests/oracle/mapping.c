@@ -144,7 +144,7 @@ void map_open(struct model *m, int gate, int from, const struct ip *addr, const 
 	c->port_free = addr != NULL;
 	if (!c->port_free)
 		return;
-	c->kept = (t.near_port >= 1024 || t.qtype >= 0) && port_state(m, &c->map, t.near_port) == 0;
+	c->kept = t.near_port >= 1024 && port_state(m, &c->map, t.near_port) == 0;
 	for (unsigned port = 1024; !c->kept && port_state(m, &c->map, c->map.port) && port < 65536; port++)
 		c->map.port = (uint16_t)port; /* the model's own choice, in case it is asked for one */
 }

@@ -149,8 +149,8 @@ static void judge_arp(const struct model *m, const struct eni *e, const struct p
 		answer(v, ANSWER_ARP, e->id, w->router_mac);
 	else if (peer >= 0 && w->eni[peer].subnet == e->subnet && subnet_has(subnet_of(w, e), 4, &tpa))
 		answer(v, ANSWER_ARP, e->id, w->eni[peer].mac);
-	if (v->act == ACT_REPLY && is_zero(&spa))
-		v->others = 1u << ACT_DROP; /* a probe for a peer's address: either is sane */
+	if (v->act == ACT_REPLY && (is_zero(&spa) || (peer >= 0 && !w->eni[peer].compute)))
+		v->others = 1u << ACT_DROP; /* a probe for a peer's address, or a gateway's: either is sane */
 }
 
 /* ---- neighbour discovery */

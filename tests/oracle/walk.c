@@ -140,7 +140,9 @@ static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 
 	if (q->fam != 4 || (q->proto != P_TCP && q->proto != P_UDP && q->proto != P_ICMP))
 		bad |= BIT(WHY_NAT_PROTOCOL);
-	if (q->proto == P_ICMP && !q->has_inner && (q->qtype != 8 || q->qreply == outward))
+	bool other_query = q->qtype > 8 && q->qreply != outward && model_pick(t->m, 2); /* NAT-12 says echo */
+
+	if (q->proto == P_ICMP && !q->has_inner && !other_query && (q->qtype != 8 || q->qreply == outward))
 		bad |= BIT(WHY_NAT_PROTOCOL) | BIT(WHY_NAT_MAPPING) | BIT(WHY_NOT_SERVED);
 	if (q->proto != P_UDP && (q->more || q->foff))
 		bad |= BIT(WHY_FRAGMENT) | BIT(WHY_NAT_PROTOCOL); /* NAT-11 */
@@ -691,6 +693,8 @@ static void come_in(struct trip *t, const struct gate *g)
 	if (bad)
 		return drop(t, bad);
 	translate(t, &t->q.src, &dst);
+	if (n && g->kind == GATE_IGW)
+		clamp(t, 1460);
 	if (g->table < 0)
 		return arrive(t, at, true);
 	route_choose(w, g->vpc, g->table, &t->q, &c);
