@@ -409,6 +409,8 @@ static void out_by_gate(struct trip *t, const struct gate *g, const struct route
 		return;
 	if (t->q.fam != 4 || !(c->listed || reaches_site(g, &t->q)))
 		return drop(t, BIT(WHY_VGW));
+	if (t->by_tgw && model_pick(t->m, 2))
+		return drop(t, BIT(WHY_VGW)); /* on from a transit gateway to a private one: carried or not */
 	if (!spend_ttl(t, NULL))
 		return;
 	clamp(t, 1406);
@@ -540,6 +542,8 @@ static void take_step(struct trip *t, int subnet, const struct step *s)
 	const struct world *w = t->m->world;
 	const struct nat *n;
 
+	if (s->c.fail & BIT(WHY_VGW) && ends_early(t, NULL))
+		return;
 	if (s->c.fail) { /* whether the NACL speaks before or after is not fixed for all of these */
 		bool by_table = s->c.fail == BIT(WHY_NO_ROUTE) || s->c.fail == BIT(WHY_BLACKHOLE);
 		uint64_t also = by_table ? 0 : BIT(WHY_NACL_EGRESS);
