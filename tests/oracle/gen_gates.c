@@ -313,7 +313,20 @@ static void gen_tgw(struct rnd *r, json_t *root, const struct made_vpc *vpc, int
 	}
 }
 
-/* RT-18: what comes in by the internet gateway passes the middlebox first. */
+static bool holds_nat(json_t *root, const struct made_vpc *v, int subnet)
+{
+	char id[32];
+	size_t i;
+	json_t *n;
+
+	snprintf(id, sizeof(id), "subnet-%d%d", v->v, subnet);
+	json_array_foreach (json_object_get(root, "NatGateways"), i, n)
+		if (!strcmp(json_string_value(json_object_get(n, "SubnetId")), id))
+			return true;
+	return false;
+}
+
+/* RT-18: what comes in by the internet gateway passes the middlebox first; not so what comes back to a NAT gateway. */
 static void gen_gate_table(struct rnd *r, json_t *root, const struct made_vpc *v)
 {
 	json_t *t = json_pack("{sosos[{sosbs{ss}}]}", "RouteTableId", text("rtb-g%d", v->v), "VpcId", text("vpc-%d", v->v),
@@ -324,7 +337,7 @@ static void gen_gate_table(struct rnd *r, json_t *root, const struct made_vpc *v
 	    json_pack("{sossssss}", "DestinationCidrBlock", text("10.%d.0.0/16", v->second), "GatewayId", "local",
 		      "Origin", "CreateRouteTable", "State", "active"));
 	for (int s = 1; s <= v->subnets; s++)
-		if (rnd_chance(r, 50))
+		if (!holds_nat(root, v, s) && rnd_chance(r, 50))
 			add_route(t, text("10.%d.%d.0/24", v->second, s), false, "NetworkInterfaceId",
 				  text("eni-%d%d", v->v, v->middlebox), "active");
 	add(root, "RouteTables", t);

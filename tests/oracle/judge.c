@@ -363,7 +363,9 @@ void model_commit(struct model *m, const char *port, bool tx, const struct pkt *
 	if (v->first_fragment && !v->later_fragment && !p->err && (e || g) && v->act != ACT_REPLY) {
 		datagram_note(m, e ? e->number : eni_number(g->id), e && tx, p, v, dropped);
 	}
-	if (dropped || v->act == ACT_DROP)
+	if (v->act == ACT_REPLY && v->answer == ANSWER_RESET)
+		track_reset(m, &v->change[0]);
+	if (dropped || v->act == ACT_DROP || v->act == ACT_REPLY)
 		return;
 	for (int i = 0; i < 2; i++)
 		track_commit(m, &v->change[i], p);

@@ -257,6 +257,7 @@ struct gate {
 	int table; /* of what comes in by it (RT-18); -1: none, so local delivery */
 	bool uplink;
 	bool tracks;          /* CT-06: a DynamoDB endpoint */
+	bool vpn;             /* VGW-05: through tunnels, not Direct Connect */
 	bool any_site;        /* VGW-01: a dynamic VPN, or none listed */
 	struct cidr site[16]; /* VGW-01: what its VPNs reach */
 	int nr_site;
@@ -394,7 +395,7 @@ struct change {
 	enum change_kind kind;
 	struct flow_key key;
 	const struct eni *eni;
-	bool egress, tracked;
+	bool egress, tracked, always; /* always: the way makes it tracked (CT-06) */
 };
 
 /* ---- what NAT gateways and egress-only gateways remember (NAT-04, EIGW-02) */
@@ -462,6 +463,7 @@ void map_commit(struct model *m, const struct map_change *c, const struct pkt *p
 void map_prune(struct model *m, const struct world *w);
 void map_clear(struct model *m);
 void track_commit(struct model *m, const struct change *c, const struct pkt *p);
+void track_reset(struct model *m, const struct change *c);
 void track_forget(struct model *m, int eni);
 void track_clear(struct model *m);
 

@@ -126,7 +126,7 @@ bool track_is_tracked(struct model *m, const struct change *c)
 {
 	const struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
 
-	return f ? f->tracked : c->kind == CHANGE_OPEN && c->tracked;
+	return f ? f->tracked || c->always : c->kind == CHANGE_OPEN && (c->tracked || c->always);
 }
 
 static void advance_tcp(struct flow *f, const struct pkt *p, bool opener, bool picked_up)
@@ -167,6 +167,17 @@ static int64_t idle_time(const struct flow *f, const struct eni *e)
 	return f->phase == PHASE_ESTABLISHED ? e->tcp_established : 60;
 }
 
+/* A gateway reset the connection: the ENI that it told so has nothing to track any more. */
+void track_reset(struct model *m, const struct change *c)
+{
+	struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
+
+	if (!f || f->closing)
+		return;
+	f->closing = true;
+	f->expires = m->now + 10 * NS;
+}
+
 void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 {
 	bool picked_up = false;
@@ -190,6 +201,7 @@ void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 		f->phase = !(p->flags & TCP_SYN) ? PHASE_ESTABLISHED : p->flags & TCP_ACK ? PHASE_SYN_ACK : PHASE_SYN;
 		picked_up = true;
 	}
+	f->tracked |= c->always;
 	if (f->closing)
 		return; /* the 10 s count from the closing packet */
 	bool opener = f->key.qtype >= 0 ? !p->qreply : f->egress == c->egress;

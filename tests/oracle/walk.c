@@ -110,7 +110,7 @@ static void deliver(struct trip *t, int at, bool crosses)
 		return drop(t, BIT(WHY_DEST_CHECK));
 	if (!track_judge(t->m, e, false, t->refs, &t->q, c))
 		return drop(t, BIT(WHY_SG_INGRESS));
-	c->tracked |= t->tracked;
+	c->always = t->tracked;
 	if (!e->port || e->guard || !e->compute)
 		return drop(t, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
 	leave(t, ACT_DELIVER, e->id);
@@ -170,9 +170,12 @@ static void nat_refuse(struct trip *t)
 {
 	if (t->q.proto != P_TCP)
 		return drop(t, BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL));
+	struct change entry = t->v->change[0];
+
 	drop(t, BIT(WHY_NAT_MAPPING));
 	if (t->q.flags & TCP_RST)
 		return;
+	t->v->change[0] = entry;
 	t->v->act = ACT_REPLY;
 	t->v->answer = ANSWER_RESET;
 	snprintf(t->v->to, sizeof(t->v->to), "%s", t->from ? t->from->id : "");
@@ -413,10 +416,11 @@ static void out_by_gate(struct trip *t, const struct gate *g, const struct route
 		return drop(t, BIT(WHY_VGW)); /* on from a transit gateway to a private one: carried or not */
 	if (!spend_ttl(t, NULL))
 		return;
-	clamp(t, 1406);
-	if (t->p->end - 14 > 1446)
+	if (g->vpn)
+		clamp(t, 1406);
+	if (g->vpn && t->p->end - 14 > 1446)
 		return drop(t, BIT(WHY_MTU)); /* VGW-05: vanishes */
-	leave_by_uplink(t, g, 1446);
+	leave_by_uplink(t, g, FRAME_MAX);
 }
 
 /* ---- between VPCs */
@@ -659,7 +663,7 @@ void walk_from_eni(struct trip *t, const struct eni *e)
 		return drop(t, self);
 	if (s.c.kind == TO_ENI || s.c.kind == TO_NAT)
 		t->refs = REFS_NONE;
-	c->tracked |= is_always_tracked(w, &s);
+	c->always = is_always_tracked(w, &s);
 	t->steps = 1;
 	t->v->smac = s.crosses || s.c.kind != TO_LOCAL ? MAC_ROUTER : routed ? MAC_ANY : MAC_SENDER;
 	if (!routed && nat_of_eni(w, s.eni) && model_pick(t->m, 2))
@@ -748,7 +752,8 @@ void walk_from_gate(struct trip *t, const struct gate *g)
 	if (g->kind == GATE_VGW) {
 		if (!spend_ttl(t, NULL))
 			return;
-		clamp(t, 1406);
+		if (g->vpn)
+			clamp(t, 1406);
 	}
 	if (g->kind == GATE_ENDPOINT && !serves(t->m->world, g, &t->q))
 		return drop(t, BIT(WHY_ENDPOINT)); /* EP-04 */

@@ -90,6 +90,7 @@ static void read_vpns(struct world *w, json_t *root)
 				continue;
 			struct gate *g = &w->gate[at];
 
+			g->vpn = true;
 			if (!pass)
 				g->any_site = false;
 			else
