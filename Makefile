@@ -119,16 +119,10 @@ install: all ## enid and its service below DESTDIR
 vmlinux: ## vmlinux/vmlinux.h from the running kernel (see vmlinux/README.md)
 	$(Q)$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > vmlinux/vmlinux.h
 
-cover: ## line coverage of the unit tests: build/cover/html
-	$(Q)$(MAKE) --no-print-directory COVER=1 unit
-	$(Q)lcov -q -c -d build/cover -o build/cover/info --include '$(CURDIR)/user/*'
-	$(Q)genhtml -q -o build/cover/html build/cover/info
-	$(Q)lcov --summary build/cover/info
-
 clean: ## remove build/
 	$(Q)rm -rf build
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | sort | expand -t 24
 
-.PHONY: all unit datapath test demo check test-programs deps set-up install vmlinux cover clean help
+.PHONY: all unit datapath test demo check test-programs deps set-up install vmlinux clean help

@@ -3,6 +3,7 @@
 #ifndef ENID_ACCOUNT_H
 #define ENID_ACCOUNT_H
 
+#include "mtu.h"
 #include "rate.h"
 
 static __always_inline void count_drop(struct pkt *p, __u32 reason)
@@ -50,11 +51,35 @@ static __always_inline void tally_spill(struct pkt *p, const struct tally_key *k
 	p->nr_spilled = n + 1;
 }
 
+static __always_inline bool tally_admitted(const struct port_stats *stats)
+{
+	__u32 used = READ_ONCE(control.tallies_used[0]) + READ_ONCE(control.tallies_used[1]);
+
+	return used < TALLIES_MAX && stats->tallies[0] + stats->tallies[1] < TALLIES_MAX - used;
+}
+
+/* A new entry, if the port may have one more. */
+static __always_inline void tally_open(const struct pkt *p, const struct tally_key *key)
+{
+	__u32 port = key->port;
+	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &port);
+	struct tally first = {};
+
+	if (!stats || !tally_admitted(stats))
+		return;
+	first.first_ns = p->now;
+	first.decision = p->nr_trace ? p->trace[(p->nr_trace - 1) & (TRACE_MAX - 1)] : 0;
+	if (bpf_map_update_elem(&tallies, key, &first, BPF_NOEXIST))
+		return;
+	__sync_fetch_and_add(&stats->tallies[key->parity & 1], 1);
+	__sync_fetch_and_add(&control.tallies_used[key->parity & 1], 1);
+}
+
 /* One line of a flow log in the making: the packet as `tuple` at `port`. */
 __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32 flags)
 {
-	struct tally first = {}, *found;
 	struct tally_key key = {};
+	struct tally *found;
 
 	if (!p || !tuple)
 		return 0;
@@ -71,9 +96,7 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 	key.reason = flags >> 8;
 	found = bpf_map_lookup_elem(&tallies, &key);
 	if (!found) {
-		first.first_ns = p->now;
-		first.decision = p->nr_trace ? p->trace[(p->nr_trace - 1) & (TRACE_MAX - 1)] : 0;
-		bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST);
+		tally_open(p, &key);
 		found = bpf_map_lookup_elem(&tallies, &key);
 	}
 	if (!found) {
@@ -186,6 +209,7 @@ static __always_inline void fill_report(const struct pkt *p, bool hit)
 	told->exit = p->exit;
 	told->record = p->ref == REF_NONE ? 0 : (p->ref >> 1) + 1;
 	told->hit = hit;
+	told->cut = p->flags & PACKET_CUT && p->action != ACTION_DROP ? p->mtu : 0;
 	told->nr_trace = p->nr_trace;
 	for (int i = 0; i < TRACE_MAX; i++)
 		told->trace[i] = p->trace[i];

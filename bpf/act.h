@@ -7,8 +7,9 @@
 #include <linux/if_packet.h>
 
 #include "account.h"
+#include "clamp.h"
+#include "cut.h"
 #include "owner.h"
-#include "rewrite.h"
 
 /* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries
  * a fresh mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else
@@ -84,11 +85,40 @@ static __always_inline int tc_send(struct __sk_buff *ctx, const struct port *por
 	return bpf_redirect(port->ifindex, 0);
 }
 
-static __always_inline int drop_undeliverable(struct pkt *p)
+static __always_inline int drop_late(struct pkt *p, __u32 reason)
 {
-	p->reason = REASON_NO_OWNER;
-	count_drop(p, REASON_NO_OWNER);
+	p->reason = reason;
+	count_drop(p, reason);
 	return TC_ACT_SHOT;
+}
+
+/* A packet in pieces. Each needs the neighbour of an uplink, which only a packet at a hook can ask for: so they come
+ * in by the uplink once more, with a mark that nobody else knows (cut_returns). */
+__noinline int tc_deliver_pieces(struct __sk_buff *ctx, struct pkt *p)
+{
+	struct port *port = p ? port_at(p->exit) : NULL;
+	int more = 1;
+	bool turn;
+
+	if (!port)
+		return TC_ACT_SHOT;
+	if (!port->ifindex || port->deliver == DELIVER_NOT)
+		return drop_late(p, REASON_NO_OWNER);
+	if (cut_take(ctx, p))
+		return drop_late(p, REASON_MTU);
+	turn = port->deliver == DELIVER_NEIGH;
+	for (__u32 i = 0; i < CUT_PIECES_MAX; i++) {
+		more = cut_piece(ctx, p, i);
+		if (more <= 0)
+			break;
+		if (turn)
+			ctx->mark = cut_mark();
+		else
+			hand_over(ctx, port->ifindex);
+		bpf_clone_redirect(ctx, port->ifindex, turn ? BPF_F_INGRESS : 0);
+	}
+	ctx->mark = 0;
+	return TC_ACT_SHOT; /* the packet itself is no longer needed */
 }
 
 static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
@@ -100,14 +130,20 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 		return TC_ACT_SHOT;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		rewrite(ctx, HOOK_TC, p);
+		if (rewrite(ctx, HOOK_TC, p))
+			return drop_late(p, REASON_NO_OWNER);
+	clamp(ctx, HOOK_TC, p);
 	if (p->action == ACTION_UPLINK) {
 		__u8 nobody[8] = {};
 
 		if (replay)
 			return set_macs(ctx, HOOK_TC, nobody, e->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
+		if (unlikely(p->flags & PACKET_CUT))
+			return tc_deliver_pieces(ctx, p);
 		if (port->deliver == DELIVER_NEIGH)
 			return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
+		if (port->deliver == DELIVER_REDIRECT)
+			return bpf_redirect(port->ifindex, 0); /* no Ethernet header, no neighbours, no egress guard */
 	} else {
 		if (set_macs(ctx, HOOK_TC, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
 			return TC_ACT_SHOT;
@@ -115,16 +151,21 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 	if (replay)
 		return TC_ACT_OK;
 	if (!port->ifindex || port->deliver == DELIVER_NOT)
-		return drop_undeliverable(p);
+		return drop_late(p, REASON_NO_OWNER);
+	if (unlikely(p->flags & PACKET_CUT))
+		return tc_deliver_pieces(ctx, p);
 	return tc_send(ctx, port, port->deliver == DELIVER_PEER);
 }
 
 #define FIB_NOT_FORWARDED 4 /* BPF_FIB_LKUP_RET_NOT_FWDED: local, broadcast or multicast */
+#define FIB_FORWARDS_NOT  5 /* BPF_FIB_LKUP_RET_FWD_DISABLED: asked before the address is looked at */
 
-/* Is the packet's destination the host itself? Broadcast and multicast (DHCP) never are forwarded. */
+/* Is the packet's destination the host itself, or nobody, since the host forwards nothing from this device? Broadcast
+ * and multicast (DHCP) never are forwarded. */
 __noinline int host_address(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct bpf_fib_lookup fib = {};
+	long answer;
 
 	if (!p)
 		return false;
@@ -142,7 +183,8 @@ __noinline int host_address(struct __sk_buff *ctx, struct pkt *p)
 		__builtin_memcpy(fib.ipv6_src, p->tuple.saddr.w, 16);
 		__builtin_memcpy(fib.ipv6_dst, p->tuple.daddr.w, 16);
 	}
-	return bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) == FIB_NOT_FORWARDED;
+	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	return answer == FIB_NOT_FORWARDED || answer == FIB_FORWARDS_NOT;
 }
 
 /* To the host's own stack. In router mode only what is for the host itself: its forwarding must never see a port's
@@ -157,11 +199,8 @@ static __always_inline int tc_pass(struct __sk_buff *ctx, struct pkt *p)
 		return TC_ACT_OK;
 	if (e->kind == PORT_UPLINK)
 		return TC_ACT_OK; /* ARP and ND only */
-	if (!host_address(ctx, p)) {
-		p->reason = REASON_NOT_SERVED;
-		count_drop(p, REASON_NOT_SERVED);
-		return TC_ACT_SHOT;
-	}
+	if (!host_address(ctx, p))
+		return drop_late(p, REASON_NOT_SERVED);
 	if (ctx->pkt_type == PACKET_OTHERHOST)
 		bpf_skb_change_type(ctx, PACKET_HOST);
 	ctx->mark = MARK_FOR_HOST;
@@ -201,7 +240,9 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		rewrite(ctx, HOOK_XDP, p);
+		if (rewrite(ctx, HOOK_XDP, p))
+			return XDP_DROP;
+	clamp(ctx, HOOK_XDP, p);
 	if (p->action == ACTION_UPLINK)
 		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
 	return set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, keep) ? XDP_DROP : XDP_PASS;

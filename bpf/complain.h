@@ -55,7 +55,7 @@ struct reset6 {
 #define FRAME_AT 2
 
 struct workbench { /* frames are made here: the stack is too small */
-	__u8 bytes[4096];
+	__u8 bytes[24576 + 512];
 };
 
 struct {

@@ -14,12 +14,18 @@
 /* The agent's mark on packets that are left to the host's stack on purpose; its firewall table lets only these in. */
 #define MARK_FOR_HOST 0x656e6964
 
-/* The move after the call is for Linux 6.1: its verifier takes a call right before a loop's head for a back edge. */
+/* For Linux 6.1: its verifier takes a call right before a loop's head for a back edge. */
+#ifdef __bpf__
+#define move_after_call(r) asm volatile("%0 = %0" : "+r"(r))
+#else
+#define move_after_call(r) ((void)(r))
+#endif
+
 static __always_inline long ctx_load(void *ctx, const int hook, __u32 offset, void *to, __u32 len)
 {
 	long r = hook == HOOK_XDP ? bpf_xdp_load_bytes(ctx, offset, to, len) : bpf_skb_load_bytes(ctx, offset, to, len);
 
-	asm volatile("%0 = %0" : "+r"(r));
+	move_after_call(r);
 	return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Entry programs: the only ones who know the return codes of their hook, and which direction it is.
  *   tc_rx, xdp_rx  received on the device of a port or uplink
+ *   tc_rx_raw      the same on a device whose packets have no Ethernet header (xfrm, vti, WireGuard, GRE, tun)
  *   tc_tx          about to be sent out of a port's device: nothing reaches an ENI unjudged, whoever sends it
  *   start_sweeper  run once by the agent: arms the ageing timer */
 #include "pipeline.h"
@@ -14,6 +15,24 @@ SEC("tc")
 int tc_rx(struct __sk_buff *ctx)
 {
 	struct pkt *p = receive(ctx, HOOK_TC, 0);
+
+	return p ? tc_act(ctx, p) : TC_ACT_SHOT;
+}
+
+/* Everything behind this knows frames only, so the packet gets a header. Sent out of such a device it loses it again.
+ */
+static __always_inline int add_header(struct __sk_buff *ctx)
+{
+	struct eth_header eth = {.ethertype = ctx->protocol};
+
+	__builtin_memcpy(eth.dmac, control.router_mac, sizeof(eth.dmac));
+	return bpf_skb_change_head(ctx, sizeof(eth), 0) || bpf_skb_store_bytes(ctx, 0, &eth, sizeof(eth), 0);
+}
+
+SEC("tc")
+int tc_rx_raw(struct __sk_buff *ctx)
+{
+	struct pkt *p = replay || add_header(ctx) ? NULL : receive(ctx, HOOK_TC, 0);
 
 	return p ? tc_act(ctx, p) : TC_ACT_SHOT;
 }

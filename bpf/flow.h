@@ -39,6 +39,13 @@ static __always_inline void name_drop(const struct tuple *tuple, __u32 in)
 	bpf_map_delete_elem(&names, &print);
 }
 
+static __always_inline struct limbo *limbo_at(__u32 ref)
+{
+	__u32 index = ref >> 1;
+
+	return bpf_map_lookup_elem(&limbo, &index);
+}
+
 /* ---- look-up */
 
 static __always_inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
@@ -48,8 +55,10 @@ static __always_inline bool tuple_equal(const struct tuple *a, const struct tupl
 	return x[3] == y[3] && x[4] == y[4] && x[1] == y[1] && x[0] == y[0] && x[2] == y[2];
 }
 
-/* The half that is named {tuple, in} and LIVE, or REF_NONE (I1, I2). */
-static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half)
+/* The half that is named {tuple, in} and LIVE, or REF_NONE (I1). What is copied of it is good iff its gs is still
+ * *ret_gs afterwards (I2). */
+static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half,
+					      __u32 *ret_gs)
 {
 	__u32 ref = name_get(name_print(tuple, in));
 	struct flow_record *record;
@@ -61,7 +70,9 @@ static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 i
 	if (!record)
 		return REF_NONE;
 	half = ref & 1 ? &record->half[1] : &record->half[0];
-	if (GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
+	*ret_gs = READ_ONCE(half->gs);
+	barrier();
+	if (GS_STATE(*ret_gs) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
 		return REF_NONE;
 	*ret_half = half;
 	return ref;
@@ -70,10 +81,11 @@ static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 i
 __noinline __u32 flow_find(const struct tuple *tuple, __u32 in)
 {
 	struct flow_half *half;
+	__u32 gs;
 
 	if (!tuple)
 		return REF_NONE;
-	return flow_find_inline(tuple, in, &half);
+	return flow_find_inline(tuple, in, &half, &gs);
 }
 
 static __always_inline struct flow_half *half_of(struct flow_record *record, __u32 ref)
@@ -106,19 +118,110 @@ static __always_inline __u64 entry_last(const struct flow_record *record, __u32 
 	return sibling->last_ns;
 }
 
+/* Flags of a record that packets use are changed in one step: another CPU may change others (the word ends in the
+ * first bytes of dmac, which stay). */
+static __always_inline void flags_set(struct flow_half *half, __u32 flags)
+{
+	__sync_fetch_and_or((__u32 *)&half->flags, flags);
+}
+
+static __always_inline void flags_clear(struct flow_half *half, __u32 flags)
+{
+	__sync_fetch_and_and((__u32 *)&half->flags, ~flags);
+}
+
+_Static_assert(__builtin_offsetof(struct flow_half, flags) % 4 == 0, "flags are changed as a word");
+
+/* The decision of a half is written by one CPU at a time, or the exit of one might be left beside the epoch of the
+ * other (C15). ret: false = another CPU is at it; what it writes will do, or its epoch is old and the next packet asks
+ */
+static __always_inline bool decision_take(struct flow_half *half)
+{
+	__u32 epoch = READ_ONCE(half->epoch);
+
+	return epoch != EPOCH_TAKEN && __sync_val_compare_and_swap(&half->epoch, epoch, EPOCH_TAKEN) == epoch;
+}
+
+/* The next packet asks anew; unless a decision is being written just now. */
+static __always_inline void decision_forget(struct flow_half *half)
+{
+	__u32 epoch = READ_ONCE(half->epoch);
+
+	if (epoch != EPOCH_TAKEN)
+		__sync_val_compare_and_swap(&half->epoch, epoch, 0);
+}
+
 static __always_inline bool within(__u64 now, __u64 last, __u32 seconds)
 {
 	return (__s64)(now - last) <= (__s64)(seconds * NS_PER_S); /* also if another CPU was here just now */
 }
 
+/* No ENI's entry lives any more. */
+static __always_inline bool record_silent(const struct flow_record *record, __u64 now, __u32 extra_s)
+{
+	const struct flow_half *a = &record->half[0], *b = &record->half[1];
+	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
+
+	return !within(now, record_last(record), longest + extra_s);
+}
+
+static __always_inline bool mapping_over(const struct flow_record *record, const struct limbo *rest, __u64 now)
+{
+	__u64 end = mapping_end(record, &rest->mapping);
+
+	return end && (__s64)(now - end) > 0;
+}
+
 /* ---- death */
+
+/* The mapping of a record ends (I6). ret: true = the second name is ours to drop */
+static __always_inline bool mapping_release(struct flow_record *record, struct limbo *rest, __u64 now)
+{
+	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use, *used;
+	__u64 end = mapping_end(record, &rest->mapping);
+	struct nat_stats *stats;
+
+	if (!(__sync_fetch_and_and(&record->half[0].shared, ~RECORD_MAPPED) & RECORD_MAPPED))
+		return false;
+	stats = bpf_map_lookup_elem(&nat_stats, &gateway);
+	if (stats) {
+		__sync_fetch_and_add(&stats->active, -1);
+		if (now > end && CT_STATE(rest->mapping.ct) != CT_CLOSED)
+			__sync_fetch_and_add(&stats->idle_timeout, 1);
+	}
+	used = rest->mapping.addr ? bpf_map_lookup_elem(&nat_uses, &use) : NULL;
+	if (used)
+		__sync_fetch_and_add(used, -1);
+	return true;
+}
+
+/* The ENI's entry outlives the mapping: the record goes on with one name. */
+static __always_inline void mapping_end_alone(struct flow_record *record, struct limbo *rest, __u64 now)
+{
+	__u32 in = record->half[1].in;
+
+	if (!mapping_release(record, rest, now))
+		return;
+	WRITE_ONCE(record->half[0].epoch, 0);
+	WRITE_ONCE(record->half[1].epoch, 0);
+	WRITE_ONCE(record->half[1].in, 0);
+	name_drop(&record->half[1].tuple, in);
+}
+
+/* Who drops the second name: a flow with a mapping leaves that to who ends the mapping. */
+static __always_inline bool second_name_ours(struct flow_record *record, struct limbo *rest, __u64 now)
+{
+	if (!(record->half[0].shared & RECORD_GATED))
+		return record->half[1].in;
+	return rest && mapping_release(record, rest, now);
+}
 
 /* One winner drops the names; the record goes to limbo (I3, I4). ret: true = we are the winner */
 static __always_inline bool flow_close(__u32 ref, __u64 now)
 {
 	struct flow_record *record = record_at(ref);
-	__u32 index = ref >> 1, gs, closing;
-	struct limbo *grave;
+	struct limbo *grave = limbo_at(ref);
+	__u32 gs, closing;
 
 	if (!record)
 		return false;
@@ -131,23 +234,37 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 	WRITE_ONCE(record->half[1].gs, closing);
 	if (record->half[0].in)
 		name_drop(&record->half[0].tuple, record->half[0].in);
-	if (record->half[1].in)
+	if (second_name_ours(record, grave, now))
 		name_drop(&record->half[1].tuple, record->half[1].in);
-	grave = bpf_map_lookup_elem(&limbo, &index);
 	if (grave)
 		WRITE_ONCE(grave->since_ns, now);
 	__sync_fetch_and_add(&control.closed, 1);
 	return true;
 }
 
-/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. ret: true = we are
- */
-static __always_inline bool flow_bury(struct flow_record *record)
+/* After the limbo: one winner, this sweeper or the agent, takes the final counters and then frees. gs: as it was before
+ * the limbo was looked at, or a record that lived and died again meanwhile would be taken for it. ret: true = we are */
+static __always_inline bool flow_bury(struct flow_record *record, __u32 gs)
 {
-	__u32 gs = READ_ONCE(record->half[0].gs);
-
 	return GS_STATE(gs) == RECORD_CLOSING &&
 	       __sync_val_compare_and_swap(&record->half[0].gs, gs, GS_MAKE(GS_GENERATION(gs), RECORD_BUSY)) == gs;
+}
+
+/* What a flow's halves carried goes to the account of its gateway (NAT-25). */
+static __always_inline void mapping_account(const struct flow_record *record, const struct limbo *rest)
+{
+	__u32 gateway = rest->mapping.gateway;
+	struct nat_stats *stats;
+
+	if (!(record->half[0].shared & RECORD_GATED))
+		return;
+	stats = bpf_map_lookup_elem(&nat_stats, &gateway);
+	if (!stats)
+		return;
+	for (int i = 0; i < 2; i++) {
+		__sync_fetch_and_add(&stats->ended[i].packets, record->half[i].packets);
+		__sync_fetch_and_add(&stats->ended[i].bytes, record->half[i].bytes);
+	}
 }
 
 /* Give a buried record back. */
@@ -159,8 +276,10 @@ static __always_inline void flow_free(__u32 index, struct flow_record *record)
 	struct limbo *grave;
 
 	grave = bpf_map_lookup_elem(&limbo, &index);
-	if (grave)
+	if (grave) {
+		mapping_account(record, grave);
 		WRITE_ONCE(grave->since_ns, 0);
+	}
 	WRITE_ONCE(record->half[1].gs, gs);
 	WRITE_ONCE(record->half[0].gs, gs);
 	stats = bpf_map_lookup_elem(&port_stats, &owner);
@@ -252,7 +371,7 @@ static __always_inline void record_give_back(__u32 index, struct flow_record *re
 	bpf_map_push_elem(&free_records, &index, 0);
 }
 
-enum claim { CLAIM_BOTH, CLAIM_ONE, CLAIM_LOST, CLAIM_FULL };
+enum claim { CLAIM_BOTH, CLAIM_ONE, CLAIM_LOST, CLAIM_FULL, CLAIM_NO_PORT };
 
 /* The reverse name is somebody else's: another conversation's for good, or this one being made on the other CPU? */
 static __always_inline bool taken_for_good(__u64 print, const struct tuple *there, __u32 in)
@@ -296,8 +415,12 @@ static __always_inline enum claim record_claim(__u32 index, struct flow_record *
 			bpf_map_delete_elem(&names, &first);
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
 	}
-	if (one)
+	if (one) {
 		record->half[1].in = 0;
+		record->half[1].leg = LEG_NONE;
+		record->half[0].epoch = 0;
+		record->half[0].flags |= HALF_ALONE;
+	}
 	barrier();
 	WRITE_ONCE(record->half[1].gs, gs);
 	WRITE_ONCE(record->half[0].gs, gs);

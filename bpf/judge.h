@@ -27,6 +27,8 @@ static __always_inline int ingress_half(struct pkt *p)
 	}
 	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
+	if (e->flags & PORT_ENDPOINT)
+		p->tracked = 1;
 	reason = sg_ingress(p);
 	if (!reason && e->mode == MODE_GUARD && p->exit)
 		return REASON_NOT_SERVED; /* somebody else delivers there */
@@ -72,6 +74,25 @@ static __always_inline bool sends_through(const struct pkt *p, const struct port
 	return p->route.kind == ROUTE_NAT || (p->route.kind == ROUTE_ENI && sends_own(p, e));
 }
 
+/* Where egress references look for the destination (SG-17): in the peer VPC if the route leads there. */
+static __always_inline __u32 destination_zone(const struct pkt *p, const struct port_policy *e)
+{
+	struct gateway_policy *g = p->route.kind == ROUTE_PEERING ? gateway_at(p, p->route.target) : NULL;
+
+	if (!g)
+		return e->zone;
+	return g->zone[0] == e->zone ? g->zone[1] : g->zone[0];
+}
+
+/* Only clients open connections to an interface endpoint (EP-05). */
+static __always_inline int endpoint_opens(struct pkt *p, const struct port_policy *e)
+{
+	if (!(e->flags & PORT_ENDPOINT))
+		return 0;
+	p->tracked = 1;
+	return p->source.fresh ? REASON_ENDPOINT_SCOPE : 0;
+}
+
 /* A router-mode ENI sends. */
 static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 {
@@ -86,11 +107,13 @@ static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 	p->source.port = IN_PORT(p->in);
 	station(p, AT_SUBNET, e->zone, e->subnet, subnet->table);
 	p->at_port = p->source.port;
+	p->peer_zone = e->zone;
 	if (!local) {
 		route_look(p);
 		p->relayed = sends_through(p, e);
+		p->peer_zone = destination_zone(p, e);
 	}
-	reason = sg_egress(p);
+	reason = sg_egress(p) ?: endpoint_opens(p, e);
 	if (reason)
 		return reason;
 	reason = WALK_ON;
@@ -117,15 +140,53 @@ static __always_inline bool inside_address(const struct pkt *p, const struct por
 	return owner && owner->zone == e->zone;
 }
 
+/* In by the uplink of a virtual private gateway, or of one of its VPN connections. */
+static __always_inline int vgw_inbound(struct pkt *p, const struct gateway_policy *g)
+{
+	if (p->out.family != 4)
+		return REASON_VGW;
+	station(p, AT_VGW, g->zone[0], 0, g->table[0]);
+	p->at_gateway = IN_PORT(p->in);
+	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
+}
+
+static __always_inline int transit_inbound(struct pkt *p, const struct gateway_policy *g)
+{
+	station(p, AT_TRANSIT, 0, 0, g->table[0]);
+	p->at_az = AZ_NONE;
+	p->tracked = 1;
+	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
+}
+
+/* Into the gateway that the uplink belongs to. ret: 0 = the first station is set, or a reason */
+static __always_inline int uplink_inbound(struct pkt *p, const struct port_policy *e)
+{
+	struct gateway_policy *g = gateway_of(p, e);
+
+	if (e->gateway == ROUTE_IGW)
+		return igw_inbound(p, e->zone);
+	if (e->gateway == ROUTE_EIGW)
+		return eigw_inbound(p, e);
+	if (!g)
+		return REASON_NOT_SERVED;
+	switch (g->kind) {
+	case GATEWAY_VGW:
+		return vgw_inbound(p, g);
+	case GATEWAY_TRANSIT:
+		return transit_inbound(p, g);
+	case GATEWAY_ENDPOINT:
+		return endpoint_inbound(p, g);
+	}
+	return REASON_NOT_SERVED;
+}
+
 /* From outside, by an uplink. Gateways have no security group. */
 static __always_inline int judge_uplink(struct pkt *p, const struct port_policy *e)
 {
 	int reason;
 
-	if (e->gateway != ROUTE_IGW)
-		return REASON_NOT_SERVED;
 	p->relayed = 1;
-	reason = igw_inbound(p, e->zone);
+	reason = uplink_inbound(p, e);
 	if (!reason)
 		reason = conclude(p, walk(p));
 	if (!reason && inside_address(p, e, &p->tuple.saddr))
@@ -158,6 +219,7 @@ static __always_inline int judge_guard(struct pkt *p, const struct port_policy *
 	p->flags |= HALF_PASS;
 	p->exit = 0;
 	p->crossing = !subnet_covers(subnet, egress ? &p->tuple.daddr : &p->tuple.saddr, p->tuple.family);
+	p->peer_zone = e->zone;
 	if (egress) {
 		p->source.port = IN_PORT(p->in);
 		reason = sg_egress(p);
@@ -186,10 +248,12 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->crossing = 0;
 	p->relayed = 0;
 	p->tracked = 0;
-	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nat = 0;
 	p->hops = 0;
 	p->transit = 0;
+	p->nat_new = 0;
+	p->clamp = 0;
+	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
 	p->nr_trace = 0;
 	p->action = ACTION_DROP;
 }

@@ -5,6 +5,7 @@
 #define ENID_KEEP_H
 
 #include "account.h"
+#include "mapping.h"
 #include "mtu.h"
 #include "sg.h"
 
@@ -34,20 +35,19 @@ static __always_inline void half_part(struct flow_half *half, struct flow_half *
 		return;
 	if (sibling->last_ns < half->last_ns && CT_STATE(sibling->ct) != CT_CLOSED)
 		sibling->last_ns = half->last_ns;
-	half->flags |= HALF_PARTED;
+	flags_set(half, HALF_PARTED);
 }
 
 static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling,
 					bool alone)
 {
-	__u16 steady = half->flags & HALF_STEADY;
-
-	WRITE_ONCE(half->epoch, 0); /* nobody uses it while it changes */
-	barrier();
 	if (alone)
 		half_part(half, sibling);
+	if (!decision_take(half))
+		return;
+	barrier();
 	half->exit = p->exit;
-	half->flags = steady | p->flags | (alone ? HALF_ALONE : 0);
+	half->flags = (half->flags & HALF_STEADY) | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
 	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
 	for (int i = 0; i < HALF_TRACE_MAX; i++)
@@ -79,12 +79,12 @@ static __always_inline void touch_target(struct pkt *p)
 	if (!record)
 		return;
 	half = half_of(record, p->target.ref);
-	WRITE_ONCE(half->epoch, 0);
+	decision_forget(half);
 	half_part(half, sibling_of(record, p->target.ref));
 	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
 	if (p->target.fresh) {
 		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
-		flow_settle(p, record);
+		flow_settle(p, record, p->target.ref);
 	}
 	if (CT_STATE(half->ct) != CT_CLOSED)
 		half->last_ns = p->now;
@@ -115,9 +115,22 @@ static __always_inline void uncharge(struct port_stats *stats, bool half_open)
  */
 static __always_inline int without_record(struct pkt *p)
 {
-	if (p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
+	if (p->nat || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
 		return REASON_CONNTRACK_FULL;
 	account_pass(p);
+	return 0;
+}
+
+/* The other CPU opened this flow a moment ago, with a port that this packet has to use as well. */
+static __always_inline int join_twin(struct pkt *p)
+{
+	struct flow_record *record;
+
+	if (!mapping_join(p))
+		return REASON_CONNTRACK_FULL;
+	record = record_at(p->ref);
+	if (record)
+		flow_count(p, half_of(record, p->ref));
 	return 0;
 }
 
@@ -150,26 +163,28 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
 		half_decide(p, &record->half[0], &record->half[1], false);
 	}
-	flow_settle(p, record);
-	claim = hold_target ? record_claim_one(index, record) : record_claim(index, record);
-	if (claim == CLAIM_LOST || claim == CLAIM_FULL) {
+	flow_settle(p, record, index << 1);
+	if (hold_target)
+		claim = record_claim_one(index, record);
+	else
+		claim = p->nat ? mapping_claim(p, index) : record_claim(index, record);
+	if (claim >= CLAIM_LOST) {
 		uncharge(stats, half_open);
 		record_give_back(index, record);
+		if (claim == CLAIM_NO_PORT)
+			return REASON_NAT_NO_PORT;
 		if (claim == CLAIM_FULL)
 			return without_record(p);
+		if (p->nat && !hold_target)
+			return join_twin(p);
 		if (!hold_target)        /* else the record of the way there counts it */
 			account_pass(p); /* the other CPU is opening this very flow */
 		return 0;
 	}
 	if (hold_target)
 		return 0;
-	if (claim == CLAIM_ONE) {
-		WRITE_ONCE(record->half[0].epoch, 0);
-		record->half[0].flags |= HALF_ALONE;
-		record->half[1].leg = LEG_NONE;
-		if (p->target.ref != REF_NONE)
-			touch_target(p);
-	}
+	if (claim == CLAIM_ONE && p->target.ref != REF_NONE)
+		touch_target(p);
 	p->ref = index << 1;
 	flow_count(p, &record->half[0]);
 	return 0;
@@ -181,11 +196,34 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record)
 {
 	const struct flow_half *a = &record->half[0], *b = &record->half[1];
-	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
 
 	if (opens(p) && (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED))
 		return true;
-	return !within(p->now, record_last(record), longest);
+	return !p->nat && record_silent(record, p->now, 0); /* one with a mapping that lives is not over */
+}
+
+/* A flow with a mapping whose way does not pass the gateway any more, or leaves it elsewhere, starts anew: what the
+ * gateway promised holds for one way only. So does one that needs a new mapping. */
+static __always_inline bool gate_left(const struct pkt *p, const struct flow_record *record, __u32 ref)
+{
+	const struct flow_half *sibling = ref & 1 ? &record->half[0] : &record->half[1];
+
+	if (!(record->half[0].shared & RECORD_GATED) || !p->nat || p->nat_new)
+		return p->nat || record->half[0].shared & RECORD_GATED;
+	return !(ref & 1) && (sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back));
+}
+
+static __always_inline void close_if_gate_left(struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+
+	if (!record)
+		return;
+	tuple_reverse(&p->back, &p->out);
+	if (!gate_left(p, record, p->ref))
+		return;
+	flow_close(p->ref, p->now);
+	p->ref = REF_NONE;
 }
 
 static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
@@ -224,7 +262,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	half_decide(p, half, sibling, alone);
-	flow_settle(p, record);
+	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;
 }
@@ -244,6 +282,7 @@ __noinline int flow_keep(struct pkt *p)
 		if (p->target.leg == LEG_UNTRACKED)
 			p->target.leg = LEG_TRACKED;
 	}
+	close_if_gate_left(p);
 	close_if_over(p, &p->ref);
 	close_if_over(p, &p->target.ref);
 	if (p->ref != REF_NONE)
@@ -263,15 +302,15 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	struct flow_half *half = NULL;
 	struct port_policy *x;
 	struct port *exit;
-	__u32 epoch;
+	__u32 epoch, gs;
 
-	p->ref = flow_find_inline(&p->tuple, p->in, &half);
+	p->ref = flow_find_inline(&p->tuple, p->in, &half, &gs);
 	if (p->ref == REF_NONE || !half)
 		return NULL;
 	epoch = READ_ONCE(half->epoch);
 	p->exit = READ_ONCE(half->exit);
 	p->flags = READ_ONCE(half->flags);
-	if (!epoch || !same_mac(half->dmac, p->dmac) || opens(p))
+	if (!epoch || !same_mac(half->dmac, p->dmac) || p->tcp_flags & TCP_SYN)
 		return NULL;
 	exit = port_at(p->exit);
 	if (!exit)
@@ -291,7 +330,7 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 		tuple_reverse(&p->out, &sibling_of(record, p->ref)->tuple);
 	}
 	barrier();
-	if (READ_ONCE(half->epoch) != epoch || GS_STATE(READ_ONCE(half->gs)) != RECORD_LIVE)
+	if (READ_ONCE(half->epoch) != epoch || READ_ONCE(half->gs) != gs)
 		return NULL;
 	p->action = !p->exit ? ACTION_PASS : x->kind == PORT_UPLINK ? ACTION_UPLINK : ACTION_DELIVER;
 	return half;

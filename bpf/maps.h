@@ -160,6 +160,25 @@ struct {
 	__type(value, struct limbo);
 } limbo SEC(".maps");
 
+/* Mappings per {gateway, its address, destination, port, protocol}, at the hash of these with a secret. Two
+ * destinations that share a counter share a limit, which nobody can bring about; nothing is allocated, so nothing can
+ * fail. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, NAT_USES);
+	__type(key, __u32);
+	__type(value, __u32);
+} nat_uses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, __u32);
+	__type(value, struct nat_stats);
+} nat_stats SEC(".maps");
+
 struct { /* records that were used and are FREE again; never-used ones are counted by control.flows_fresh */
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, FLOWS_RUN_DEFAULT);

@@ -72,10 +72,10 @@ static __always_inline void router_of_sender(struct pkt *p, union addr *ret)
 
 static __always_inline bool may_cut(const struct pkt *p)
 {
-	__u32 header = p->l4 - ETH_HLEN, piece = (p->mtu - header) & ~7u;
+	__u32 header = p->l4 - ETH_HLEN, room = CUT_ROOM(p->mtu, header);
 
 	return p->tuple.family == 4 && !p->dont_fragment && p->oversize & OVERSIZE_CUT && p->segments == 1 &&
-	       p->bytes <= CUT_MAX && p->mtu > header + 8 && piece * CUT_PIECES_MAX >= p->payload;
+	       p->bytes <= CUT_MAX && p->mtu > header + 8 && room <= 8192 && room * CUT_PIECES_MAX >= p->payload;
 }
 
 /* After judge() let p pass. ret: 0, with PACKET_CUT where it must be cut, or REASON_MTU */

@@ -13,8 +13,8 @@ static __always_inline bool nacl_allows(struct pkt *p, __u32 object, const union
 
 	if (!object || !line)
 		return false;
-	/* no rule: the implied `*`, numbered after the others */
-	decide(p, stage, line->w[POLICY_W_RULE_BASE] + (value ? (value & ~POLICY_DENY) - 1 : line->w[POLICY_W_RULES]));
+	/* no rule: the implied `*`, the last one */
+	decide(p, stage, line->w[POLICY_W_RULE_BASE] + (value ? value & ~POLICY_DENY : line->w[POLICY_W_RULES]) - 1);
 	return value && !(value & POLICY_DENY);
 }
 

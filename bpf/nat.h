@@ -1,26 +1,247 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* NAT gateways (NAT-01..NAT-27): translation of addresses and ports, both ways. */
+/* NAT gateways (NAT-01..NAT-27). A station of the walk: what is composed here is claimed after judging (mapping.h), so
+ * a packet that dies later takes no port. There is no table of its own: the mapping is the second name of the record.
+ *
+ * Mapping and filtering depend on the endpoint (NAT-04): the outside name holds the destination, too. */
 #ifndef ENID_NAT_H
 #define ENID_NAT_H
 
-#include "packet.h"
+#include "mapping.h"
+#include "mtu.h"
+#include "owner.h"
+#include "rewrite.h"
+#include "station.h"
+
+static __always_inline struct gateway_policy *nat_policy(const struct pkt *p, __u32 nat)
+{
+	struct port_policy *e = policy_of(p, nat);
+	struct gateway_policy *g = e ? gateway_of(p, e) : NULL;
+
+	return g && g->kind == GATEWAY_NAT && g->nr ? g : NULL;
+}
+
+/* What the gateway carries at all (NAT-01, NAT-11). */
+static __always_inline int nat_carries(const struct pkt *p)
+{
+	__u8 proto = p->out.proto;
+
+	if (p->out.family != 4 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_ICMP) ||
+	    p->kind == KIND_BARE)
+		return REASON_NAT_PROTOCOL;
+	return p->fragment && proto != IPPROTO_UDP ? REASON_FRAGMENT : 0;
+}
+
+/* The gateway is a hop (NAT-20). The sender hears of it from `from`. */
+static __always_inline int nat_hop(struct pkt *p, __be32 from)
+{
+	union addr self = {};
+
+	if (p->ttl > p->hops + 1) {
+		p->hops++;
+		return 0;
+	}
+	self.ip4 = from;
+	complain(p, COMPLAIN_TTL, &self);
+	return REASON_TTL;
+}
+
+/* ---- a new mapping: which address, which port */
+
+static __always_inline __u32 use_of(const struct pkt *p, __u32 nat, __be32 addr)
+{
+	__u64 to = (__u64)p->out.dport << 32 | (__u64)p->out.proto << 48 | nat;
+	__u64 hash =
+		flow_mix((__u64)addr << 32 | p->out.daddr.ip4, control.secrets[3]) + flow_mix(to, control.secrets[6]);
+
+	return (__u32)(hash >> 40) & (NAT_USES - 1);
+}
+
+static __always_inline bool use_has_room(__u32 use)
+{
+	__u32 *used = bpf_map_lookup_elem(&nat_uses, &use);
+
+	return used && *used < NAT_PORTS_LIMIT;
+}
+
+/* A client keeps to one address while that has ports for the destination, then the next one serves (NAT-07). */
+static __always_inline bool choose_address(struct pkt *p, const struct gateway_policy *g, __u32 nat)
+{
+	__u32 nr = g->nr > GATEWAY_MEMBERS_MAX ? GATEWAY_MEMBERS_MAX : g->nr;
+	__u32 first = (__u32)(flow_mix(p->out.saddr.ip4, control.secrets[4]) >> 32) % (nr ? nr : 1);
+
+	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX; i++) {
+		__u32 at = first + i;
+
+		if (i >= nr)
+			break;
+		at = at >= nr ? at - nr : at;
+		p->nat_addr = g->members[at & (GATEWAY_MEMBERS_MAX - 1)];
+		p->nat_use = use_of(p, nat, p->nat_addr);
+		if (use_has_room(p->nat_use))
+			return true;
+	}
+	return false;
+}
+
+/* The client's own port if it is one that the gateway uses (NAT-03); whether it is free shows when it is claimed. */
+static __always_inline void choose_port(struct pkt *p)
+{
+	if (p->out.proto != IPPROTO_ICMP && be16(p->out.sport) < NAT_PORT_FIRST)
+		p->out.sport = be16(port_number(port_hash(&p->tuple, p->in), 0));
+}
+
+/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09), and the ENI's entry
+ * ends like after any reset. */
+static __always_inline int nat_refuse(struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+
+	if (p->out.proto != IPPROTO_TCP || p->kind != KIND_PLAIN || p->tcp_flags & TCP_RST)
+		return REASON_NAT_NO_MAPPING;
+	complain(p, COMPLAIN_RESET, &p->out.daddr);
+	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1)) {
+		record->half[0].ct = CT_CLOSED;
+		record->half[0].last_ns = p->now;
+		flow_settle(p, record, p->ref);
+	}
+	return REASON_NAT_NO_MAPPING;
+}
+
+static __always_inline int nat_new(struct pkt *p, const struct gateway_policy *g, __u32 nat)
+{
+	if (p->kind != KIND_PLAIN || !may_open(p) || (p->out.proto == IPPROTO_TCP && !opens(p)))
+		return nat_refuse(p);
+	if (p->fragment == FRAGMENT_LATER)
+		return REASON_FRAGMENT; /* its datagram had a mapping */
+	if (g->flags & GATEWAY_DRAINING)
+		return REASON_BLACKHOLE; /* NAT-24 */
+	if (!choose_address(p, g, nat)) {
+		mapping_refused(nat);
+		return REASON_NAT_NO_PORT;
+	}
+	choose_port(p);
+	p->nat_new = 1;
+	return 0;
+}
+
+static __always_inline void nat_keep(struct pkt *p, const struct gate_mapping *m)
+{
+	p->nat_addr = m->addr;
+	p->nat_use = m->use;
+	if (p->kind == KIND_PLAIN)
+		p->out.sport = m->port;
+}
+
+/* An error of the client about a packet that the gateway had let in: quoted as the sender knows it (NAT-12). */
+static __always_inline void nat_quote_out(struct pkt *p, const struct gate_mapping *m)
+{
+	p->inner_out.daddr.ip4 = m->addr;
+	if (has_query_id(&p->inner_out))
+		p->inner_out.sport = m->port;
+	else
+		p->inner_out.dport = m->port;
+}
+
+static __always_inline bool hairpins(const struct pkt *p, __u32 nat, __u32 zone)
+{
+	__be32 other;
+	__u32 port = 0;
+
+	if (association_of(p, ZONE_INTERNET, p->out.daddr.ip4, &port, &other) && port == nat)
+		return true;
+	return owner_of(&p->out.daddr, zone, 4, p->parity) == nat;
+}
+
+static __always_inline int outbound(struct pkt *p, const struct gateway_policy *g, __u32 nat)
+{
+	struct gate_mapping *m;
+	int reason = nat_carries(p);
+
+	if (!reason && hairpins(p, nat, g->zone[0]))
+		reason = REASON_NAT_HAIRPIN;
+	if (!reason)
+		reason = nat_hop(p, g->members[0]);
+	if (reason)
+		return reason;
+	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 0) : NULL;
+	if (m)
+		nat_keep(p, m);
+	else
+		reason = nat_new(p, g, nat);
+	if (reason)
+		return reason;
+	if (p->kind == KIND_ERROR && m)
+		nat_quote_out(p, m);
+	p->out.saddr.ip4 = p->nat_addr;
+	return 0;
+}
+
+static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g, __u32 nat)
+{
+	bool inside = p->source.port && !p->transit && p->at_zone == g->zone[0];
+	struct flow_record *record;
+	struct gate_mapping *m;
+	int reason = nat_carries(p);
+
+	if (reason)
+		return reason;
+	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 1) : NULL;
+	record = m ? record_at(p->ref) : NULL;
+	if (!m || !record || m->addr != p->out.daddr.ip4)
+		return inside ? REASON_NAT_HAIRPIN : REASON_NAT_NO_MAPPING;
+	reason = nat_hop(p, p->tuple.daddr.ip4);
+	if (reason)
+		return reason;
+	p->out.daddr = record->half[0].tuple.saddr;
+	if (p->kind == KIND_ERROR) {
+		p->inner_out.saddr = record->half[0].tuple.saddr;
+		p->inner_out.sport = record->half[0].tuple.sport;
+	} else if (p->out.proto == IPPROTO_ICMP) {
+		p->out.sport = record->half[0].tuple.sport;
+	} else {
+		p->out.dport = record->half[0].tuple.sport;
+	}
+	return 0;
+}
+
+static __always_inline int nat_done(struct pkt *p, __u32 nat, int reason)
+{
+	struct nat_stats *stats;
+
+	if (!reason) {
+		mapping_pass(p, nat);
+		p->flags |= HALF_CLAMP;
+		path_limit(p, PATH_8500, OVERSIZE_TELL | OVERSIZE_CUT); /* NAT-19 */
+		return 0;
+	}
+	stats = nat_stats_of(nat);
+	if (stats)
+		__sync_fetch_and_add(&stats->drops, p->segments);
+	return reason;
+}
 
 /* From inside, p->out as it came to the gateway behind port `nat`. ret: 0 = p->out as it leaves, or a reason */
 __noinline int nat_outbound(struct pkt *p, __u32 nat)
 {
-	if (!p)
-		return REASON_NO_POLICY;
+	struct gateway_policy *g = p ? nat_policy(p, nat) : NULL;
+
+	if (!p || !g)
+		return REASON_NOT_SERVED;
+	if (p->nat)
+		return REASON_NOT_SERVED; /* one translation a flow: its record has two names */
 	decide(p, STAGE_NAT, nat);
-	return REASON_NOT_SERVED;
+	return nat_done(p, nat, outbound(p, g, nat));
 }
 
 /* To an address of the gateway. ret: 0 = p->out as its client gets it, or a reason */
 __noinline int nat_inbound(struct pkt *p, __u32 nat)
 {
-	if (!p)
-		return REASON_NO_POLICY;
+	struct gateway_policy *g = p ? nat_policy(p, nat) : NULL;
+
+	if (!p || !g)
+		return REASON_NOT_SERVED;
 	decide(p, STAGE_NAT, nat);
-	return REASON_NOT_SERVED;
+	return nat_done(p, nat, inbound(p, g, nat));
 }
 
 #endif

@@ -109,16 +109,24 @@ struct pkt {
 	__u32 at_subnet;    /* ... and the subnet; 0 = none: no network ACL on the way out */
 	__u32 at_table;     /* route table version that decides next; 0 = local delivery only */
 	__u32 at_port;      /* whose packet it is there: the sender's, a NAT gateway's; 0 = one in transit */
-	__u32 at_gateway;   /* the gateway by which it came here; 0 = none */
+	__u32 at_gateway;   /* AT_VGW, AT_EDGE: the gateway; 0 = none */
+	__u32 at_az;        /* AT_TRANSIT: the availability zone that it comes from */
 	__u32 peer_zone;    /* where group references look for the other end's address */
 	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
 	__u8 at;            /* enum station */
 	__u8 routed;        /* p->route is looked up */
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
 	__u8 hops;          /* taken off the time to live */
+	/* at a gateway that keeps mappings (mapping.h) */
+	__u32 nat_use;   /* counter in `nat_uses` */
+	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
+	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
+	__u8 nat_new;    /* the flow has no mapping there yet */
+	__u8 ttl;        /* as it arrived; not read on the fast path */
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */
+	__u16 cut_word;     /* host order: flags and fragment offset of a packet that is cut */
 	__u8 dont_fragment; /* IPv4 */
 	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
 	__u8 complaint;     /* enum complaint */

@@ -271,6 +271,7 @@ static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)
 	p->tuple.proto = ip.proto;
 	p->l4 = ETH_HLEN + header;
 	p->payload = p->bytes - header;
+	p->ttl = ip.ttl;
 	p->fragment_id = ip.id;
 	fragment = be16(ip.fragment);
 	p->dont_fragment = !!(fragment & IP4_DONT);
@@ -293,7 +294,7 @@ static __always_inline bool extension_header(__u8 next)
 static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 {
 	struct ip6_header ip;
-	__u32 offset = ETH_HLEN + 40, end;
+	__u32 offset = ETH_HLEN + 40, end, pieces = 0;
 	bool fragmented = false;
 	__u8 next;
 
@@ -304,6 +305,7 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 	if (ip.version_class >> 4 != 6 || end > p->len)
 		return REASON_MALFORMED;
 	tuple_set6(&p->tuple, ip.saddr, ip.daddr);
+	p->ttl = ip.hops;
 	next = ip.next;
 	for (int i = 0; i <= EXTENSION_HEADERS_MAX; i++) {
 		__u8 header[8];
@@ -329,6 +331,7 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 			}
 			if (fragment & 1)
 				p->fragment = FRAGMENT_FIRST;
+			pieces = offset;
 		} else {
 			if (next == 43 && header[2] == 0 && header[3])
 				p->source_routed = 1; /* type 0 with segments left (A7) */
@@ -338,6 +341,8 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 				return REASON_MALFORMED;
 		}
 	}
+	if (p->fragment == FRAGMENT_FIRST && offset != pieces)
+		return REASON_FRAGMENT; /* a later piece could write over an L4 header that lies so far in (A3) */
 	p->tuple.proto = next;
 	p->l4 = offset;
 	p->payload = end - offset;

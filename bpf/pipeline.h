@@ -13,6 +13,7 @@
 #include "admit.h"
 #include "answer.h"
 #include "complain.h"
+#include "cut.h"
 #include "fragment.h"
 #include "judge.h"
 #include "keep.h"
@@ -29,13 +30,22 @@ static __always_inline int leave_to_tc(struct pkt *p)
 /* A frame that a stage has dealt with already: p->action says how. */
 #define DONE (-1)
 
-static __always_inline int admit_icmp6(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
+/* Questions come from an own address, a link-local one, or nobody (ENI-07, B4). */
+static __always_inline int admit_nd_source(struct pkt *p, struct port_policy *e, struct subnet_policy *subnet)
+{
+	if (link_local6(&p->tuple.saddr) || any_address(&p->tuple.saddr))
+		return 0;
+	return admit_source(p, e, subnet);
+}
+
+static __always_inline int admit_icmp6(void *ctx, const int hook, struct pkt *p, struct port_policy *e,
+				       struct subnet_policy *subnet)
 {
 	switch (p->icmp_type) {
 	case ND_NEIGHBOUR_SOLICIT:
-		return answer_solicit(ctx, hook, p, e) ?: DONE;
+		return admit_nd_source(p, e, subnet) ?: answer_solicit(ctx, hook, p, e) ?: DONE;
 	case ND_ROUTER_SOLICIT:
-		return router_advert(ctx, hook, p) ?: DONE;
+		return admit_nd_source(p, e, subnet) ?: router_advert(ctx, hook, p) ?: DONE;
 	case ND_ROUTER_ADVERT:
 	case ND_NEIGHBOUR_ADVERT:
 	case ND_REDIRECT:
@@ -83,7 +93,7 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 	if (p->ethertype == ETH_P_ARP)
 		return answer_arp(ctx, hook, p, e) ?: DONE;
 	if (is_icmp6(p)) {
-		reason = admit_icmp6(ctx, hook, p, e);
+		reason = admit_icmp6(ctx, hook, p, e, subnet);
 		if (reason)
 			return reason;
 	}
@@ -135,17 +145,18 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 
-/* Guard mode: neighbour discovery and ARP of the own address pass; the rest is judged. */
+/* Guard mode: neighbour discovery and ARP of the own address pass; the rest is judged. A probe (from nobody) claims the
+ * address that it asks for: if it got through, its owner would take its own address for a duplicate (RFC 4862, 5227).
+ */
 static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, struct port_policy *e, bool egress)
 {
 	struct arp_frame arp;
-	union addr sender = {};
+	union addr claimed = {};
 
 	if (ctx_load(ctx, hook, 0, &arp, sizeof(arp)) || arp.hardware_len != 6 || arp.protocol_len != 4)
 		return REASON_MALFORMED;
-	sender.ip4 = arp.spa;
-	if (egress &&
-	    (!same_mac(arp.sha, e->mac) || (arp.spa && owner_of(&sender, e->zone, 4, p->parity) != IN_PORT(p->in))))
+	claimed.ip4 = arp.spa ?: arp.tpa;
+	if (egress && (!same_mac(arp.sha, e->mac) || owner_of(&claimed, e->zone, 4, p->parity) != IN_PORT(p->in)))
 		return REASON_MAC_SPOOF;
 	p->action = ACTION_PASS;
 	return DONE;
@@ -154,13 +165,14 @@ static __always_inline int guard_arp(void *ctx, const int hook, struct pkt *p, s
 static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, struct port_policy *e,
 				    struct subnet_policy *subnet)
 {
+	bool probe = p->icmp_type == ND_NEIGHBOUR_SOLICIT && any_address(&p->tuple.saddr);
 	union addr target = {};
 
 	if (p->icmp_type == ND_ROUTER_ADVERT || p->icmp_type == ND_REDIRECT)
 		return REASON_L2;
 	if (router_address(subnet, &p->tuple.saddr, 6))
 		return REASON_MARTIAN; /* its link-local addresses, too, are the router's alone (B4) */
-	if (p->icmp_type == ND_NEIGHBOUR_ADVERT &&
+	if ((probe || p->icmp_type == ND_NEIGHBOUR_ADVERT) &&
 	    (p->payload < 24 || ctx_load(ctx, hook, p->l4 + 8, &target, 16) || router_address(subnet, &target, 6) ||
 	     (!link_local6(&target) && owner_of(&target, e->zone, 6, p->parity) != IN_PORT(p->in))))
 		return REASON_L2;
@@ -182,9 +194,7 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 		return guard_arp(ctx, hook, p, e, egress);
 	p->action = ACTION_PASS;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
-		reason = egress ? guard_nd(ctx, hook, p, e, subnet) : 0;
-		if (!reason && egress && !link_local6(&p->tuple.saddr) && !any_address(&p->tuple.saddr))
-			reason = admit_source(p, e, subnet);
+		reason = egress ? guard_nd(ctx, hook, p, e, subnet) ?: admit_nd_source(p, e, subnet) : 0;
 		return reason ?: DONE;
 	}
 	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer_of_router(p, subnet))
@@ -194,6 +204,8 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 		reason = egress ? admit_source(p, e, subnet) : 0;
 	if (reason)
 		return reason;
+	if (egress && p->dmac[0] & 1)
+		return REASON_L2; /* the bridge would hand it to everybody (L2-01, B7) */
 	if (service_address(subnet, far, p->tuple.family) || router_address(subnet, far, p->tuple.family))
 		return egress ? to_service(p) : DONE;
 	if (!egress && martian_source(&p->tuple.saddr, p->tuple.family))
@@ -258,6 +270,27 @@ static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 	flow_count(p, half);
 }
 
+/* The MSS that a handshake may announce where a gateway on the way says so (NAT-19, TGW-13, VGW-05). */
+static __always_inline __u16 clamp_of(const struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+	__u32 mtu = path_mtu(p->flags), internet = path_mtu(PATH_1500 << HALF_PATH_SHIFT);
+
+	if (e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW && mtu > internet)
+		mtu = internet;
+	return mtu - (p->out.family == 4 ? 40 : 60);
+}
+
+/* What the way does to the packet, in the words of a half's flags. */
+static __always_inline void compose(struct pkt *p)
+{
+	p->flags |= p->hops << HALF_TTL_SHIFT;
+	if (p->hops || !tuple_equal(&p->out, &p->tuple))
+		p->flags |= HALF_REWRITE;
+	if (p->flags & HALF_CLAMP && p->tcp_flags & TCP_SYN)
+		p->clamp = clamp_of(p);
+}
+
 __noinline int judge_and_keep(struct pkt *p)
 {
 	int reason;
@@ -278,9 +311,31 @@ __noinline int judge_and_keep(struct pkt *p)
 		return leave_to_tc(p);
 	if (reason)
 		return reason;
-	if (!tuple_equal(&p->out, &p->tuple))
-		p->flags |= HALF_REWRITE;
+	compose(p);
 	return flow_keep(p);
+}
+
+static __always_inline int piece_goes(struct __sk_buff *ctx, struct pkt *p)
+{
+	ctx->mark = 0;
+	p->exit = IN_PORT(p->in);
+	p->action = ACTION_UPLINK;
+	p->flags = 0;
+	p->kind = KIND_PLAIN;
+	return 0;
+}
+
+/* Where the way is more than delivery a kept decision does not fit every packet: the time to live may run out on it,
+ * and gateways that keep mappings carry no fragments but of UDP (NAT-11). */
+static __always_inline bool exceptional(void *ctx, const int hook, const struct pkt *p)
+{
+	__u8 ttl = 0;
+
+	if (likely(!(p->flags & (HALF_MAPPED | HALF_TTL_MAX << HALF_TTL_SHIFT))))
+		return false;
+	if (p->fragment && p->tuple.proto != IPPROTO_UDP && p->flags & HALF_MAPPED)
+		return true;
+	return ctx_load(ctx, hook, ETH_HLEN + (p->tuple.family == 4 ? 8 : 7), &ttl, 1) || ttl <= HALF_TTL(p->flags);
 }
 
 /* The slow path. ret: 0, or the reason; p->action is set either way */
@@ -289,11 +344,13 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	struct flow_half *half;
 	int reason;
 
+	p->ref = REF_NONE;
+	p->nr_trace = 0; /* first: no earlier packet's decisions may stand beside a fault of the parser */
 	parse_full(ctx, hook, p);
 	if (p->reason)
 		return p->reason;
-	p->ref = REF_NONE;
-	p->nr_trace = 0;
+	if (hook == HOOK_TC && e->kind == PORT_UPLINK && cut_returns(ctx, p))
+		return piece_goes(ctx, p);
 	if (p->early && (p->ethertype == ETH_P_ARP || p->fragment || p->tuple.proto == IPPROTO_ICMP ||
 			 p->tuple.proto == IPPROTO_ICMPV6))
 		return leave_to_tc(p);
@@ -306,6 +363,8 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	if (reason)
 		return reason;
 	half = p->kind == KIND_PLAIN ? flow_cached(p, e) : NULL;
+	if (half && exceptional(ctx, hook, p))
+		half = NULL;
 	if (half && p->early)
 		return leave_to_tc(p);
 	if (half)
@@ -345,7 +404,7 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	if (likely(parse_quick(ctx, hook, p)) && (hook == HOOK_XDP || !((struct __sk_buff *)ctx)->vlan_present) &&
 	    (e->kind == PORT_UPLINK || !from_eni(p, e) || same_mac(p->smac, e->mac))) {
 		half = flow_cached(p, e);
-		if (likely(half)) {
+		if (likely(half) && !exceptional(ctx, hook, p)) {
 			if (hook == HOOK_XDP && p->early) {
 				leave_to_tc(p);
 				return p;

@@ -44,14 +44,35 @@ __noinline int route_look(struct pkt *p)
 	return 0;
 }
 
-/* ret: 0 or REASON_NO_ROUTE, REASON_BLACKHOLE, REASON_NOT_SERVED */
+/* Nothing matches. */
+static __always_inline int route_missing(const struct pkt *p)
+{
+	switch (p->at) {
+	case AT_PEER:
+		return REASON_PEERING;
+	case AT_TRANSIT:
+		return REASON_TGW_NO_ROUTE;
+	case AT_VGW:
+		return REASON_VGW;
+	case AT_EDGE:
+		return p->at_gateway ? REASON_VGW : REASON_NO_ROUTE;
+	}
+	return REASON_NO_ROUTE;
+}
+
+static __always_inline __u32 route_stage(const struct pkt *p)
+{
+	return p->at == AT_TRANSIT ? STAGE_TGW_ROUTE : p->at == AT_EDGE ? STAGE_GATEWAY_ROUTE : STAGE_ROUTE;
+}
+
+/* ret: 0 or the reason why the packet goes no further */
 static __always_inline int route_usable(struct pkt *p)
 {
-	if (p->route.kind == ROUTE_NONE)
-		return REASON_NO_ROUTE;
-	decide(p, p->at == AT_EDGE ? STAGE_GATEWAY_ROUTE : STAGE_ROUTE, p->route.rule);
+	decide(p, route_stage(p), p->route.rule);
 	if (p->route.kind == ROUTE_BLACKHOLE)
-		return REASON_BLACKHOLE;
+		return p->at == AT_TRANSIT ? REASON_TGW_BLACKHOLE : REASON_BLACKHOLE;
+	if (p->at == AT_PEER && p->route.kind != ROUTE_LOCAL)
+		return REASON_PEERING;
 	return p->route.kind == ROUTE_NOT_SERVED ? REASON_NOT_SERVED : 0;
 }
 

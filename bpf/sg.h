@@ -107,17 +107,17 @@ static __always_inline __u32 object_flags(__u32 object)
 	return line ? line->w[POLICY_W_FLAGS] : 0;
 }
 
-/* Whom a group reference may match: the ENI of the zone that owns the address. On the way in only if the packet came
- * from that ENI itself, not by an uplink nor by a middlebox (SG-14, SG-18). */
+/* Whom a group reference may match: the ENI that owns the address, in this VPC or at the other end of a peering. On the
+ * way in only if the packet came from that ENI itself, not by an uplink nor by a middlebox (SG-14, SG-17, SG-18). */
 static __always_inline __u32 peer_identity(struct pkt *p, const struct port_policy *e, const union addr *peer,
 					   bool ingress)
 {
-	struct port_policy *owner;
-	__u32 port;
+	struct port_policy *owner, *source = ingress && p->source.port ? policy_of(p, p->source.port) : NULL;
+	__u32 port, zone = ingress ? e->zone : p->peer_zone;
 
 	if (p->relayed)
 		return 0;
-	port = owner_of(peer, e->zone, p->tuple.family, p->parity);
+	port = owner_of(peer, source ? source->zone : zone, p->tuple.family, p->parity);
 	if (!port || (ingress && p->source.port && port != p->source.port))
 		return 0;
 	owner = policy_of(p, port);

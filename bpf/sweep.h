@@ -14,6 +14,7 @@
 #define SWEEP_CLOSINGS     128  /* a tick: ~40 us */
 #define SWEEP_FRAGMENTS    512  /* a tick: ~80 us */
 #define SWEEP_TICK_NS      10000000ull
+#define EXPIRY_MARGIN_S    1 /* a packet that came just in time has long been noted then (C4) */
 #define AGENT_HEAD_START_S 30
 #define AGENT_STALE_NS     10000000000ull
 
@@ -43,12 +44,10 @@ static __always_inline bool agent_alive(__u64 now)
 	return alive && now < alive + AGENT_STALE_NS;
 }
 
-static __always_inline bool record_expired(const struct flow_record *record, __u64 now, __u32 extra_s)
+static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
+					   __u32 extra_s)
 {
-	const struct flow_half *a = &record->half[0], *b = &record->half[1];
-	__u32 longest = a->leg_s > b->leg_s ? a->leg_s : b->leg_s;
-
-	return !within(now, record_last(record), longest + extra_s);
+	return record_silent(record, now, extra_s) && now > mapping_end(record, &rest->mapping) + extra_s * NS_PER_S;
 }
 
 /* Final counters that nobody will collect: say so (E26). */
@@ -88,15 +87,20 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 	grave = bpf_map_lookup_elem(&limbo, &index);
 	if (!record || !grave)
 		return 1;
-	gs = GS_STATE(READ_ONCE(record->half[0].gs));
+	gs = READ_ONCE(record->half[0].gs);
+	barrier();
 	alive = agent_alive(s->now);
-	if (gs == RECORD_LIVE && record_expired(record, s->now, alive ? AGENT_HEAD_START_S : 0)) {
+	if (GS_STATE(gs) == RECORD_LIVE &&
+	    record_expired(record, grave, s->now, alive ? AGENT_HEAD_START_S : EXPIRY_MARGIN_S)) {
 		s->closings++;
 		flow_close(index << 1, s->now);
-	} else if (gs == RECORD_CLOSING && grave->since_ns &&
+	} else if (GS_STATE(gs) == RECORD_LIVE && mapping_over(record, grave, s->now)) {
+		s->closings++;
+		mapping_end_alone(record, grave, s->now);
+	} else if (GS_STATE(gs) == RECORD_CLOSING && grave->since_ns &&
 		   s->now > grave->since_ns + LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0)) {
 		s->closings++;
-		if (flow_bury(record)) {
+		if (flow_bury(record, gs)) {
 			declare_lost(index, record);
 			flow_free(index, record);
 		}

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Connection tracking: how a packet moves the entries of its record, and how long each lives (CT-09, CT-11).
  *
- * Each ENI on the way has its own entry (half.leg, half.ct, half.leg_s). Two CPUs may move one entry at once: both
- * compute the next state from what they see and store one byte; the worst result is a state that one more packet
- * corrects. */
+ * Each ENI on the way has its own entry (half.leg, half.ct, half.leg_s). Two CPUs may move one entry at once: each step
+ * is one exchange of the state, and what follows from the states is settled until they stand still (C15). */
 #ifndef ENID_TRACK_H
 #define ENID_TRACK_H
 
@@ -110,34 +109,73 @@ static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_
 	if (half->leg == LEG_NONE)
 		return 0;
 	e = policy_of(p, IN_PORT(half->in));
-	return e ? entry_seconds(e, half->tuple.proto, half->tuple.family, CT_STATE(half->ct)) : 0;
+	return e ? entry_seconds(e, half->tuple.proto, half->tuple.family, CT_STATE(READ_ONCE(half->ct))) : 0;
 }
 
-/* After any change of an entry: time-outs, and whether later packets may skip this file. Charges of a half-open flow
- * end when both entries have seen the handshake, once. */
-static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record)
+/* A gateway's timers are its own: they know no configuration (NAT-08, NAT-09). */
+static __always_inline __u32 mapping_seconds(__u8 proto, __u8 state)
 {
-	struct flow_half *a = &record->half[0], *b = &record->half[1];
-	__u32 idle, owner = b->shared;
-	struct port_stats *stats;
+	if (proto != IPPROTO_TCP)
+		return NAT_IDLE_S;
+	return state == CT_NEW || state == CT_ANSWERED || state == CT_CLOSED ? NAT_SHORT_S : NAT_IDLE_S;
+}
 
-	a->leg_s = leg_seconds(p, a);
-	b->leg_s = leg_seconds(p, b);
-	if (!a->leg_s && !b->leg_s)
-		a->leg_s = b->leg_s = IDLE_NOBODY_S;
-	idle = a->leg_s;
-	if (!idle || (b->leg_s && b->leg_s < idle))
-		idle = b->leg_s;
-	if (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED)
+/* The mapping's share in the time-outs. ret: true = it, too, is established */
+static __always_inline bool settle_mapping(struct limbo *rest, __u8 proto, __u32 *idle)
+{
+	__u8 state = CT_STATE(READ_ONCE(rest->mapping.ct));
+
+	rest->mapping.idle_s = mapping_seconds(proto, state);
+	if (state == CT_CLOSED)
+		*idle = 0;
+	else if (rest->mapping.idle_s < *idle)
+		*idle = rest->mapping.idle_s;
+	return state == CT_ESTABLISHED;
+}
+
+/* Time-outs, and whether later packets may skip this file. */
+static __always_inline void settle_times(const struct pkt *p, struct flow_half *a, struct flow_half *b,
+					 struct limbo *rest)
+{
+	__u32 first = leg_seconds(p, a), second = leg_seconds(p, b), idle;
+	bool steady = true;
+
+	if (!first && !second)
+		first = second = IDLE_NOBODY_S;
+	idle = !first || (second && second < first) ? second : first;
+	if (rest)
+		steady = settle_mapping(rest, a->tuple.proto, &idle);
+	if (CT_STATE(READ_ONCE(a->ct)) == CT_CLOSED || CT_STATE(READ_ONCE(b->ct)) == CT_CLOSED)
 		idle = 0; /* ask each time: one entry may be over before the other */
+	a->leg_s = first;
+	b->leg_s = second;
 	a->idle_s = idle;
 	b->idle_s = idle;
-	if (CT_STATE(a->ct) == CT_ESTABLISHED && CT_STATE(b->ct) == CT_ESTABLISHED) {
-		a->flags |= HALF_STEADY;
-		b->flags |= HALF_STEADY;
+	if (steady && CT_STATE(READ_ONCE(a->ct)) == CT_ESTABLISHED && CT_STATE(READ_ONCE(b->ct)) == CT_ESTABLISHED) {
+		flags_set(a, HALF_STEADY);
+		flags_set(b, HALF_STEADY);
 	} else {
-		a->flags &= ~HALF_STEADY;
-		b->flags &= ~HALF_STEADY;
+		flags_clear(a, HALF_STEADY);
+		flags_clear(b, HALF_STEADY);
+	}
+}
+
+#define SETTLE_TRIES 3 /* each further one needs another CPU's step in between */
+
+/* After any change of an entry. Charges of a half-open flow end when both entries have seen the handshake, once. */
+static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record, __u32 ref)
+{
+	struct flow_half *a = &record->half[0], *b = &record->half[1];
+	struct limbo *rest = a->shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	struct port_stats *stats;
+	__u32 owner = b->shared;
+
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		__u8 first = READ_ONCE(a->ct), second = READ_ONCE(b->ct);
+
+		settle_times(p, a, b, rest); /* ends in a locked step, so what is read next is not older */
+		if (READ_ONCE(a->ct) == first && READ_ONCE(b->ct) == second)
+			break;
 	}
 	if (!(a->shared & RECORD_HALF_OPEN) || CT_STATE(a->ct) < CT_ESTABLISHED || CT_STATE(b->ct) < CT_ESTABLISHED)
 		return;
@@ -157,16 +195,58 @@ static __always_inline bool reset_valid(const struct pkt *p, const struct flow_h
 #define MOVE_BOTH      3u /* entries of both halves: the packet passed both ENIs */
 #define MOVE_HALF(ref) (1u << ((ref)&1))
 
-/* ret: true = the entry at this half changed */
+#define ENTRY_TRIES 4
+
+_Static_assert(__builtin_offsetof(struct flow_half, tcp_flags) % 4 == 0 &&
+		       __builtin_offsetof(struct flow_half, ct) == __builtin_offsetof(struct flow_half, tcp_flags) + 3,
+	       "ct is the last byte of a word");
+
+/* One step of an entry, lost to no other CPU's. ret: true = it changed */
+static __always_inline bool entry_step(const struct pkt *p, struct flow_half *half, bool backwards, bool reset)
+{
+	__u32 *word = (__u32 *)&half->tcp_flags;
+
+	for (int i = 0; i < ENTRY_TRIES; i++) {
+		__u32 old = READ_ONCE(*word);
+		__u8 before = old >> 24, after;
+
+		after = reset ? CT_CLOSED | (before & CT_BACKWARDS) : ct_next(p, before, backwards);
+		if (after == before)
+			return false;
+		if (__sync_val_compare_and_swap(word, old, (old & 0xffffff) | (__u32)after << 24) == old)
+			return true;
+	}
+	return false;
+}
+
 static __always_inline bool entry_move(const struct pkt *p, struct flow_half *half, bool backwards, bool reset)
 {
-	__u8 before = half->ct;
-
-	half->ct = reset ? CT_CLOSED | (before & CT_BACKWARDS) : ct_next(p, before, backwards);
-	if (half->ct == before)
+	if (!entry_step(p, half, backwards, reset))
 		return false;
 	if (CT_STATE(half->ct) == CT_CLOSED)
 		half->last_ns = p->now; /* the 10 s count from here (CT-11) */
+	return true;
+}
+
+/* The gateway on the way sees every packet of the flow. ret: true = its state changed */
+static __always_inline bool mapping_move(const struct pkt *p, struct gate_mapping *mapping, bool backwards, bool reset)
+{
+	__u8 before = mapping->ct;
+
+	if (p->tuple.proto != IPPROTO_TCP)
+		return false;
+	mapping->ct = reset ? CT_CLOSED : ct_next(p, before, backwards);
+	if (mapping->ct == before)
+		return false;
+	if (mapping->ct == CT_CLOSED)
+		mapping->closed_ns = p->now;
+	if (before < CT_ESTABLISHED && mapping->ct == CT_ESTABLISHED) {
+		__u32 gateway = mapping->gateway;
+		struct nat_stats *stats = bpf_map_lookup_elem(&nat_stats, &gateway);
+
+		if (stats)
+			__sync_fetch_and_add(&stats->established, 1);
+	}
 	return true;
 }
 
@@ -184,8 +264,14 @@ __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 		moved = entry_move(p, &record->half[0], ref & 1, ref & 1 ? reset : seen);
 	if (which & 2)
 		moved |= entry_move(p, &record->half[1], ref & 1, ref & 1 ? seen : reset);
+	if (record->half[0].shared & RECORD_MAPPED) {
+		struct limbo *rest = limbo_at(ref);
+
+		if (rest)
+			moved |= mapping_move(p, &rest->mapping, ref & 1, reset);
+	}
 	if (moved)
-		flow_settle(p, record);
+		flow_settle(p, record, ref);
 	return 0;
 }
 

@@ -5,11 +5,11 @@
 #ifndef ENID_WALK_H
 #define ENID_WALK_H
 
+#include "egress.h"
 #include "igw.h"
 #include "nacl.h"
 #include "nat.h"
-#include "route.h"
-#include "station.h"
+#include "private.h"
 
 #define WALK_MAX 8 /* steps; who needs more goes in a circle */
 
@@ -48,7 +48,9 @@ static __always_inline int step_local(struct pkt *p)
 	if (reason)
 		return reason;
 	port = owner_of(&p->out.daddr, p->at_zone, p->out.family, p->parity);
-	return port ? arrive(p, port) : REASON_NO_OWNER;
+	if (!port)
+		return p->at == AT_PEER ? REASON_PEERING : REASON_NO_OWNER;
+	return arrive(p, port);
 }
 
 /* To a middlebox, which may sit in the same subnet. */
@@ -117,6 +119,75 @@ static __always_inline int step_from_nat(struct pkt *p)
 	return reason ? reason : leave_nat(p, nat, e);
 }
 
+/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18). ret: the gateway's port,
+ * 0 = this is none */
+static __always_inline __u32 peered_nat(struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
+
+	if (!rest || !(p->ref & 1) || !(record->half[0].flags & HALF_PEERED) || p->at != AT_SUBNET ||
+	    !(record->half[0].shared & RECORD_MAPPED) || rest->mapping.addr != p->out.daddr.ip4)
+		return 0;
+	return rest->mapping.gateway;
+}
+
+static __always_inline int step_unrouted(struct pkt *p)
+{
+	__u32 nat = peered_nat(p);
+	int reason;
+
+	if (!nat)
+		return route_missing(p);
+	reason = depart(p, true);
+	p->crossing = 1;
+	return reason ? reason : arrive(p, nat);
+}
+
+/* Out of a subnet by a gateway, which is beyond every border. */
+static __always_inline int step_out(struct pkt *p)
+{
+	__u32 target = p->route.target;
+	int reason = depart(p, true);
+
+	if (reason)
+		return reason;
+	switch (p->route.kind) {
+	case ROUTE_IGW:
+		return igw_outbound(p, target);
+	case ROUTE_PEERING:
+		return through_peering(p, target);
+	case ROUTE_TGW:
+		return into_transit(p, target);
+	case ROUTE_VGW:
+		return into_vgw(p, target);
+	case ROUTE_EIGW:
+		return eigw_outbound(p, target);
+	case ROUTE_ENDPOINT:
+		return endpoint_outbound(p, target);
+	}
+	return REASON_NOT_SERVED;
+}
+
+static __always_inline int follow_route(struct pkt *p)
+{
+	switch (p->route.kind) {
+	case ROUTE_LOCAL:
+		return p->at == AT_VGW ? out_of_vgw(p) : step_local(p);
+	case ROUTE_ENI:
+		return step_eni(p);
+	case ROUTE_NAT:
+		return step_nat(p);
+	case ROUTE_ATTACHMENT:
+		return through_attachment(p, p->route.target);
+	case ROUTE_UPLINK:
+		if (p->at == AT_VGW && p->route.target == IN_PORT(p->in))
+			return REASON_VGW; /* nothing turns round there */
+		return leave_by_uplink(p, p->route.target);
+	}
+	return step_out(p);
+}
+
 /* ret: 0 = arrived: p->target.port is the ENI it is for, or p->exit the way out; WALK_ON; or the reason to drop */
 __noinline int walk_step(struct pkt *p)
 {
@@ -126,28 +197,17 @@ __noinline int walk_step(struct pkt *p)
 		return REASON_NO_POLICY;
 	if (p->at == AT_NAT)
 		return step_from_nat(p);
-	if (!p->at_table)
+	if (p->at == AT_EDGE && !p->at_table)
 		return step_local(p);
 	if (!p->routed)
 		route_look(p);
 	p->routed = 0;
-	reason = route_usable(p);
-	if (reason) {
+	reason = p->route.kind == ROUTE_NONE ? step_unrouted(p) : route_usable(p);
+	if (p->route.kind == ROUTE_NONE || reason) {
 		p->seen_egress = 1;
 		return reason;
 	}
-	switch (p->route.kind) {
-	case ROUTE_LOCAL:
-		return step_local(p);
-	case ROUTE_ENI:
-		return step_eni(p);
-	case ROUTE_NAT:
-		return step_nat(p);
-	case ROUTE_IGW:
-		return depart(p, true) ?: igw_outbound(p, p->route.target);
-	}
-	p->seen_egress = 1;
-	return REASON_NOT_SERVED;
+	return follow_route(p);
 }
 
 /* ret: 0 = arrived, or the reason to drop */

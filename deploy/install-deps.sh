@@ -12,8 +12,8 @@ run_packages="
 	nftables iproute2 ethtool"
 test_packages="
 	git libcmocka-dev clang-format clang-tidy cppcheck shellcheck lcov strace
-	iputils-ping iperf3 nmap tcpdump netcat-openbsd hping3 jq python3 python3-scapy
-	qemu-system-x86 qemu-system-common busybox-static"
+	spin iputils-ping iperf3 nmap tcpdump netcat-openbsd hping3 jq python3 python3-scapy
+	qemu-system-x86 qemu-system-common busybox-static dnsmasq-base libclang-rt-dev afl++"
 
 usage() {
 	echo "usage: install-deps.sh [--run] [--list]" >&2

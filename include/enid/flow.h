@@ -15,8 +15,12 @@
  *      the same one iff gs did not change in between.
  *  I3  A LIVE record has exactly its two names; whoever moves half[0].gs from LIVE to CLOSING drops them, alone. A half
  *      with in == 0 has no name: where paths are asymmetric a record may hold the state of one ENI only.
- *  I4  A record is reused no sooner than LIMBO_NS after its names are gone; until then late readers may still count on
- * it. I5  A cached decision holds iff half.epoch equals the sum of the epochs of its two ports.
+ *  I4  A record is reused no sooner than LIMBO_NS after its names are gone; until then late readers may still count.
+ *  I5  A cached decision holds iff half.epoch equals the sum of the epochs of its two ports.
+ *  I6  A flow that was opened through a gateway that translates or remembers (NAT, egress-only) has the gateway's
+ * mapping in `limbo`. Its second name is the outside name, claimed with BPF_NOEXIST: no two flows share one. The
+ * mapping lives while RECORD_MAPPED stands. Who clears that bit, one alone, gives the port back and drops the second
+ * name; if the ENI's entry outlives the mapping the record goes on with one name (half[1].in == 0).
  */
 #ifndef ENID_FLOW_H
 #define ENID_FLOW_H
@@ -41,6 +45,8 @@ enum leg {
 
 /* Flags of a record: half[0].shared. */
 #define RECORD_HALF_OPEN 1u /* counted in port_stats.half_open of the charged port */
+#define RECORD_GATED     2u /* opened through a gateway that keeps mappings */
+#define RECORD_MAPPED    4u /* ... and the mapping lives: half 1's name belongs to it */
 
 /* State of the conversation as the entry at one ENI saw it: half.ct. */
 enum conversation {
@@ -54,6 +60,8 @@ enum conversation {
 };
 #define CT_STATE(ct) ((ct)&0x7f)
 #define CT_BACKWARDS 0x80 /* the entry at this ENI was opened by the direction of half 1 */
+
+#define EPOCH_TAKEN 0xffffffffu /* half.epoch: a CPU is writing the decision */
 
 #define IDLE_NOBODY_S 120 /* a kept decision of a flow that no security group remembers */
 
@@ -71,6 +79,7 @@ enum conversation {
 
 /* What lies between the two ports carries no more than this (bits of half.flags). */
 enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
+#define HALF_PEERED     (1u << 11) /* from a NAT gateway over a peering: answers need no route (NAT-18) */
 #define HALF_PATH_SHIFT 12
 #define HALF_PATH_MASK  (3u << HALF_PATH_SHIFT)
 #define PATH_MTUS       (0xffffull | 8500ull << 16 | 1500ull << 32 | 1446ull << 48)
@@ -82,7 +91,7 @@ struct flow_half {
 	struct tuple tuple;
 	__u32 in;
 	__u32 gs;
-	__u32 epoch;  /* 0 = judge anew */
+	__u32 epoch;  /* 0 = judge anew, EPOCH_TAKEN = as well */
 	__u32 exit;   /* port it leaves by; 0 = the host's stack */
 	__u16 flags;  /* HALF_* */
 	__u8 dmac[6]; /* destination MAC for which this was decided */
@@ -115,10 +124,52 @@ struct ledger {
 	} half[2];
 };
 
+/* What a NAT gateway or an egress-only gateway remembers of a flow (NAT-04, EIGW-02). */
+struct gate_mapping {
+	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there */
+	__u32 gateway;   /* its port number */
+	__u32 idle_s;    /* time-out of the state that it is in */
+	__be32 addr;     /* the gateway's address that stands for the client; 0 = it translates nothing */
+	__be16 port;     /* ... and port, or ICMP identifier */
+	__u8 ct;         /* enum conversation, as the gateway saw it */
+	__u8 zero;
+	__u32 use; /* where in `nat_uses` it is counted */
+	__u32 none;
+};
+
 /* Parallel array `limbo`: what is seldom needed of a record. */
 struct limbo {
 	__u64 since_ns;  /* when the names of a closing record were gone; written by who closed it */
 	__u32 policy[2]; /* by half: hash of the rules that admitted the flow untracked at the half's ENI */
+	struct gate_mapping mapping;
+};
+
+#define FLOW_NS_PER_S 1000000000ull
+
+/* When a record's mapping is over if no packet comes until then (NAT-08, NAT-09); 0 = it has none. */
+static inline __attribute__((always_inline)) __u64 mapping_end(const struct flow_record *record,
+							       const struct gate_mapping *mapping)
+{
+	__u64 a = record->half[0].last_ns, b = record->half[1].last_ns, last = a > b ? a : b;
+
+	if (!(record->half[0].shared & RECORD_MAPPED))
+		return 0;
+	return (CT_STATE(mapping->ct) == CT_CLOSED ? mapping->closed_ns : last) + mapping->idle_s * FLOW_NS_PER_S;
+}
+
+/* Map `nat_stats`, by port number of the gateway (NAT-25). Bytes and packets of flows stand in their records; here is
+ * what ended ones had. */
+struct nat_stats {
+	__u64 active;       /* mappings now */
+	__u64 attempts;     /* TCP SYNs that opened a mapping */
+	__u64 established;  /* ... whose handshake was completed */
+	__u64 no_port;      /* ErrorPortAllocation */
+	__u64 idle_timeout; /* mappings that ended by silence */
+	__u64 drops;        /* packets that the gateway dropped */
+	struct {
+		__u64 packets;
+		__u64 bytes;
+	} ended[2]; /* by half: from clients, from destinations */
 };
 
 #endif

@@ -34,6 +34,13 @@
 #define ENI_MTU               9001 /* what an ENI sends and takes at the most */
 #define CUT_MAX               9216 /* bytes of an IP packet that is cut into fragments */
 #define CUT_PIECES_MAX        64
+#define CUT_ROOM(mtu, header) (((mtu) - (header)) & ~7u) /* payload of a fragment that is not the last */
+#define NAT_PORT_FIRST        1024                       /* NAT-03 */
+#define NAT_PORTS             64512                      /* ... to 65535 */
+#define NAT_PORTS_LIMIT       55000        /* mappings per address, destination, port and protocol (NAT-04) */
+#define NAT_IDLE_S            350          /* NAT-08 */
+#define NAT_SHORT_S           60           /* half-open, and after the close (NAT-09) */
+#define NAT_USES              262144       /* counters of mappings by destination; a power of two */
 #define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
 
 #endif

@@ -34,6 +34,7 @@ enum port_mode { MODE_ROUTER, MODE_GUARD };
 #define PORT_ANSWER        32u  /* uplink: answer ARP and ND for the addresses behind it */
 #define PORT_BPA_IN        64u  /* block public access: no flow from the internet */
 #define PORT_BPA_OUT       128u /* ... nor to it */
+#define PORT_ENDPOINT      256u /* an interface endpoint: opens nothing itself, and what it sees is tracked (EP-05) */
 
 struct port_policy {
 	__u32 epoch;  /* raised by every change that may alter a verdict here; a sum of two decides on a cached one */
@@ -59,7 +60,8 @@ struct port_policy {
 enum gateway_kind {
 	GATEWAY_NONE,
 	GATEWAY_NAT,        /* members: its addresses (__be32), primary first. table[0]: where it sends to */
-	GATEWAY_EDGE,       /* uplink of an internet gateway. table[0]: its route table (RT-18), 0 = local delivery */
+	GATEWAY_EDGE,       /* uplink of an internet gateway. table[0]: its route table (RT-18), 0 = local delivery;
+			     * table[1]: that of a public address pool (RT-23) */
 	GATEWAY_EGRESS,     /* uplink of an egress-only internet gateway */
 	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
 	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
@@ -69,10 +71,14 @@ enum gateway_kind {
 	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
 };
 
-#define GATEWAY_PRIVATE   1u /* NAT: no public address (NAT-16) */
-#define GATEWAY_REGIONAL  2u /* NAT: in no subnet (NAT-23) */
-#define GATEWAY_APPLIANCE 4u /* attachment: both directions of a flow through one subnet (TGW-10) */
-#define GATEWAY_SG_REF    8u /* attachment: group references hold across the transit gateway (SG-17) */
+#define GATEWAY_PRIVATE   1u   /* NAT: no public address (NAT-16) */
+#define GATEWAY_REGIONAL  2u   /* NAT: in no subnet (NAT-23) */
+#define GATEWAY_APPLIANCE 4u   /* attachment: both directions of a flow through one subnet (TGW-10) */
+#define GATEWAY_SG_REF    8u   /* attachment: group references hold across the transit gateway (SG-17) */
+#define GATEWAY_DRAINING  16u  /* NAT: being deleted; carries what it has mappings for (NAT-24) */
+#define GATEWAY_TRACKED   32u  /* flows through it are tracked whatever the rules (CT-06) */
+#define GATEWAY_FAR       64u  /* peering: between Regions (PCX-07) */
+#define GATEWAY_VPN       128u /* uplink: through an IPsec tunnel of AWS's kind (VGW-05) */
 
 struct gateway_policy {
 	__u32 kind;  /* enum gateway_kind */
@@ -180,6 +186,7 @@ struct port_stats {
 	__u32 half_open; /* ... of them TCP without a finished handshake */
 	__u32 fragments; /* remembered datagrams */
 	__u32 zero;
+	__u32 tallies[2]; /* entries of `tallies`, by parity; the collector takes them back */
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
 	struct bucket answer_rate;

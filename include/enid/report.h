@@ -28,6 +28,9 @@ struct tally {
 	__u32 decision; /* rule that decided, 0 = none matched */
 };
 
+/* A port may have as many tallies as are free: one that floods leaves half of the map, two a third, n leave 1/(n+1),
+ * and a port with few always finds room (C12). */
+
 /* Perf event: a packet whose tally found no room in `tallies` (a flood of distinct rejects). The collector takes it as
  * a tally of one packet. Where the ring has no room either, or the port has sent too many, the data path counts the
  * packet in port_stats.skipped_*: so the books balance whatever is full. */
@@ -66,6 +69,7 @@ struct report {
 	__u32 trace[TRACE_MAX];
 	__u32 record; /* record number + 1, 0 = none */
 	__u32 hit;    /* 1 = a cached decision answered */
+	__u32 cut;    /* it leaves in fragments of this size; 0 = whole */
 };
 
 /* The one instance of this stands in .data: what the agent tells the programs. */
@@ -81,9 +85,10 @@ struct control {
 	__u64 secrets[7];     /* of flow_fingerprint; set once, before the first packet */
 	__u64 agent_alive_ns; /* CLOCK_MONOTONIC; older than 10 s: the kernel sweeper works alone */
 	/* written by the data path */
-	__u32 flows_used;  /* records not FREE */
-	__u32 flows_fresh; /* records never used so far: the next one */
-	__u64 closed;      /* records that went to limbo */
+	__u32 flows_used;      /* records not FREE */
+	__u32 flows_fresh;     /* records never used so far: the next one */
+	__u64 closed;          /* records that went to limbo */
+	__u32 tallies_used[2]; /* entries of `tallies`, by parity */
 	/* replay only */
 	__u64 now_ns;
 	__u32 in;       /* port number | IN_TX */

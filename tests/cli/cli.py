@@ -53,8 +53,8 @@ def replay(state, lines, *more, **kw):
 
 
 def main(*tests):
-    """Run each test; one that raises has failed."""
-    for test in tests:
+    """Run each test, or those that the command line names; one that raises has failed."""
+    for test in [t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]:
         try:
             test()
         except Exception as error:  # pylint: disable=broad-except

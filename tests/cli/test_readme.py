@@ -46,7 +46,7 @@ def run_session():
 
 def main():
     run_session()
-    for name in sorted(set(re.findall(r"\benid (\w+)", README)) & {"check", "run", "status", "show", "logs", "replay", "detach"}):
+    for name in sorted(set(re.findall(r"\benid (\w+)", README)) & {"check", "run", "status", "show", "logs", "replay", "services", "detach"}):
         got = subprocess.run([ENID, name, "--help"], capture_output=True, text=True, check=False)
         check(f"enid {name} --help", got.returncode == 0 and name in got.stdout, (got.returncode, got.stderr))
     makefiles = open(os.path.join(TOP, "Makefile"), encoding="utf-8").read()
@@ -55,7 +55,8 @@ def main():
         makefiles += open(rules, encoding="utf-8").read() if os.path.exists(rules) else ""
     for target in sorted(set(re.findall(r"^ +(?:sudo )?make ([a-z-]+)", README, re.M))):
         check(f"make {target} exists", re.search(rf"^{target}:", makefiles, re.M))
-    demo = re.sub(r'"\s*\n\s*f?"', '', open(os.path.join(TOP, "tests", "demo", "demo"), encoding="utf-8").read())
+    demo = "".join(open(os.path.join(TOP, "tests", "demo", part), encoding="utf-8").read() for part in ("demo", "course.py"))
+    demo = re.sub(r'"\s*\n\s*f?"', '', demo)
     for line in re.findall(r"✓ (.*?)(?:  \(|$)", README, re.M):
         word = max(re.findall(r"[a-z ,']{8,}", line), key=len).strip()
         check(f"the demo says: {line}", word in demo, word)

@@ -176,11 +176,31 @@ static void records_run_out_and_come_back(void **state)
 	}
 }
 
+/* Found by comparing the kernel's answers with the host build's: the frame that no stage judged was told to have been
+ * decided by the rules of the packet before it. */
+static void a_broken_frame_is_decided_by_nothing(void **state)
+{
+	static const char input[] = "{\"port\":\"eni-a\",\"packet\":\"" UDP(
+		"0400") "\"}\n"
+			"{\"port\":\"eni-a\",\"packet\":\"0200000000020200000000018100000108004500\"}\n";
+
+	(void)state;
+	for (int xdp = 0; xdp < 2; xdp++) {
+		json_t *lines = replay(input, 0, xdp);
+
+		check(lines, 0, "deliver", "accepted");
+		check(lines, 1, "drop", "vlan");
+		assert_int_equal(json_array_size(json_object_get(json_array_get(lines, 1), "decided_by")), 0);
+		json_decref(lines);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_line_is_answered),
 		cmocka_unit_test(records_run_out_and_come_back),
+		cmocka_unit_test(a_broken_frame_is_decided_by_nothing),
 	};
 
 	if (geteuid()) {

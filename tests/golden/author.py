@@ -199,11 +199,16 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
-    from hazards import hazards
+    from edges import edges
+    from gateways import gateways
+    from hazards_flows import flow_hazards
+    from hazards_frames import frames_hazards
+    from nat import nat
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    return list(vectors()) + list(reasons()) + list(hazards()) + list(sizes())
+    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges)
+    return [c for part in parts for c in part()]
 
 
 def edited(s, change):

@@ -124,20 +124,30 @@ def ports(o, prefix, proto, l4):
         o[prefix + "sport"], o[prefix + "dport"] = struct.unpack("!HH", l4[:4])
 
 
+def announced(options):
+    """The MSS among TCP options, or None."""
+    at = 0
+    while at < len(options) and options[at]:
+        if options[at] == 2:
+            return struct.unpack("!H", options[at + 2:at + 4])[0]
+        at += 1 if options[at] == 1 else options[at + 1]
+    return None
+
+
 def fields(raw):
     o = {"dmac": raw[0:6].hex(":"), "smac": raw[6:12].hex(":"), "etype": struct.unpack("!H", raw[12:14])[0]}
     if o["etype"] == 0x0806 and len(raw) >= 42:
         o.update(op=raw[21], sha=raw[22:28].hex(":"), spa=text(raw[28:32]), tha=raw[32:38].hex(":"), tpa=text(raw[38:42]))
     if o["etype"] not in (0x0800, 0x86DD):
         return o
-    src, dst, proto, ttl, at, end, offset, _ = layers(raw[14:])
+    src, dst, proto, ttl, at, end, offset, more = layers(raw[14:])
     l4 = raw[14 + at:14 + end]
-    o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end)
+    o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end, offset=offset, more=more)
     if offset:
         return o
     ports(o, "", proto, l4)
     if proto == TCP and len(l4) >= 20:
-        o.update(flags=l4[13], seq=struct.unpack("!I", l4[4:8])[0])
+        o.update(flags=l4[13], seq=struct.unpack("!I", l4[4:8])[0], mss=announced(l4[20:(l4[12] >> 4) * 4]))
     if proto in (ICMP, ICMP6) and len(l4) >= 8:
         o.update(type=l4[0], code=l4[1], ident=struct.unpack("!H", l4[4:6])[0], rest=l4[4:8].hex())
         if proto == ICMP6 and l4[0] == 136:

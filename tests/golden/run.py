@@ -3,10 +3,10 @@
 """Run the golden cases through `enid replay`: run.py [--hooks tc,xdp] [-k PATTERN] build/enid
 
 A case is a folder with state.json (and the states its scenario names), scenario.jsonl (the input lines), expect.jsonl (one
-object per output line) and about.txt. Of an expectation, `action` (one or a list; "?" is anything), `to` and `reason` (any of
+object per output line) and about.txt. Of an expectation, `action` (one or a list; "?" is anything), `to` (likewise) and `reason` (any of
 the list, for a drop) are held against the answer; `changed` against a state's; every other key against a field of the packet
 in the answer, where i... are those of the packet that an ICMP error quotes; `csum` asks that every checksum be right and
-`bytes` that the packet be this one.
+`bytes` that the packet be this one. `pieces` are the sizes of the fragments in `packet` and `also`, `joined` what they hold.
 """
 import argparse
 import json
@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import frames                                        # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-META = {"action", "to", "reason", "csum", "bytes", "changed"}
+META = {"action", "to", "reason", "csum", "bytes", "changed", "pieces", "joined", "more_behind"}
 
 
 def cases(pattern):
@@ -58,6 +58,26 @@ def replay(cmd, hook, name, lines):
     return out
 
 
+def pieces_differ(want, got):
+    """-> what is wrong with the fragments of one answer, or None."""
+    raws = [bytes.fromhex(part["packet"]) for part in [got] + got.get("also", [])]
+    parts = [frames.fields(raw) for raw in raws]
+    sizes = [part["bytes_ip"] for part in parts]
+    if sizes != want.get("pieces"):
+        return "pieces of %s bytes, wanted %s" % (sizes, want.get("pieces"))
+    joined = b""
+    for raw, part in zip(raws, parts):
+        if part["offset"] != len(joined) + parts[0]["offset"] or frames.bad_checksum(raw):
+            return "a piece at %d behind %d bytes: %s" % (part["offset"], len(joined), frames.describe(raw))
+        if len(raw) != 14 + part["bytes_ip"] or (part["src"], part["dst"], part["dmac"]) != tuple(
+                parts[0][key] for key in ("src", "dst", "dmac")):
+            return "a piece of another packet: %s" % frames.describe(raw)
+        joined += raw[14 + (raw[14] & 15) * 4:]
+    if [part["more"] for part in parts] != [True] * (len(parts) - 1) + [want.get("more_behind", False)]:
+        return "more-fragments is %s" % [part["more"] for part in parts]
+    return None if joined.hex() == want["joined"] else "the pieces hold %s" % joined.hex()
+
+
 def differs(want, got):
     """-> what is wrong with one answer, or None."""
     action = want["action"] if isinstance(want["action"], list) else [want["action"]]
@@ -65,7 +85,7 @@ def differs(want, got):
         return None
     if got.get("action") not in action:
         return "action %s, wanted %s (reason %s)" % (got.get("action"), "/".join(action), got.get("reason"))
-    if "to" in want and got.get("to") != want["to"]:
+    if "to" in want and got.get("to") not in (want["to"] if isinstance(want["to"], list) else [want["to"]]):
         return "to %s, wanted %s" % (got.get("to"), want["to"])
     if want.get("reason") and got["action"] == "drop" and got.get("reason") not in want["reason"]:
         return "reason %s, wanted %s" % (got.get("reason"), "/".join(want["reason"]))
@@ -76,6 +96,10 @@ def differs(want, got):
     raw = bytes.fromhex(got["packet"])
     if "bytes" in want and raw.hex() != want["bytes"]:
         return "packet %s" % raw.hex()
+    if "pieces" in want or got.get("also"):
+        wrong = pieces_differ(want, got)
+        if wrong:
+            return wrong
     have = frames.fields(raw)
     for key in set(want) - META:
         value = frames.canonical(want[key]) if key in ("src", "dst", "isrc", "idst") else want[key]

@@ -276,8 +276,8 @@ def test_start(folder):
 def test_one_agent(folder, agent):
     for what, run in (("run folder", "run"), ("pin folder", "run2")):
         start = time.monotonic()
-        second = sh(ENID, "run", "--state", f"{folder}/state", "--run-dir", os.path.join(folder, run), "--pin-dir",
-                    PINS, "--log-dir", f"{folder}/log", ns=HOST, fail=False, timeout=20)
+        second = sh("timeout", "12", ENID, "run", "--state", f"{folder}/state", "--run-dir", os.path.join(folder, run),
+                    "--pin-dir", PINS, "--log-dir", f"{folder}/log", ns=HOST, fail=False, timeout=20)
         check(f"E10: a second agent on the same {what} is refused within 10 s, naming the first",
               second.returncode == 1 and str(agent.pid) in second.stderr and time.monotonic() - start < 10,
               f"{second.returncode} {second.stderr}")

@@ -92,7 +92,7 @@ def matrix(world, mtu, offloads):
 
 
 @test
-def tcp_bulk_with_offloads(world):
+def a14_tcp_bulk_with_offloads(world):
     """And it must be GSO that passed: 64 KB packets at the port, seen by the receiver's own capture."""
     large = []
     with frames.Watch(world.b, matching=lambda frame: len(frame) > 20000 and not large.append(len(frame))):
@@ -102,7 +102,7 @@ def tcp_bulk_with_offloads(world):
 
 
 @test
-def tcp_bulk_without_offloads(world):
+def a14_tcp_bulk_without_offloads(world):
     print(f"# TCP, offloads off, MTU 1500: {matrix(world, 1500, False)} Mbit/s")
 
 
@@ -113,7 +113,7 @@ def tcp_bulk_jumbo(world):
 
 
 @test
-def tcp_bulk_through_a_tap(world):
+def a14_tcp_bulk_through_a_tap(world):
     """Into a tap the host's kernel segments and makes the checksums; out of it they are real."""
     world.bulk(world.a, world.t, "10.0.2.20")
     world.bulk(world.t, world.a, "10.0.1.10")
@@ -141,7 +141,7 @@ def _receive_errors(namespace):
 
 
 @test
-def udp_segmentation_offload(world):
+def a14_udp_segmentation_offload(world):
     """64 KB sends that become 45 datagrams each: all arrive, whole."""
     received = []
 
@@ -169,7 +169,7 @@ def udp_segmentation_offload(world):
 
 
 @test
-def jumbo_frames_pass_whole(world):
+def a14_jumbo_frames_pass_whole(world):
     """9001 bytes of IP, unfragmented, between guests of that MTU."""
     world.set_mtu(9001)
     try:

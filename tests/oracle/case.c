@@ -101,7 +101,8 @@ static void write_line(FILE *f, const struct line *l, const char *folder)
 		l->tx ? "\"dir\": \"tx\", " : "", hex, (double)l->at / 1e9);
 }
 
-/* state.json, state1.json ... and scenario.jsonl of the picked lines, state files named as seen from `prefix`. */
+/* state.json, state1.json ... and scenario.jsonl of the picked lines (NULL: the first nr_pick), state files named as
+ * seen from `prefix`. */
 static int write_lines(const struct test_case *c, const int *pick, int nr_pick, const char *folder, const char *prefix)
 {
 	char path[512];
@@ -112,7 +113,7 @@ static int write_lines(const struct test_case *c, const int *pick, int nr_pick, 
 	if (!f)
 		return -errno;
 	for (int i = 0; i < nr_pick; i++)
-		write_line(f, &c->line[pick[i]], prefix);
+		write_line(f, &c->line[pick ? pick[i] : i], prefix);
 	return fclose(f) ? -errno : 0;
 }
 
@@ -125,7 +126,7 @@ static int write_states(const struct test_case *c, const int *pick, int nr_pick,
 
 		snprintf(path, sizeof(path), "state%d.json", k);
 		for (int i = 0; i < nr_pick; i++)
-			used |= !strcmp(c->line[pick[i]].state, path);
+			used |= !strcmp(c->line[pick ? pick[i] : i].state, path);
 		if (k)
 			snprintf(path, sizeof(path), "%s/state%d.json", folder, k);
 		else
@@ -222,8 +223,8 @@ static const char *judge_and_compare(struct model *m, const struct line *l, cons
 }
 
 /* Judge one line, compare, and let the model follow what really happened. */
-static const char *step(struct model *m, const struct test_case *c, const struct line *l, const struct answer_line *a,
-			struct tally *tally, struct verdict *ret_verdict)
+const char *case_step(struct model *m, json_t *const *states, const struct line *l, const struct answer_line *a,
+		      struct tally *tally, struct verdict *ret_verdict)
 {
 	struct verdict *v = ret_verdict;
 	const char *what;
@@ -234,7 +235,7 @@ static const char *step(struct model *m, const struct test_case *c, const struct
 	if (*l->state) {
 		what = compare(m, l, NULL, v, a);
 		if (!l->broken)
-			model_apply(m, world_of(c->state[atoi(l->state + 5)]));
+			model_apply(m, world_of(states[atoi(l->state + 5)]));
 	} else {
 		pkt_parse(l->frame, l->n, &p);
 		what = judge_and_compare(m, l, &p, a, v);
@@ -262,7 +263,7 @@ static int judge_output(const struct test_case *c, const int *pick, int nr_pick,
 			break;
 		}
 		answer_read(text, &d->got);
-		d->what = step(&m, c, &c->line[pick[i]], &d->got, tally, &d->want);
+		d->what = case_step(&m, c->state, &c->line[pick[i]], &d->got, tally, &d->want);
 		if (d->what)
 			d->line = pick[i];
 	}
@@ -271,11 +272,10 @@ static int judge_output(const struct test_case *c, const int *pick, int nr_pick,
 	return 0;
 }
 
-int case_run(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, struct tally *tally,
-	     struct difference *ret_difference)
+/* Replay the picked lines; *ret_out reads the answers. */
+int case_answers(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, FILE **ret_out)
 {
 	char path[512];
-	FILE *out;
 	int r;
 
 	r = case_write(c, pick, nr_pick, run->folder);
@@ -285,9 +285,18 @@ int case_run(const struct test_case *c, const int *pick, int nr_pick, const stru
 	r = spawn_replay(run, path);
 	if (r < 0 || r == 126 || r == 127)
 		return r < 0 ? r : -ENOEXEC;
-	out = fopen(path, "r");
-	if (!out)
-		return -errno;
+	*ret_out = fopen(path, "r");
+	return *ret_out ? 0 : -errno;
+}
+
+int case_run(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, struct tally *tally,
+	     struct difference *ret_difference)
+{
+	FILE *out;
+	int r = case_answers(c, pick, nr_pick, run, &out);
+
+	if (r)
+		return r;
 	judge_output(c, pick, nr_pick, out, tally, ret_difference);
 	fclose(out);
 	return 0;

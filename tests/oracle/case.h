@@ -38,9 +38,14 @@ struct difference {
 int case_make(uint64_t seed, int packets, struct test_case *ret_case);
 void case_free(struct test_case *c);
 int case_write(const struct test_case *c, const int *pick, int nr_pick, const char *folder);
+int case_answers(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, FILE **ret_out);
+const char *case_step(struct model *m, json_t *const *states, const struct line *l, const struct answer_line *a,
+		      struct tally *tally, struct verdict *ret_verdict);
 int case_run(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, struct tally *tally,
 	     struct difference *ret_difference);
 int case_shrink(const struct test_case *c, const struct runner *run, int last, int **ret_pick);
 int case_keep(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, const char *what,
 	      const char *keep);
+void case_report(const struct test_case *c, const struct difference *d);
+int tenants_case(uint64_t seed, int packets, int tenants, const struct runner *run, struct tally *tally);
 #endif

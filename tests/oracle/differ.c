@@ -6,6 +6,7 @@
  *   differ --one SEED [--packets PER_CASE] ...       that case alone
  *   differ --without hairpin,...                     leave traffic out, to look past a known difference
  *   differ --raw                                     differences as they are found, not made small
+ *   differ --tenants 64 ...                          so many tenants with one state and one sequence, all at once
  *   differ replay --state STATE [FILE]               the model answers in enid's place
  *
  * Exit: 0 no difference, 1 differences, 2 misuse or the build cannot be run.
@@ -21,6 +22,7 @@
 struct settings {
 	uint64_t seed, one;
 	long packets, states, stop;
+	int tenants;
 	const char *keep;
 	bool raw;
 	struct runner run;
@@ -38,7 +40,7 @@ static void print_packet(const struct line *l)
 	printf("    packet  %s %s at %.6f: %s\n", l->port, l->tx ? "tx" : "rx", (double)l->at / 1e9, words);
 }
 
-static void print_difference(const struct test_case *c, const struct difference *d)
+void case_report(const struct test_case *c, const struct difference *d)
 {
 	char words[512];
 
@@ -67,7 +69,7 @@ static void report(const struct settings *s, const struct test_case *c, const st
 {
 	int *pick = NULL, n;
 
-	print_difference(c, d);
+	case_report(c, d);
 	if (s->raw)
 		return;
 	n = case_shrink(c, &s->run, d->line, &pick);
@@ -87,8 +89,11 @@ static int one_case(const struct settings *s, uint64_t seed, int packets, struct
 {
 	struct test_case c;
 	struct difference d = {.line = -1};
-	int r = case_make(seed, packets, &c), *pick;
+	int r, *pick;
 
+	if (s->tenants)
+		return tenants_case(seed, packets, s->tenants, &s->run, tally);
+	r = case_make(seed, packets, &c);
 	if (r)
 		return r;
 	pick = calloc((size_t)c.nr_line, sizeof(*pick));
@@ -156,7 +161,7 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [--raw] [--without "
+	      "              [--stop N] [--one HEX] [--raw] [--tenants N] [--without "
 	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies,\n"
 	      "              nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,sizes,ttl,mss] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
@@ -180,9 +185,9 @@ static unsigned without_mask(const char *names)
 static int parse_options(int argc, char **argv, struct settings *s)
 {
 	static const struct option options[] = {
-		{"enid", 1, NULL, 'e'},    {"hook", 1, NULL, 'h'}, {"seed", 1, NULL, 's'}, {"packets", 1, NULL, 'p'},
-		{"states", 1, NULL, 'n'},  {"keep", 1, NULL, 'k'}, {"stop", 1, NULL, 'x'}, {"one", 1, NULL, 'o'},
-		{"without", 1, NULL, 'w'}, {"raw", 0, NULL, 'r'}, {NULL, 0, NULL, 0}};
+		{"enid", 1, NULL, 'e'},    {"hook", 1, NULL, 'h'},    {"seed", 1, NULL, 's'}, {"packets", 1, NULL, 'p'},
+		{"states", 1, NULL, 'n'},  {"keep", 1, NULL, 'k'},    {"stop", 1, NULL, 'x'}, {"one", 1, NULL, 'o'},
+		{"without", 1, NULL, 'w'}, {"tenants", 1, NULL, 't'}, {"raw", 0, NULL, 'r'},  {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -208,6 +213,9 @@ static int parse_options(int argc, char **argv, struct settings *s)
 		case 'x':
 			s->stop = strtol(optarg, NULL, 10);
 			break;
+		case 't':
+			s->tenants = atoi(optarg);
+			break;
 		case 'w':
 			traffic_without |= without_mask(optarg);
 			break;
@@ -223,7 +231,7 @@ static int parse_options(int argc, char **argv, struct settings *s)
 	}
 	while (optind < argc && s->run.nr_options < (int)ARRAY_SIZE(s->run.options))
 		s->run.options[s->run.nr_options++] = argv[optind++];
-	return s->packets > 0 && s->states > 0 ? 0 : -1;
+	return s->packets > 0 && s->states > 0 && s->tenants >= 0 && s->tenants < 100 ? 0 : -1;
 }
 
 int main(int argc, char **argv)

@@ -101,10 +101,10 @@ static uint64_t guest_faults(const struct world *w, const struct eni *e, const s
 
 	if (p->n >= 14 && memcmp(p->raw + 6, e->mac, 6))
 		faults |= BIT(WHY_MAC_SPOOF);
-	if (!e->guard && p->n >= 14 && memcmp(p->raw, w->router_mac, 6)) {
-		if (p->raw[0] & 1)
-			faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2);
-		else if (!memcmp(p->raw, e->mac, 6))
+	if (p->n >= 14 && p->raw[0] & 1)
+		faults |= BIT(WHY_MULTICAST) | BIT(WHY_L2); /* L2-01 */
+	else if (!e->guard && p->n >= 14 && memcmp(p->raw, w->router_mac, 6)) {
+		if (!memcmp(p->raw, e->mac, 6))
 			faults |= WHY_ANY; /* to itself: which stage finds out is not fixed */
 		else if (peer_by_mac(w, e, p->raw) < 0)
 			faults |= BIT(WHY_UNKNOWN_MAC) | BIT(WHY_L2);

@@ -346,7 +346,7 @@ bool neigh_guard(const struct model *m, const struct eni *e, bool egress, const 
 	}
 	if (egress && judge_dhcp(e, p, v))
 		return true;
-	if (egress && (memcmp(p->raw + 6, e->mac, 6) || (e->check && !eni_owns(e, p->fam, &p->src))))
+	if (egress && (p->raw[0] & 1 || memcmp(p->raw + 6, e->mac, 6) || (e->check && !eni_owns(e, p->fam, &p->src))))
 		return false;
 	const struct ip *far = egress ? &p->dst : &p->src;
 

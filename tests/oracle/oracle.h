@@ -105,7 +105,7 @@ struct pkt {
 	uint16_t sport, dport;
 	int l4, end; /* offsets in raw */
 	int foff;    /* bytes */
-	bool more, srcroute, routing_header;
+	bool more, srcroute, routing_header, hidden;
 	uint32_t fid;
 	uint8_t flags;
 	uint32_t seq, ack;

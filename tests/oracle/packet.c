@@ -247,7 +247,7 @@ static void parse_ip4(struct pkt *p)
 static bool parse_chain(struct pkt *p, int nh)
 {
 	bool fragment = false;
-	int off = 54;
+	int off = 54, pieces = 0;
 
 	for (int count = 1; is_extension(nh) || nh == 44; count++) {
 		if (count > 8 || off + 8 > p->end)
@@ -261,6 +261,7 @@ static bool parse_chain(struct pkt *p, int nh)
 			p->more = get16(p->raw + off + 2) & 1;
 			p->fid = get32(p->raw + off + 4);
 			off += 8;
+			pieces = off;
 			if (p->foff)
 				break;
 			continue;
@@ -273,6 +274,8 @@ static bool parse_chain(struct pkt *p, int nh)
 		nh = p->raw[off];
 		off += len;
 	}
+	if (p->more && !p->foff && off != pieces)
+		p->hidden = true;
 	p->proto = nh;
 	p->l4 = off;
 	return true;
@@ -292,8 +295,9 @@ static void parse_ip6(struct pkt *p)
 	p->end = 54 + get16(h + 4);
 	if (!parse_chain(p, h[6]))
 		return;
-	p->err = WHY_ACCEPTED;
-	parse_l4(p);
+	p->err = p->hidden ? WHY_FRAGMENT : WHY_ACCEPTED;
+	if (!p->hidden)
+		parse_l4(p);
 }
 
 void pkt_parse(const uint8_t *raw, int n, struct pkt *ret_pkt)

@@ -29,11 +29,22 @@ oracle-long: $(ORACLE) $(B)/enid ## as oracle, fifty million packets from a new 
 		$(ORACLE) --enid $(B)/enid --hook $$hook --seed $$seed --packets 25000000 --states 5000 --keep $(B)/oracle; \
 	done
 
+# Identical tenants: 64 copies of a random world, all at once, through the real programs.
+TENANTS_RUN = $(ORACLE) --enid $(B)/enid --tenants 64
+
+tenants: $(ORACLE) $(B)/enid ## 64 tenants with the same addresses and packets: nothing crosses; on both hooks
+	$(Q)set -e; for hook in tc xdp; do $(TENANTS_RUN) --hook $$hook --seed $(ORACLE_SEED) --packets 160000 --states 10; done
+
+tenants-long: $(ORACLE) $(B)/enid ## as tenants, ten million packets from a new seed
+	$(Q)$(TENANTS_RUN) --seed $$(date +%s) --packets 10000000 --states 260
+
 golden: $(B)/enid ## worked examples with expectations by hand, on both hooks
 	$(Q)/usr/bin/python3 tests/golden/run.py $(B)/enid
 
 oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the differ finds planted faults
 	$(Q)/usr/bin/python3 tests/golden/run.py --hooks none --skip rate-limit,full-table $(ORACLE)
-	$(Q)tests/oracle/mutants.sh $(B)
+	$(Q)tests/mutants/run -k oracle-
 
-.PHONY: oracle oracle-long oracle-self golden
+.PHONY: oracle oracle-long oracle-self golden tenants tenants-long
+
+CHECKS += 'make -s tenants'

@@ -87,8 +87,8 @@ static void fill_network(struct account *account)
 	account->groups[0].in = &account->permission;
 	account->groups[0].nr_in = 1;
 	account->groups[1] = (struct security_group){.id = "sg-2", .vpc = &account->vpcs[0]};
-	account->gateways[0] = (struct gateway){"igw-1", TARGET_IGW, &account->vpcs[0], NULL};
-	account->gateways[1] = (struct gateway){"igw-2", TARGET_IGW, NULL, NULL};
+	account->gateways[0] = (struct gateway){"igw-1", TARGET_IGW, &account->vpcs[0], NULL, NULL};
+	account->gateways[1] = (struct gateway){"igw-2", TARGET_IGW, NULL, NULL, NULL};
 }
 
 /* eni-0 here, with sg-1; eni-1 here as a guard, routing; eni-2 on the other host, with sg-2; eni-3 nowhere, with sg-2.
@@ -470,8 +470,34 @@ static int compare_hashed(const void *a, const void *b)
 	return x->hash != y->hash ? (x->hash < y->hash ? -1 : 1) : (x->number > y->number) - (x->number < y->number);
 }
 
+/* B10: ids that read alike when they are strung together name different sets, ENIs and policies. */
+static void b10_ids_are_not_joined(void **state)
+{
+	static const char *const pairs[][4] = {{"sg-a", "bsg-c", "sg-ab", "sg-c"},
+					       {"sg-a", "sg-b", "sg-asg-", "b"},
+					       {"sg-1", "sg-11", "sg-11sg-", "1"}};
+	const struct vpc vpcs[] = {{.id = "vpc-1"}, {.id = "vpc-"}};
+	struct security_group groups[4] = {};
+	const struct security_group *one[] = {&groups[0], &groups[1]}, *other[] = {&groups[2], &groups[3]};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		for (int g = 0; g < 4; g++)
+			groups[g].id = pairs[i][g];
+		assert_int_not_equal(sg_identity(vpcs, one, 2), sg_identity(vpcs, other, 2));
+		assert_int_not_equal(sg_identity(vpcs, one, 1), sg_identity(vpcs, one, 2));
+	}
+	groups[0].id = "sg-12345"; /* ends where a word of the hash does */
+	groups[1].id = "sg-6";
+	groups[2].id = "sg-12345sg-6";
+	assert_int_not_equal(sg_identity(vpcs, one, 2), sg_identity(vpcs, other, 1));
+	groups[0].id = "sg-1";
+	groups[1].id = "1sg-1"; /* the end of the VPC's id, at the head of the group's */
+	assert_int_not_equal(sg_identity(&vpcs[0], &one[0], 1), sg_identity(&vpcs[1], &one[1], 1));
+}
+
 /* Two group ids whose hashes collide exist among some 200,000; both ENIs must still be told apart. */
-static void colliding_sets_get_distinct_identities(void **state)
+static void b10_colliding_sets_get_distinct_identities(void **state)
 {
 	enum { TRIED = 300000 };
 	struct account *account = account_make();
@@ -614,7 +640,8 @@ int main(void)
 		cmocka_unit_test(equal_policies_share_one_object),
 		cmocka_unit_test(each_host_serves_its_own),
 		cmocka_unit_test(no_host_means_nothing_is_served),
-		cmocka_unit_test(colliding_sets_get_distinct_identities),
+		cmocka_unit_test(b10_ids_are_not_joined),
+		cmocka_unit_test(b10_colliding_sets_get_distinct_identities),
 		cmocka_unit_test(states_beyond_the_limits_are_refused),
 		cmocka_unit_test(too_many_addresses_are_refused),
 		cmocka_unit_test(oversized_groups_are_refused_by_name),

@@ -176,6 +176,34 @@ static void layout_is_the_documented_one(void **state)
 	lines_done(&lines);
 }
 
+/* C13: whatever the rules are, a look-up reads no more nodes than the number of intervals demands. */
+static void c13_no_rules_make_a_deep_tree(void **state)
+{
+	struct dice dice = {test_seed("deep trees")};
+
+	(void)state;
+	for (uint32_t n = 8; n < 200000; n = n * 3 + 1)
+		for (unsigned bits = 32; bits <= 128; bits += 96)
+			for (int shape = 0; shape < 3; shape++) {
+				key128 *keys = random_keys(&dice, n, bits);
+				uint32_t *values = calloc(n, sizeof(*values)), depth = 0;
+				struct tree tree;
+
+				assert_non_null(values);
+				for (uint32_t i = 1; shape && i < n;
+				     i++) /* side by side, or as far apart as they get */
+					keys[i] = shape == 1 ? i : i + (((key128)1 << (bits - 1)) - 1) / n * i;
+				build(&tree, keys, values, n, bits);
+				for (uint64_t reach = 1; reach < n; depth++)
+					reach *= bits == 32 ? TREE32_FANOUT : TREE128_FANOUT;
+				assert_in_range(tree.lines.line[tree.line].w[1], 1, depth);
+				assert_in_range(depth, 1, bits == 32 ? TREE32_DEPTH_MAX : TREE128_DEPTH_MAX);
+				lines_done(&tree.lines);
+				free(values);
+				free(keys);
+			}
+}
+
 static void impossible_trees_are_refused(void **state)
 {
 	uint32_t zero = 0, one = 1, line = 77, n = (1u << 20) + 1, *values = calloc(n, sizeof(*values));
@@ -201,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tree_finds_what_linear_search_finds),
 		cmocka_unit_test(layout_is_the_documented_one),
+		cmocka_unit_test(c13_no_rules_make_a_deep_tree),
 		cmocka_unit_test(impossible_trees_are_refused),
 	};
 

@@ -72,7 +72,8 @@ static void take_early_off(struct devices *devices, struct served *served)
 
 int device_put_hooks(struct devices *devices, struct served *served)
 {
-	int r = put_hook(devices, served, HOOK_RX_TC, &served->on.rx);
+	bool raw = served->uplink && served->link.type != ARPHRD_ETHER;
+	int r = put_hook(devices, served, raw ? HOOK_RX_RAW : HOOK_RX_TC, &served->on.rx);
 
 	if (!r && !served->uplink)
 		r = put_hook(devices, served, HOOK_TX_TC, &served->on.tx);

@@ -140,6 +140,8 @@ static void check_port(struct gathering *g, json_t *port)
 	if (ifindex) {
 		early = hook_found(g->pin_dir, HOOK_RX_XDP, ifindex);
 		rx = hook_found(g->pin_dir, HOOK_RX_TC, ifindex);
+		if (!rx)
+			rx = hook_found(g->pin_dir, HOOK_RX_RAW, ifindex);
 		tx = hook_found(g->pin_dir, HOOK_TX_TC, ifindex);
 	}
 	enforced = rx && (tx || uplink);

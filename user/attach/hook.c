@@ -33,6 +33,7 @@ static const struct {
 	[HOOK_RX_TC] = {"tc_rx", ATTACH_TCX_INGRESS, false},
 	[HOOK_TX_TC] = {"tc_tx", ATTACH_TCX_EGRESS, true},
 	[HOOK_RX_XDP] = {"xdp_rx", BPF_XDP, false},
+	[HOOK_RX_RAW] = {"tc_rx_raw", ATTACH_TCX_INGRESS, false},
 };
 
 /* What runs at a TCX hook, in its order. */

@@ -22,6 +22,7 @@ enum hook_point {
 	HOOK_RX_TC,  /* program tc_rx */
 	HOOK_TX_TC,  /* program tc_tx */
 	HOOK_RX_XDP, /* program xdp_rx */
+	HOOK_RX_RAW, /* program tc_rx_raw, instead of tc_rx where frames have no Ethernet header */
 	HOOK_POINT_MAX
 };
 

@@ -210,7 +210,7 @@ int pin_folder_remove(const char *pin_dir)
 
 int pin_folder_remove_device(const char *pin_dir, unsigned ifindex)
 {
-	static const char *const programs[] = {"tc_rx", "tc_tx", "xdp_rx"};
+	static const char *const programs[] = {"tc_rx", "tc_tx", "xdp_rx", "tc_rx_raw"};
 	struct found found = {};
 	char path[PATH_BYTES];
 	bool any;

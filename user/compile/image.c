@@ -198,6 +198,8 @@ int compile_image(const struct state *state, const struct host *host, struct ima
 	free(work.subnet_places);
 	free(work.hops);
 	free(work.known_tables);
+	free(work.known_transit);
+	free(work.realms);
 	if (!r)
 		*ret_image = work.image;
 	else

@@ -84,6 +84,7 @@ struct image_port {
 
 /* struct gateway_policy in the making. */
 struct image_gateway {
+	char id[ID_MAX]; /* of its port */
 	uint32_t kind, flags;
 	uint32_t zone[2];
 	uint32_t table[2]; /* index in image.tables, or IMAGE_NONE */

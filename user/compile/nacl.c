@@ -2,7 +2,7 @@
 /* Network ACL and one direction -> policy object (NACL-01..NACL-18).
  *
  * Local rules ascend with the rule number, so the lowest index among the answers is the first match. The final `*` deny
- * needs no rule: no answer is a deny (NACL-03).
+ * claims nothing, since no answer is a deny (NACL-03); it is the last rule all the same, to have a number and a name.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,11 +31,13 @@ static int compile_default(struct image_object *ret)
 {
 	static const struct cidr everywhere[] = {{.family = 4}, {.family = 6}};
 	struct claim_sets claims = {};
-	struct image_object object = {.nr_rules = 1, .rules = calloc(1, sizeof(*object.rules))};
+	struct image_object object = {.nr_rules = 2, .rules = calloc(2, sizeof(*object.rules))};
 	int r = object.rules ? 0 : -ENOMEM;
 
-	if (!r)
-		*object.rules = (struct image_rule){.id = "default", .text = "default"};
+	if (!r) {
+		object.rules[0] = (struct image_rule){.id = "default", .text = "default"};
+		object.rules[1] = (struct image_rule){.id = "default", .text = "*"};
+	}
 	for (size_t i = 0; !r && i < 2; i++)
 		r = claim_cidr(&claims, everywhere + i, service_range_of(everywhere[i].family, PROTOCOL_ANY, 0, 0), 1);
 	if (!r)
@@ -62,6 +64,7 @@ static struct image_rule *name_rules(const struct nacl *nacl, const struct nacl_
 		snprintf(texts, NUMBER_TEXT_SIZE, "%d", entries[i]->number);
 		rules[i] = (struct image_rule){.id = nacl->id, .text = texts};
 	}
+	rules[nr] = (struct image_rule){.id = nacl->id, .text = "*"};
 	return rules;
 }
 
@@ -69,7 +72,7 @@ static int compile_entries(const struct nacl *nacl, const struct nacl_entry *con
 			   struct image_object *ret)
 {
 	struct claim_sets claims = {};
-	struct image_object object = {.nr_rules = (uint32_t)nr, .rules = name_rules(nacl, entries, nr)};
+	struct image_object object = {.nr_rules = (uint32_t)nr + 1, .rules = name_rules(nacl, entries, nr)};
 	int r = object.rules ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !r && i < nr; i++)
@@ -95,7 +98,7 @@ int compile_nacl_object(const struct nacl *nacl, bool egress, struct image_objec
 		return compile_default(ret);
 	all = egress ? nacl->out : nacl->in;
 	nr = egress ? nacl->nr_out : nacl->nr_in;
-	if (nr > RULE_NUMBER_MAX)
+	if (nr >= RULE_NUMBER_MAX)
 		return -E2BIG;
 	entries = calloc(nr + 1, sizeof(*entries));
 	if (!entries)

@@ -63,7 +63,7 @@ int compile_sg_object(const struct security_group *const *groups, size_t nr, boo
 	nr = sort_groups(sorted, nr);
 	r = identities_of_references(sorted, nr, egress, vpc, &identities);
 	if (!r) {
-		r = sg_compile(sorted, nr, egress, vpc, &identities, ret);
+		r = sg_compile(sorted, nr, egress, vpc, NULL, &identities, ret);
 		identities_done(&identities);
 	}
 	free(sorted);

@@ -5,10 +5,11 @@
 
 #include "compile/identity.h"
 #include "compile/image.h"
+#include "state/extra.h"
 
 /* As compile_sg_object(), with the identities that references compile to. */
 int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-	       const struct identities *identities, struct image_object *ret);
+	       const struct state_extra *extra, const struct identities *identities, struct image_object *ret);
 
 /* What route.c asks about targets: answered by image.c, which knows the ports. */
 struct route_targets {
@@ -22,6 +23,17 @@ struct route_targets {
 	const char *(*port_id)(const void *context, uint32_t port);
 	const void *context;
 };
+
+/* A table that is not one of a VPC: the best entry of each destination counts. */
+struct route_entry {
+	struct cidr cidr;
+	int rank;        /* lower is better */
+	const char *tie; /* decides between equal ranks */
+	uint32_t kind, target;
+};
+
+int routes_compile(const char *id, const struct route_entry *entries, size_t nr, const struct route_targets *targets,
+		   struct image_table *ret);
 
 /* Compile a route table, or with table NULL the local routes of a VPC (VPC-17). vpc may be NULL: no local routes.
  * ret: 0 | -ENOMEM */

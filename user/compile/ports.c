@@ -76,6 +76,8 @@ static uint32_t eni_flags(const struct eni *eni, const struct eni_note *note)
 		flags |= PORT_DENY_IGW;
 	if (note->here && note->here->side_instance)
 		flags |= PORT_SIDE_INSTANCE;
+	if (!eni->routing && eni->type && !strcmp(eni->type, "vpc_endpoint"))
+		flags |= PORT_ENDPOINT;
 	return flags;
 }
 
@@ -118,12 +120,38 @@ static struct image_port eni_port(const struct image_work *work, size_t i)
 	return port;
 }
 
-/* Only an internet gateway that is attached somewhere leads out; the device's MAC is known where the device is. */
-static struct image_port uplink_port(const struct host_uplink *uplink)
+/* By which kind of route packets leave by an uplink. */
+static uint32_t leads_out(const struct image_work *work, const struct host_uplink *uplink)
 {
 	const struct gateway *gateway = uplink->gateway;
-	bool leads_out = gateway && gateway->kind == TARGET_IGW && gateway->vpc;
 
+	if (gateway && gateway->vpc && gateway->kind == TARGET_IGW)
+		return ROUTE_IGW;
+	if (gateway && gateway->vpc && gateway->kind == TARGET_EIGW)
+		return ROUTE_EIGW;
+	if (hop_of(work, GATEWAY_ENDPOINT, uplink->gateway_id))
+		return ROUTE_ENDPOINT;
+	return hop_of(work, GATEWAY_VGW, uplink->gateway_id) || hop_of(work, GATEWAY_TRANSIT, uplink->gateway_id)
+		       ? ROUTE_UPLINK
+		       : ROUTE_NOT_SERVED;
+}
+
+/* The VPC that is behind an uplink, or NULL. */
+static const struct vpc *uplink_vpc(const struct image_work *work, const struct host_uplink *uplink)
+{
+	const struct hop *endpoint = hop_of(work, GATEWAY_ENDPOINT, uplink->gateway_id);
+	const struct hop *vgw = hop_of(work, GATEWAY_VGW, uplink->gateway_id);
+
+	if (endpoint)
+		return ((const struct vpc_endpoint *)endpoint->object)->vpc;
+	if (vgw)
+		return ((const struct gateway *)vgw->object)->vpc;
+	return uplink->gateway ? uplink->gateway->vpc : NULL;
+}
+
+/* Only a gateway that is attached somewhere leads out; the device's MAC is known where the device is. */
+static struct image_port uplink_port(const struct image_work *work, const struct host_uplink *uplink)
+{
 	return (struct image_port){
 		.id = uplink->gateway_id,
 		.device = uplink->device,
@@ -131,11 +159,11 @@ static struct image_port uplink_port(const struct host_uplink *uplink)
 		.kind = PORT_UPLINK,
 		.mode = MODE_ROUTER,
 		.flags = PORT_LIVE | PORT_NO_SG | (uplink->answer_neighbours ? PORT_ANSWER : 0),
-		.zone = vpc_zone(gateway ? gateway->vpc : NULL),
+		.zone = vpc_zone(uplink_vpc(work, uplink)),
 		.subnet = IMAGE_NONE,
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
-		.gateway = leads_out ? ROUTE_IGW : ROUTE_NOT_SERVED,
+		.gateway = leads_out(work, uplink),
 	};
 }
 
@@ -148,7 +176,7 @@ static int compile_set(struct image_work *work, const struct group_set *set, boo
 		       uint32_t *ret_index)
 {
 	struct image_object object;
-	int r = sg_compile(set->groups, set->nr, egress, set->vpc, &work->identities, &object);
+	int r = sg_compile(set->groups, set->nr, egress, set->vpc, work_extra(work), &work->identities, &object);
 
 	if (r == -E2BIG)
 		return work_refuse(work, "security groups of %s: too large for one policy object (%u lines)", id,
@@ -208,7 +236,7 @@ static void add_hops(struct image_work *work)
 
 		if (!port) {
 			port = image->ports + image->nr_ports++;
-			*port = hop_port(work->hops + i);
+			*port = hop_port(work, i);
 		}
 		port->hop = i + 1;
 	}
@@ -235,7 +263,7 @@ int ports_compile(struct image_work *work)
 	for (size_t i = 0; i < state->nr_enis; i++)
 		image->ports[image->nr_ports++] = eni_port(work, i);
 	for (size_t i = 0; host && i < host->nr_uplinks; i++)
-		image->ports[image->nr_ports++] = uplink_port(host->uplinks + i);
+		image->ports[image->nr_ports++] = uplink_port(work, host->uplinks + i);
 	qsort(image->ports, image->nr_ports, sizeof(*image->ports), compare_ports);
 	add_hops(work);
 	qsort(image->ports, image->nr_ports, sizeof(*image->ports), compare_ports);

@@ -155,6 +155,12 @@ static void add_route(struct table_work *work, const struct vpc_route *route)
 		add_candidate(work, &candidate);
 }
 
+static void write_cidr(const struct cidr *cidr, char text[INET6_ADDRSTRLEN + 4])
+{
+	(void)inet_ntop(cidr->family == 6 ? AF_INET6 : AF_INET, address_of(cidr), text, INET6_ADDRSTRLEN);
+	snprintf(text + strlen(text), 5, "/%u", cidr->prefixlen);
+}
+
 /* VPC-05. texts: room for each CIDR's text */
 static void add_implied(struct table_work *work, char (*texts)[INET6_ADDRSTRLEN + 4])
 {
@@ -171,8 +177,7 @@ static void add_implied(struct table_work *work, char (*texts)[INET6_ADDRSTRLEN 
 			.source = work->nr_sources++,
 		};
 
-		(void)inet_ntop(cidr->family == 6 ? AF_INET6 : AF_INET, address_of(cidr), texts[i], sizeof(texts[i]));
-		snprintf(texts[i] + strlen(texts[i]), 5, "/%u", cidr->prefixlen);
+		write_cidr(cidr, texts[i]);
 		add_candidate(work, &candidate);
 	}
 }
@@ -313,6 +318,43 @@ int route_table_compile(const struct route_table *table, const struct vpc *vpc, 
 			add_route(&work, table->routes + i);
 		add_implied(&work, (char(*)[INET6_ADDRSTRLEN + 4])(made.rules + nr_rules));
 		add_reserved(&work);
+		r = install(&work, id, &made);
+	}
+	free(work.candidates);
+	if (r < 0) {
+		image_table_done(&made);
+		return r;
+	}
+	made.hash = hash_table(&made, targets);
+	*ret = made;
+	return 0;
+}
+
+int routes_compile(const char *id, const struct route_entry *entries, size_t nr, const struct route_targets *targets,
+		   struct image_table *ret)
+{
+	struct table_work work = {.targets = targets, .nr_sources = (uint32_t)nr};
+	struct image_table made = {};
+	char(*texts)[INET6_ADDRSTRLEN + 4];
+	int r = -ENOMEM;
+
+	work.candidates = calloc(nr + 1, sizeof(*work.candidates));
+	made.routes = calloc(nr + 1, sizeof(*made.routes));
+	made.rules = calloc(nr + 1, sizeof(*made.rules) + sizeof(*texts));
+	if (work.candidates && made.routes && made.rules) {
+		texts = (void *)(made.rules + nr + 1);
+		for (size_t i = 0; i < nr; i++) {
+			write_cidr(&entries[i].cidr, texts[i]);
+			work.candidates[work.nr++] = (struct candidate){
+				.cidr = entries[i].cidr,
+				.rank = (enum rank)entries[i].rank,
+				.tie = entries[i].tie,
+				.text = texts[i],
+				.kind = entries[i].kind,
+				.target = entries[i].target,
+				.source = (uint32_t)i,
+			};
+		}
 		r = install(&work, id, &made);
 	}
 	free(work.candidates);

@@ -7,12 +7,15 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "compile/classify.h"
 #include "compile/objects.h"
 
 struct sg_work {
-	const struct vpc *vpc; /* of the ENI */
+	const struct vpc *vpc;           /* of the ENI */
+	const struct state_extra *extra; /* what joins it to others; NULL = nothing */
+	bool egress;
 	const struct identities *identities;
 	struct claim_sets claims;
 	uint32_t flags; /* POLICY_OPEN_* */
@@ -85,20 +88,77 @@ static int add_identity(struct sg_work *work, const struct sg_permission *permis
 	return 0;
 }
 
-/* Do ENIs of this VPC count as members? Within the VPC always; beyond it only where the reference crosses a peering,
- * and then the referenced group's VPCs count (SG-17, SG-20). */
+static bool in_one_region(const struct peering *peering)
+{
+	const char *a = peering->requester.region, *b = peering->accepter.region;
+
+	return !*a || !*b || !strcmp(a, b);
+}
+
+/* An active peering within one Region; the one that the reference names, if it names one (SG-17): that it can be used
+ * was checked when the state was loaded, so one that is not told of here is taken as it stands. */
+static bool peered(const struct sg_work *work, const struct sg_peer *peer, const struct vpc *vpc)
+{
+	bool found = !*peer->peering;
+
+	for (size_t i = 0; work->extra && i < work->extra->nr_peerings; i++) {
+		const struct peering *peering = work->extra->peerings + i;
+		const struct vpc *a = peering->requester.vpc, *b = peering->accepter.vpc;
+
+		if (*peer->peering && strcmp(peer->peering, peering->id) != 0)
+			continue;
+		found = true;
+		if (!peering->active || !in_one_region(peering))
+			continue;
+		if ((a == work->vpc && b == vpc) || (a == vpc && b == work->vpc))
+			return true;
+	}
+	return !found;
+}
+
+static bool attached(const struct sg_work *work, const struct tgw *tgw, const struct vpc *vpc)
+{
+	for (size_t i = 0; i < work->extra->nr_tgw_vpc_attachments; i++) {
+		const struct tgw_vpc_attachment *attachment = work->extra->tgw_vpc_attachments + i;
+
+		if (attachment->tgw == tgw && attachment->vpc == vpc && attachment->available &&
+		    attachment->sg_referencing)
+			return true;
+	}
+	return false;
+}
+
+/* One transit gateway that carries references: ingress only (SG-17). */
+static bool shares_transit_gateway(const struct sg_work *work, const struct vpc *vpc)
+{
+	for (size_t i = 0; work->extra && i < work->extra->nr_tgws; i++) {
+		const struct tgw *tgw = work->extra->tgws + i;
+
+		if (tgw->available && tgw->sg_referencing && attached(work, tgw, work->vpc) && attached(work, tgw, vpc))
+			return true;
+	}
+	return false;
+}
+
+static bool serves(const struct security_group *group, const struct vpc *vpc)
+{
+	for (size_t i = 0; i < group->nr_associated; i++)
+		if (group->associated[i] == vpc)
+			return true;
+	return vpc == group->vpc;
+}
+
+/* Do ENIs of this VPC count as members? Within the VPC always; beyond it only where the reference crosses a peering or
+ * a transit gateway, and then the referenced group's VPCs count (SG-17, SG-20). */
 static bool within_reach(const struct sg_work *work, const struct sg_peer *peer, const struct vpc *vpc)
 {
 	if (!vpc)
 		return false;
 	if (vpc == work->vpc)
 		return true;
-	if (!*peer->peering)
+	if (!serves(peer->group, vpc))
 		return false;
-	for (size_t i = 0; i < peer->group->nr_associated; i++)
-		if (peer->group->associated[i] == vpc)
-			return true;
-	return vpc == peer->group->vpc;
+	return peered(work, peer, vpc) || (!work->egress && !*peer->peering && shares_transit_gateway(work, vpc));
 }
 
 static int add_group(struct sg_work *work, const struct sg_permission *permission, const struct sg_peer *peer)
@@ -190,9 +250,9 @@ static int add_groups(struct sg_work *work, const struct security_group *const *
 
 /* groups: sorted by id, each once */
 int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
-	       const struct identities *identities, struct image_object *ret)
+	       const struct state_extra *extra, const struct identities *identities, struct image_object *ret)
 {
-	struct sg_work work = {.vpc = vpc, .identities = identities};
+	struct sg_work work = {.vpc = vpc, .extra = extra, .egress = egress, .identities = identities};
 	struct image_object object = {};
 	size_t rules = count_rules(groups, nr, egress);
 	int r;

@@ -5,6 +5,7 @@
 
 #include "compile/identity.h"
 #include "compile/image.h"
+#include "compile/objects.h"
 #include "state/extra.h"
 
 /* Where an ENI of the state is served, by place in state.enis. */
@@ -16,8 +17,8 @@ struct eni_note {
 
 /* A gateway that is a station of a walk. */
 struct hop {
-	const char *id; /* of its port */
-	uint32_t kind;  /* enum gateway_kind */
+	char id[ID_MAX]; /* of its port */
+	uint32_t kind;   /* enum gateway_kind */
 	const void *object;
 	uint32_t port; /* in image.ports, once they are sorted */
 };
@@ -29,11 +30,13 @@ struct image_work {
 	struct identities identities;
 	struct eni_note *notes;
 	uint32_t *subnet_places; /* by place in state.subnets: place in image.subnets */
-	struct hop *hops;        /* image.gateways[i] is what hops[i] becomes */
-	size_t nr_hops;
+	struct hop *hops;        /* image.gateways[i] is what hops[i] becomes; sorted by kind and id */
+	size_t nr_hops, hops_room;
+	uint32_t *realms; /* by place in state.vpcs, then in the list of transit gateways: see realms.c */
 	/* By place in state.tables, then of the VPCs' local routes alone by place in state.vpcs, then of the empty one:
 	 * index in image.tables, IMAGE_NONE = not compiled yet. */
 	uint32_t *known_tables;
+	uint32_t *known_transit; /* the same by place in the list of transit gateway tables */
 	size_t objects_room;
 	size_t nr_lines; /* of all objects */
 	char *why;       /* which limit is exceeded */
@@ -49,10 +52,18 @@ int associations_compile(struct image_work *work);
 int macs_compile(struct image_work *work);
 
 /* hops.c: which gateways there are, and how their ports begin. */
+int hop_add(struct image_work *work, const char *id, uint32_t kind, const void *object);
 int hops_collect(struct image_work *work);
-struct image_port hop_port(const struct hop *hop);
-/* The hop of an object of the state, NULL = none. */
-const struct hop *hop_of(const struct image_work *work, uint32_t kind, const void *object);
+struct image_port hop_port(const struct image_work *work, size_t hop);
+const struct hop *hop_of_nat(const struct image_work *work, const struct nat_gateway *nat);
+const struct hop *hop_of(const struct image_work *work, uint32_t kind, const char *id); /* NULL = none */
+/* Index in image.ports of this host's uplink for a gateway, once ports are sorted; IMAGE_NONE = none. */
+uint32_t uplink_port_of(const struct image_work *work, const char *id);
+/* ... and whether the host has one. */
+bool has_uplink(const struct image_work *work, const char *id);
+/* In an array sorted by id, which its elements begin with. */
+const void *find_by_id(const void *array, size_t nr, size_t size, const char *id);
+#define FIND_BY_ID(array, nr, id) ((__typeof__(array))find_by_id(array, nr, sizeof(*(array)), id))
 __be32 nat_inside(const struct nat_address *address);
 /* The NAT gateway of this host whose primary ENI this is, or NULL. */
 const struct nat_gateway *nat_of_eni(const struct image_work *work, const struct eni *eni);
@@ -61,6 +72,26 @@ const struct state_extra *work_extra(const struct image_work *work);
 
 /* The version of a route table, or with `table` NULL of the VPC's local routes; compiled when first asked for. */
 int table_index(struct image_work *work, const struct route_table *table, const struct vpc *vpc, uint32_t *ret_index);
+
+int add_table(struct image_work *work, const char *id, const struct route_entry *entries, size_t nr,
+	      uint32_t *ret_index);
+
+/* realms.c: which zones gateways join. realm_of_*: the lowest of them, 0 = none */
+int realms_build(struct image_work *work);
+uint32_t realm_of_vpc(const struct image_work *work, const struct vpc *vpc);
+uint32_t realm_of_tgw(const struct image_work *work, const struct tgw *tgw);
+
+/* private.c, transit.c: what they add to the hops, and what becomes of each. */
+int private_collect(struct image_work *work);
+int fill_peering(struct image_work *work, const struct peering *peering, struct image_gateway *gateway);
+int fill_vgw(struct image_work *work, const struct gateway *vgw, struct image_gateway *gateway);
+int fill_edge(struct image_work *work, const struct gateway *igw, struct image_gateway *gateway);
+int fill_endpoint(struct image_work *work, const struct vpc_endpoint *endpoint, struct image_gateway *gateway);
+int transit_collect(struct image_work *work);
+int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *attachment,
+		    struct image_gateway *gateway);
+int fill_transit(struct image_work *work, const struct tgw_attachment *attachment, struct image_gateway *gateway);
+int fill_group(struct image_work *work, const struct tgw_route *route, struct image_gateway *gateway);
 
 /* Take over a policy object. Its index is provisional until image.c has sorted the objects. */
 int work_add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);

@@ -69,6 +69,7 @@ struct ledger *datapath_ledger(struct datapath *datapath);
 struct limbo *datapath_limbo(struct datapath *datapath);
 struct port *datapath_ports(struct datapath *datapath);
 struct port_stats *datapath_port_stats(struct datapath *datapath);
+struct nat_stats *datapath_nat_stats(struct datapath *datapath);
 const struct report *datapath_report(const struct datapath *datapath);
 uint32_t datapath_flows_max(const struct datapath *datapath);
 

@@ -76,6 +76,8 @@ int mappings_open(struct datapath *datapath, char **ret_why)
 		{"ledger", sizeof(struct ledger), &datapath->ledger},
 		{"limbo", sizeof(struct limbo), &datapath->limbo},
 		{"port_stats", sizeof(struct port_stats), &datapath->port_stats},
+		{"nat_uses", sizeof(uint32_t), &datapath->nat_uses},
+		{"nat_stats", sizeof(struct nat_stats), &datapath->nat_stats},
 		{"report", sizeof(struct report), &datapath->report},
 	};
 
@@ -108,5 +110,7 @@ void mappings_done(struct datapath *datapath)
 	unmap(&datapath->ledger);
 	unmap(&datapath->limbo);
 	unmap(&datapath->port_stats);
+	unmap(&datapath->nat_uses);
+	unmap(&datapath->nat_stats);
 	unmap(&datapath->report);
 }

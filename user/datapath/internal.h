@@ -31,7 +31,9 @@ struct mapping {
 struct datapath {
 	struct enid_bpf *skeleton;
 	struct handles maps, programs;
-	struct mapping control, ports, subnets, gateways, policy, records, ledger, limbo, port_stats, report;
+	struct mapping control, ports, subnets, gateways, policy, records, ledger, limbo, port_stats, nat_uses,
+		nat_stats;
+	struct mapping report;
 	struct placement placement;
 	struct decisions decisions;
 	uint32_t flows_max, policy_lines;

@@ -86,6 +86,8 @@ static int load(struct datapath *datapath, const struct datapath_options *option
 	if (r < 0)
 		return refuse(ret_why, r, "cannot size the maps for %u flows: %s", options->flows_max, strerror(-r));
 	leave_out(datapath->skeleton, options->without);
+	if (options->replay)
+		leave_out(datapath->skeleton, "tc_rx_raw");
 	datapath->skeleton->rodata->replay = options->replay;
 	if (options->pin_dir) {
 		r = pinned_prepare(options->pin_dir, ret_why);
@@ -130,12 +132,20 @@ static int init_control(struct datapath *datapath)
 	return 0;
 }
 
+/* The kernel takes a timer's memory without waiting for it: right after maps of a gigabyte there may be none for a
+ * moment. */
+#define SWEEPER_TRIES 100
+
 static int start_sweeper(const struct datapath *datapath, char **ret_why)
 {
 	uint8_t frame[64] = {};
 	struct bpf_test_run_opts run = {.sz = sizeof(run), .data_in = frame, .data_size_in = sizeof(frame)};
 	int r = bpf_prog_test_run_opts(datapath_prog_fd(datapath, "start_sweeper"), &run);
 
+	for (int i = 0; !r && run.retval && i < SWEEPER_TRIES; i++) {
+		(void)usleep(10000);
+		r = bpf_prog_test_run_opts(datapath_prog_fd(datapath, "start_sweeper"), &run);
+	}
 	if (r < 0)
 		return refuse(ret_why, r, "cannot start the sweeper: %s", strerror(-r));
 	if (run.retval)
@@ -258,6 +268,11 @@ struct port *datapath_ports(struct datapath *datapath)
 struct port_stats *datapath_port_stats(struct datapath *datapath)
 {
 	return datapath->port_stats.at;
+}
+
+struct nat_stats *datapath_nat_stats(struct datapath *datapath)
+{
+	return datapath->nat_stats.at;
 }
 
 const struct report *datapath_report(const struct datapath *datapath)

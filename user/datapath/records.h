@@ -15,9 +15,9 @@
 
 #include "datapath/datapath.h"
 
-/* Silence after which the flow is over: the longer time-out of its two ENIs; 10 s once it is closed (CT-11).
- * *ret_at: when that is, in the clock of the data path. */
-bool record_expired(const struct flow_record *record, uint64_t now_ns, uint64_t *ret_at);
+/* Silence after which the flow is over: the longest time-out of its two ENIs and its gateway; 10 s once it is closed
+ * (CT-11). *ret_at: when that is, in the clock of the data path. */
+bool record_expired(const struct flow_record *record, const struct limbo *limbo, uint64_t now_ns, uint64_t *ret_at);
 
 /* ret: true = it was LIVE and is CLOSING now by us */
 bool record_close(struct datapath *datapath, uint32_t index, uint64_t now_ns);
@@ -34,6 +34,7 @@ size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_
 
 struct records_sweep {
 	size_t closed, freed;
+	size_t ports;     /* mappings of flows that go on: their ports are free */
 	uint64_t next_ns; /* the earliest time at which another live record can expire; UINT64_MAX = none */
 };
 

@@ -110,17 +110,32 @@ static int take_parity(struct kernel *kernel, uint32_t parity, tally_fn each, vo
 	}
 }
 
+/* All of this parity are gone, and nobody adds to it. A sum that a killed agent left too high is right again here. */
+static void give_back(struct kernel *kernel, uint32_t parity)
+{
+	struct port_stats *stats = datapath_port_stats(kernel->datapath);
+
+	for (uint32_t port = 0; port < PORTS_MAX; port++)
+		if (stats[port].tallies[parity])
+			stats[port].tallies[parity] = 0;
+	kernel->control->tallies_used[parity] = 0;
+}
+
 static int kernel_tallies(void *self, tally_fn each, void *arg)
 {
 	struct kernel *kernel = self;
 	struct tally_key any;
 	uint32_t parity = kernel->control->log_parity & 1;
+	int r;
 
 	if (bpf_map_get_next_key(kernel->tallies_map, NULL, &any))
 		return errno == ENOENT ? 0 : -errno;
 	__atomic_store_n(&kernel->control->log_parity, parity ^ 1, __ATOMIC_SEQ_CST);
 	datapath_grace();
-	return take_parity(kernel, parity, each, arg);
+	r = take_parity(kernel, parity, each, arg);
+	if (!r)
+		give_back(kernel, parity);
+	return r;
 }
 
 /* ---- events */

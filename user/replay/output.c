@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "base/text.h"
+#include "replay/cut.h"
 #include "replay/line.h"
 
 #define OUTPUT_CHUNK (1u << 20)
@@ -182,6 +183,55 @@ static void put_hex(struct output *output, const uint8_t *bytes, size_t length)
 	output->used += 2 * length;
 }
 
+/* `length` bytes of the frame from `at` on. */
+static void put_part(struct output *output, const struct verdict *verdict, size_t at, size_t length)
+{
+	size_t first = at < verdict->nr_head ? verdict->nr_head - at : 0;
+
+	if (first > length)
+		first = length;
+	put_hex(output, verdict->head + at, first);
+	if (length > first)
+		put_hex(output, verdict->tail + (at + first - verdict->nr_head), length - first);
+}
+
+static void put_piece(struct output *output, const struct verdict *verdict, const struct piece *piece)
+{
+	PUT(output, ",\"packet\":\"");
+	put_hex(output, piece->header, piece->nr_header);
+	put_part(output, verdict, piece->at, piece->length);
+	PUT(output, "\"");
+}
+
+static void put_where(struct output *output, const char *action, const char *to)
+{
+	PUT(output, "\"action\":\"");
+	put(output, action, strlen(action));
+	PUT(output, "\"");
+	if (!to)
+		return;
+	PUT(output, ",\"to\":");
+	put_string(output, to);
+}
+
+/* All fragments but the first, which stands where a whole packet would. */
+static int put_also(struct output *output, const struct verdict *verdict, const char *action, const char *to)
+{
+	struct piece piece;
+
+	PUT(output, ",\"also\":[");
+	for (uint32_t nr = 1; cut_frame(verdict->head, verdict->cut, nr, &piece); nr++) {
+		if (reserve(output, 2 * piece.length + 6 * ID_MAX + 4096) < 0)
+			return -ENOMEM;
+		put(output, nr > 1 ? ",{" : "{", nr > 1 ? 2 : 1);
+		put_where(output, action, to);
+		put_piece(output, verdict, &piece);
+		PUT(output, "}");
+	}
+	PUT(output, "]");
+	return 0;
+}
+
 static const char *name_of(const char *const *names, uint32_t nr, uint32_t value)
 {
 	return value < nr ? names[value] : "unknown";
@@ -193,29 +243,30 @@ int output_verdict(struct output *output, uint64_t n, const struct datapath *dat
 	const char *to = verdict->action == ACTION_REPLY ? from : datapath_port_id(datapath, verdict->exit);
 	const char *action = name_of(action_names, ACTION_MAX, verdict->action);
 	const char *reason = name_of(reason_names, REASON_MAX, verdict->reason);
+	struct piece piece;
 
+	if (verdict->action == ACTION_DROP || verdict->action == ACTION_PASS)
+		to = NULL;
 	if (reserve(output, 2 * (verdict->nr_head + verdict->nr_tail) + 6 * ID_MAX + 4096) < 0)
 		return -ENOMEM;
 	PUT(output, "{\"n\":");
 	put_number(output, n);
-	PUT(output, ",\"action\":\"");
-	put(output, action, strlen(action));
-	if (verdict->action != ACTION_DROP && verdict->action != ACTION_PASS) {
-		PUT(output, "\",\"to\":");
-		put_string(output, to);
-		PUT(output, ",\"reason\":\"");
-	} else {
-		PUT(output, "\",\"reason\":\"");
-	}
+	PUT(output, ",");
+	put_where(output, action, to);
+	PUT(output, ",\"reason\":\"");
 	put(output, reason, strlen(reason));
 	PUT(output, "\"");
-	if (verdict->action != ACTION_DROP) {
+	if (verdict->cut && cut_frame(verdict->head, verdict->cut, 0, &piece)) {
+		put_piece(output, verdict, &piece);
+	} else if (verdict->action != ACTION_DROP) {
 		PUT(output, ",\"packet\":\"");
 		put_hex(output, verdict->head, verdict->nr_head);
 		put_hex(output, verdict->tail, verdict->nr_tail);
 		PUT(output, "\"");
 	}
 	if (put_decisions(output, datapath, verdict) < 0)
+		return -ENOMEM;
+	if (verdict->cut && put_also(output, verdict, action, to) < 0)
 		return -ENOMEM;
 	PUT(output, "}");
 	return end_line(output);

@@ -61,6 +61,7 @@ static void read_report(const struct runner *runner, struct verdict *ret)
 	const struct report *report = datapath_report(runner->datapath);
 
 	*ret = (struct verdict){.action = report->action, .reason = report->reason, .exit = report->exit};
+	ret->cut = report->cut;
 	ret->nr_trace = report->nr_trace < TRACE_MAX ? report->nr_trace : TRACE_MAX;
 	memcpy(ret->trace, report->trace, ret->nr_trace * sizeof(*ret->trace));
 }
@@ -83,6 +84,7 @@ int runner_run(struct runner *runner, uint32_t in, uint64_t now_ns, const uint8_
 	report->action = ACTION_DROP; /* what holds if the program says nothing */
 	report->reason = REASON_NO_POLICY;
 	report->nr_trace = 0;
+	report->cut = 0;
 	runner->opts.data_in = frame;
 	runner->opts.data_size_in = (uint32_t)seen;
 	if (seen < RUN_MIN) {

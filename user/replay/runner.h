@@ -25,6 +25,7 @@ struct runner {
 struct verdict {
 	uint32_t action, reason, exit, nr_trace;
 	uint32_t trace[TRACE_MAX];
+	uint32_t cut;               /* leaves in fragments of this size; 0 = whole */
 	const uint8_t *head, *tail; /* the frame as it leaves, in two pieces; head in the runner, tail in the input */
 	size_t nr_head, nr_tail;
 };

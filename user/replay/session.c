@@ -162,7 +162,7 @@ static bool sweep(struct session *session, uint64_t now_ns)
 	session->expiry_ns = swept.next_ns;
 	session->swept_ns = now_ns;
 	session->swept_packets = 0;
-	return swept.freed > 0;
+	return swept.freed || swept.ports;
 }
 
 int session_frame(struct session *session, uint32_t in, const uint8_t *frame, size_t length, size_t wire_length)
@@ -172,7 +172,8 @@ int session_frame(struct session *session, uint32_t in, const uint8_t *frame, si
 	int r = runner_run(&session->runner, in, now_ns, frame, length, wire_length, &verdict);
 
 	session->swept_packets++;
-	if (!r && verdict.reason == REASON_CONNTRACK_FULL && sweep(session, now_ns))
+	if (!r && (verdict.reason == REASON_CONNTRACK_FULL || verdict.reason == REASON_NAT_NO_PORT) &&
+	    sweep(session, now_ns))
 		r = runner_run(&session->runner, in, now_ns, frame, length, wire_length, &verdict);
 	if (r < 0) {
 		char error[96];

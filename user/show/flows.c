@@ -74,11 +74,11 @@ static json_t *half_value(const struct view *view, const struct flow_half *half)
 			 (json_int_t)half->packets, "bytes", (json_int_t)half->bytes, "rules", rules);
 }
 
-static json_t *flow_row(const struct view *view, const struct flow_record *record)
+static json_t *flow_row(const struct view *view, const struct flow_record *record, const struct limbo *limbo)
 {
 	uint64_t now_ns = datapath_now_ns(view->datapath), at_ns = 0;
 	bool tracked = record->half[0].leg == LEG_TRACKED || record->half[1].leg == LEG_TRACKED;
-	bool over = record_expired(record, now_ns, &at_ns);
+	bool over = record_expired(record, limbo, now_ns, &at_ns);
 
 	return json_pack("{s:o, s:s, s:I, s:b, s:b, s:o, s:o}", "protocol", protocol_name(record->half[0].tuple.proto),
 			 "state", conversation_name(record), "expires_s",
@@ -140,7 +140,7 @@ static void print_flows(const struct view *view, struct output *output, uint16_t
 		if (!copy_live(&records[i], &record) ||
 		    (flags && !((record.half[0].flags | record.half[1].flags) & flags)))
 			continue;
-		row = flow_row(view, &record);
+		row = flow_row(view, &record, &datapath_limbo(view->datapath)[i]);
 		if (row && !output->json)
 			line = flow_line(row);
 		output_row(output, row, line);

@@ -14,11 +14,12 @@ static bool read_header(const struct view *view, uint32_t line, struct policy_li
 	return line && !bpf_map_lookup_elem(datapath_map_fd(view->datapath, "policy"), &line, ret);
 }
 
-static json_t *nr_rules(const struct view *view, uint32_t line)
+/* The rules that somebody wrote: without the implied one of a network ACL. */
+static json_t *nr_rules(const struct view *view, uint32_t line, uint32_t implied)
 {
 	struct policy_line header;
 
-	return read_header(view, line, &header) ? json_integer(header.w[POLICY_W_RULES]) : json_null();
+	return read_header(view, line, &header) ? json_integer(header.w[POLICY_W_RULES] - implied) : json_null();
 }
 
 static bool carries(const struct eni *eni, const struct security_group *group)
@@ -55,8 +56,8 @@ static json_t *object_row(const struct view *view, uint32_t port)
 	const struct port_policy *policy = view_port(view, port);
 
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:[o]}", "group", "unknown", "name", "", "vpc",
-			 view_zone_name(view, policy->zone), "in", nr_rules(view, policy->sg_in), "out",
-			 nr_rules(view, policy->sg_out), "enis", view_port_name(view, port));
+			 view_zone_name(view, policy->zone), "in", nr_rules(view, policy->sg_in, 0), "out",
+			 nr_rules(view, policy->sg_out, 0), "enis", view_port_name(view, port));
 }
 
 int show_groups(const struct view *view, struct output *output, bool json)
@@ -86,8 +87,9 @@ static json_t *nacl_row(const struct view *view, const char *id, const struct su
 	json_t *nacl = !subnet ? json_null() : json_string(subnet->nacl ? subnet->nacl->id : "none");
 
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "subnet", id, "vpc", view_zone_name(view, policy->zone),
-			 "nacl", nacl, "in", nr_rules(view, policy->nacl_in), "out", nr_rules(view, policy->nacl_out),
-			 "table", (json_int_t)policy->table, "line_in", (json_int_t)policy->nacl_in);
+			 "nacl", nacl, "in", nr_rules(view, policy->nacl_in, 1), "out",
+			 nr_rules(view, policy->nacl_out, 1), "table", (json_int_t)policy->table, "line_in",
+			 (json_int_t)policy->nacl_in);
 }
 
 int show_nacls(const struct view *view, struct output *output, bool json)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lists of the desired state that are parsed and checked today and enforced by a later build: gateways between
- * networks, endpoints, mirroring, DHCP. Conventions are those of state.h: sorted by id, "" = absent text, NULL = the
+/* The lists of the desired state beside state.h's: gateways between networks, endpoints, mirroring, DHCP. Conventions are those of state.h: sorted by id, "" = absent text, NULL = the
  * object is missing (a warning said so). `available`, `active`: the state words allow traffic (TGW-16, NAT-24, PCX-01).
  */
 #ifndef ENID_STATE_EXTRA_H
@@ -22,6 +21,7 @@ struct nat_gateway {
 	struct vpc_subnet *subnet;
 	const char *state; /* lower case; "available" if absent */
 	bool available;
+	bool draining;                 /* being deleted: established flows go on (NAT-24) */
 	bool private_only;             /* ConnectivityType private (NAT-16) */
 	bool regional;                 /* AvailabilityMode regional (NAT-23) */
 	struct route_table *table;     /* RouteTableId of a regional one */

@@ -67,6 +67,13 @@ static int compare_uplinks(const void *a, const void *b)
 	return order ? order : strcmp(x->device, y->device);
 }
 
+/* Other objects that an uplink may serve: VPN connections, attachments of a transit gateway, endpoints. */
+static bool leads_somewhere(struct load *load, const char *id)
+{
+	return FIND_EXTRA(load, vpn_connections, id) || FIND_EXTRA(load, tgw_attachments, id) ||
+	       FIND_EXTRA(load, endpoints, id);
+}
+
 static void parse_uplinks(struct load *load, struct item *item, struct host *host)
 {
 	const json_t *list = json_object_get(item->json, "Uplinks"), *json;
@@ -83,7 +90,7 @@ static void parse_uplinks(struct load *load, struct item *item, struct host *hos
 		uplink->device = get_text(load, json, "Device");
 		uplink->mtu = (uint32_t)get_int(json, "Mtu", 0);
 		uplink->answer_neighbours = get_flag(json, "AnswerNeighbours", true);
-		if (!uplink->gateway)
+		if (!uplink->gateway && !leads_somewhere(load, uplink->gateway_id))
 			state_warn(load, item, "Uplinks",
 				   "GatewayId %s is no gateway of the state: the uplink carries nothing",
 				   uplink->gateway_id);

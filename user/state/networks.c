@@ -121,6 +121,7 @@ void load_nat_gateways(struct load *load)
 					  "the NAT gateway is not served");
 		nat->state = *state ? state : "available";
 		nat->available = !strcmp(nat->state, "available");
+		nat->draining = !strcmp(nat->state, "deleting");
 		nat->private_only = get_is(item->json, "ConnectivityType", "private");
 		nat->regional = get_is(item->json, "AvailabilityMode", "regional");
 		parse_nat_addresses(load, item, nat);

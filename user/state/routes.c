@@ -144,7 +144,7 @@ static const char *why_no_extra(struct load *load, const struct vpc_route *route
 	bool usable;
 
 	if (route->target == TARGET_NAT)
-		usable = nat && nat->available; /* NAT-24 */
+		usable = nat && (nat->available || nat->draining); /* NAT-24 */
 	else if (route->target == TARGET_PEERING)
 		usable = peering && peering->active; /* PCX-01 */
 	else if (route->target == TARGET_TGW)

@@ -162,6 +162,7 @@ struct gateway {
 	enum target_kind kind;     /* TARGET_IGW, TARGET_EIGW, TARGET_VGW */
 	struct vpc *vpc;           /* NULL = attached to none */
 	struct route_table *table; /* gateway route table (RT-18), or NULL */
+	struct route_table *pool;  /* that of a public address pool (RT-23), or NULL */
 };
 
 /* An address has one owner in its VPC, a public one in the whole state; prefixes included. */
@@ -207,7 +208,7 @@ struct host_port {
 
 struct host_uplink {
 	const char *gateway_id;
-	struct gateway *gateway; /* NULL: no such gateway, or a kind that is not built yet */
+	struct gateway *gateway; /* NULL: none of state.gateways */
 	const char *device;
 	bool answer_neighbours; /* AnswerNeighbours, default true */
 	uint32_t mtu;           /* Mtu; 0 = the device's */
@@ -260,7 +261,7 @@ struct state {
 	size_t nr_flow_logs;
 	struct host *hosts;
 	size_t nr_hosts;
-	struct state_extra *extra; /* lists that are parsed and checked, and enforced by a later build (extra.h) */
+	struct state_extra *extra; /* the other lists (extra.h) */
 	void *arena;
 };
 

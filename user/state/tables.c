@@ -99,6 +99,16 @@ static void associate_gateway(struct load *load, struct item *item, struct route
 		gateway->table = table;
 }
 
+/* RT-23: the pool is reached by the internet gateway of the VPC. */
+static void associate_pool(struct load *load, struct route_table *table)
+{
+	struct state *state = load->state;
+
+	for (size_t i = 0; i < state->nr_gateways; i++)
+		if (state->gateways[i].kind == TARGET_IGW && table->vpc && state->gateways[i].vpc == table->vpc)
+			state->gateways[i].pool = table;
+}
+
 /* ret: whether the table is one of a gateway, and not for a public address pool (RT-19, RT-23) */
 static bool associate(struct load *load, struct item *item, struct route_table *table)
 {
@@ -120,6 +130,8 @@ static bool associate(struct load *load, struct item *item, struct route_table *
 		if (*gateway)
 			associate_gateway(load, item, table, gateway);
 	}
+	if (of_pool)
+		associate_pool(load, table);
 	if (of_gateway && table->main)
 		state_error(load, item, "Associations", "the main route table cannot be that of a gateway");
 	return of_gateway && !of_pool;

@@ -57,6 +57,62 @@ static void parse_connection(struct load *load, struct item *item, struct vpn_co
 		state_warn(load, item, "", "VpnGatewayId %s is not in the state: the connection carries nothing", vgw);
 }
 
+static bool has_route(const struct route_table *table, const struct cidr *cidr, const struct gateway *vgw)
+{
+	for (size_t i = 0; i < table->nr_routes; i++)
+		if (table->routes[i].origin == ORIGIN_PROPAGATED && table->routes[i].gateway == vgw &&
+		    !cidr_compare(&table->routes[i].cidr, cidr))
+			return true;
+	return false;
+}
+
+static bool propagates(const struct route_table *table, const struct gateway *vgw)
+{
+	for (size_t i = 0; i < table->nr_propagating; i++)
+		if (!strcmp(table->propagating[i], vgw->id))
+			return true;
+	return false;
+}
+
+/* VGW-02: a table that the gateway propagates into has the static prefixes of its connections, told or not. */
+static void propagate(struct load *load, struct route_table *table, const struct vpn_connection *connection)
+{
+	struct vpc_route *routes =
+		ARENA_ARRAY(load->arena, table->nr_routes + connection->nr_routes + 1, struct vpc_route);
+
+	if (table->nr_routes)
+		memcpy(routes, table->routes, table->nr_routes * sizeof(*routes));
+	table->routes = routes;
+	for (size_t i = 0; i < connection->nr_routes; i++) {
+		char *text = ARENA_ARRAY(load->arena, CIDR_TEXT_MAX, char);
+
+		if (has_route(table, &connection->routes[i], connection->vgw))
+			continue;
+		routes[table->nr_routes++] = (struct vpc_route){
+			.cidr = connection->routes[i],
+			.destination = cidr_format(&connection->routes[i], text),
+			.target = TARGET_VGW,
+			.target_id = connection->vgw->id,
+			.gateway = connection->vgw,
+			.origin = ORIGIN_PROPAGATED,
+			.blackhole = connection->vgw->vpc != table->vpc,
+		};
+	}
+}
+
+static void propagate_all(struct load *load)
+{
+	struct state_extra *extra = load->state->extra;
+
+	for (size_t i = 0; i < extra->nr_vpn_connections; i++) {
+		const struct vpn_connection *connection = &extra->vpn_connections[i];
+
+		for (size_t t = 0; t < load->state->nr_tables && connection->vgw && connection->available; t++)
+			if (propagates(&load->state->tables[t], connection->vgw))
+				propagate(load, &load->state->tables[t], connection);
+	}
+}
+
 void load_vpn(struct load *load)
 {
 	struct state_extra *extra = load->state->extra;
@@ -66,4 +122,5 @@ void load_vpn(struct load *load)
 		ARENA_ARRAY(load->arena, load->lists[LIST_VPN_CONNECTIONS].nr + 1, struct vpn_connection);
 	LIST_FOREACH (load, LIST_VPN_CONNECTIONS, item)
 		parse_connection(load, item, &extra->vpn_connections[extra->nr_vpn_connections++]);
+	propagate_all(load);
 }

@@ -20,21 +20,22 @@ from vpcnet.netns import Namespace
 UPLINK4, UPLINK6 = "198.51.100.1", "2001:db8:ffff::1"      # the host's side of the uplink
 INTERNET4, INTERNET6 = "198.51.100.7", "2001:db8:ffff::7"  # a host of the internet
 PUBLIC4 = "203.0.113.0/24"
+SERVICE4 = "52.218.0.0/17"  # behind the uplink of a gateway endpoint
 ROUTER6 = "fe80:ec2::1"
 
 TUN = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+IFF_TUN, IFF_TAP, IFF_NO_PI = 0x0001, 0x0002, 0x1000
 
 
-def open_tap(namespace, name):
-    """Make a tap device; it lives as long as the returned file."""
+def open_tap(namespace, name, kind=IFF_TAP):
+    """Make a tap or tun device; it lives as long as the returned file."""
     if not os.path.exists(TUN):  # a machine without udev; opening the node loads the module
         os.makedirs(os.path.dirname(TUN), exist_ok=True)
         os.mknod(TUN, 0o600 | stat.S_IFCHR, os.makedev(10, 200))
     with namespace.entered():
         fd = os.open(TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI))
     return fd
 
 
@@ -85,7 +86,8 @@ class Fabric:
         self.guests = {}
         self.cables = {}
         self.namespaces = []
-        self.internet = None
+        self.internet = self.service = None
+        self.tuns = {}  # uplinks without an Ethernet header: device -> file
 
     def __enter__(self):
         try:
@@ -94,7 +96,10 @@ class Fabric:
             self.host.sysctl(net__ipv6__conf__default__accept_ra=0, net__ipv6__conf__default__addr_gen_mode=1)
             host = self.state.find("Hosts", self.host_id)
             for uplink in host.get("Uplinks", ()):
-                self._plug_internet(uplink["Device"])
+                if uplink["GatewayId"].startswith("vpce-"):
+                    self._plug_service(uplink["Device"])
+                else:
+                    self._plug_uplink(uplink["Device"])
             for port in host.get("Ports", ()):
                 if port.get("Device"):
                     self.plug(port["NetworkInterfaceId"], port["Device"])
@@ -110,6 +115,9 @@ class Fabric:
         for cable in self.cables.values():
             cable.close()
         self.cables.clear()
+        for fd in self.tuns.values():
+            os.close(fd)
+        self.tuns.clear()
         for namespace in reversed(self.namespaces):
             namespace.close()
         self.namespaces.clear()
@@ -156,6 +164,14 @@ class Fabric:
         else:
             self.host.ip(f"link del {device}")
 
+    def _plug_uplink(self, device):
+        """A device whose name begins with "tun" is a tun, whose packets the test itself reads and writes."""
+        if not device.startswith("tun"):
+            self._plug_internet(device)
+            return
+        self.tuns[device] = open_tap(self.host, device, IFF_TUN)
+        self.host.ip(f"link set {device} mtu {self.mtu} up")
+
     def _plug_internet(self, device):
         self.internet = self.namespace("internet")
         self.host.ip(f"link add {device} type veth peer name eth0 netns {self.internet.name}",
@@ -168,6 +184,14 @@ class Fabric:
                          *[f"route add {cidr} dev eth0" for cidr in six])
         self.host.ip(f"route add default via {INTERNET4} dev {device}",
                      f"route add ::/0 via {INTERNET6} dev {device}")
+
+    def _plug_service(self, device):
+        """What a gateway endpoint leads to: a host that has all addresses of SERVICE4."""
+        self.service = self.namespace("service")
+        self.host.ip(f"link add {device} type veth peer name eth0 netns {self.service.name}", f"link set {device} up",
+                     f"addr add 198.18.0.1/30 dev {device}", f"route add {SERVICE4} via 198.18.0.2 dev {device}")
+        self.service.ip("link set eth0 up", "addr add 198.18.0.2/30 dev eth0", f"route add local {SERVICE4} dev lo",
+                        "route add default via 198.18.0.1")
 
     def add_far_host(self, address4="192.0.2.9", address6="2001:db8:fffe::9", mtu=1500):
         """A host one hop behind the internet's router: for traceroute and path MTU. Returns its namespace."""

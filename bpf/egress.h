@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Gateways that lead out without translation: egress-only internet gateways (EIGW-01, EIGW-02) and gateway endpoints
+ * (EP-01..EP-04). */
+#ifndef ENID_EGRESS_H
+#define ENID_EGRESS_H
+
+#include "igw.h"
+#include "mapping.h"
+#include "private.h"
+
+/* ---- egress-only internet gateways */
+
+static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
+{
+	struct port_policy *e = p->at_port ? policy_of(p, p->at_port) : NULL;
+
+	if (e && e->flags & PORT_BPA_OUT)
+		return REASON_BPA;
+	if (p->out.family != 6 || p->transit || unique_local(&p->out.saddr))
+		return REASON_IGW_NO_PUBLIC_ADDRESS;
+	decide(p, STAGE_IGW, uplink);
+	if (!mapping_at(p, uplink, 0)) {
+		if (p->kind != KIND_PLAIN)
+			return REASON_EIGW_UNSOLICITED; /* opens nothing, belongs to nothing */
+		p->nat_new = 1;
+		p->nat_addr = 0;
+	}
+	mapping_pass(p, uplink);
+	path_limit(p, PATH_1500, OVERSIZE_TELL);
+	return leave_by_uplink(p, uplink);
+}
+
+/* Only what was opened from inside comes back. */
+static __always_inline int eigw_inbound(struct pkt *p, const struct port_policy *e)
+{
+	if (p->out.family != 6 || !mapping_at(p, IN_PORT(p->in), 1))
+		return REASON_EIGW_UNSOLICITED;
+	decide(p, STAGE_IGW, IN_PORT(p->in));
+	station(p, AT_EDGE, e->zone, 0, 0);
+	mapping_pass(p, IN_PORT(p->in));
+	return 0;
+}
+
+/* ---- gateway endpoints */
+
+/* Does the endpoint serve the address? Its table holds the service's prefixes. */
+static __always_inline bool endpoint_serves(const struct gateway_policy *g, const union addr *addr, __u8 family)
+{
+	struct route *route = route_find(g->table[0], addr, family);
+
+	return route && route->kind == ROUTE_ENDPOINT;
+}
+
+static __always_inline int endpoint_outbound(struct pkt *p, __u32 uplink)
+{
+	struct gateway_policy *g = gateway_at(p, uplink);
+
+	if (!g || g->kind != GATEWAY_ENDPOINT)
+		return REASON_NOT_SERVED;
+	if (p->transit || !endpoint_serves(g, &p->out.daddr, p->out.family))
+		return REASON_ENDPOINT_SCOPE; /* EP-03, EP-04 */
+	if (g->flags & GATEWAY_TRACKED)
+		p->tracked = 1;
+	decide(p, STAGE_ENDPOINT, uplink);
+	return leave_by_uplink(p, uplink);
+}
+
+static __always_inline int endpoint_inbound(struct pkt *p, const struct gateway_policy *g)
+{
+	if (!endpoint_serves(g, &p->out.saddr, p->out.family))
+		return REASON_ENDPOINT_SCOPE;
+	if (g->flags & GATEWAY_TRACKED)
+		p->tracked = 1;
+	decide(p, STAGE_ENDPOINT, IN_PORT(p->in));
+	station(p, AT_EDGE, g->zone[0], 0, 0);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Mappings of the gateways that keep state: NAT gateways and egress-only gateways (I6 of enid/flow.h). A mapping is the
+ * second name of a flow's record; it is claimed here, after the whole way was judged: no stage behind the gateway looks
+ * at a source port, so the port may still change then. */
+#ifndef ENID_MAPPING_H
+#define ENID_MAPPING_H
+
+#include "track.h"
+
+static __always_inline struct nat_stats *nat_stats_of(__u32 gateway)
+{
+	return bpf_map_lookup_elem(&nat_stats, &gateway);
+}
+
+/* The mapping that lives at this gateway under the packet's own name, or NULL. One that is over ends here. */
+static __always_inline struct gate_mapping *mapping_at(struct pkt *p, __u32 gateway, __u32 inbound)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
+
+	if (!rest || !(record->half[0].shared & RECORD_MAPPED) || rest->mapping.gateway != gateway ||
+	    (p->ref & 1) != inbound)
+		return NULL;
+	if (mapping_over(record, rest, p->now)) {
+		mapping_end_alone(record, rest, p->now);
+		return NULL;
+	}
+	if (!inbound && opens(p) && CT_STATE(rest->mapping.ct) == CT_CLOSED)
+		return NULL; /* a SYN starts over after the close */
+	return &rest->mapping;
+}
+
+static __always_inline void mapping_pass(struct pkt *p, __u32 gateway)
+{
+	p->nat = gateway;
+	p->tracked = 1; /* CT-06 */
+	p->flags |= HALF_MAPPED;
+}
+
+/* ---- which port: the client's own if it is free, else a walk over all of them that nobody outside can foresee */
+
+static __always_inline __u64 port_hash(const struct tuple *inside, __u32 in)
+{
+	return flow_mix(name_print(inside, in), control.secrets[5]);
+}
+
+static __always_inline __u16 port_number(__u64 hash, __u32 step)
+{
+	__u32 stride = (__u32)(hash >> 32) % (NAT_PORTS / 42) * 42 + 1; /* shares no factor with 64512 = 2^10 3^2 7 */
+
+	return NAT_PORT_FIRST + ((__u32)hash % NAT_PORTS + (__u64)step * stride) % NAT_PORTS;
+}
+
+static __always_inline bool icmp_tuple(const struct tuple *t)
+{
+	return t->family == 4 && t->proto == IPPROTO_ICMP;
+}
+
+struct port_search { /* bpf_loop wants its context on the stack */
+	struct flow_record *record;
+	__u64 hash;
+	__u64 now;
+	__u32 ref;
+	__be16 own;
+	__s16 result; /* of the claim; -EEXIST = all are taken */
+};
+
+/* The name is held by a mapping that is over, and that nobody has swept yet: take it away. */
+static __always_inline bool name_freed(__u64 print, __u64 now)
+{
+	__u32 ref = name_get(print);
+	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
+	struct limbo *rest = record ? limbo_at(ref) : NULL;
+
+	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE ||
+	    !mapping_over(record, rest, now))
+		return false;
+	mapping_end_alone(record, rest, now);
+	return true;
+}
+
+static long port_try(__u32 step, struct port_search *s)
+{
+	__u16 number = port_number(s->hash, step);
+	__be16 port = step ? be16(number) : s->own;
+	struct flow_half *half = &s->record->half[1];
+	__u64 print;
+	long r;
+
+	if (icmp_tuple(&half->tuple))
+		half->tuple.sport = port;
+	else
+		half->tuple.dport = port;
+	print = name_print(&half->tuple, half->in);
+	r = name_claim(print, s->ref | 1);
+	if (r == -EEXIST && name_freed(print, s->now))
+		r = name_claim(print, s->ref | 1);
+	s->result = r;
+	return r != -EEXIST;
+}
+
+/* One more use of the gateway's address towards this destination. ret: false = it has NAT_PORTS_LIMIT (NAT-04) */
+static __always_inline bool use_take(__u32 use)
+{
+	__u32 *used = bpf_map_lookup_elem(&nat_uses, &use);
+
+	if (!used)
+		return false;
+	if (__sync_fetch_and_add(used, 1) < NAT_PORTS_LIMIT)
+		return true;
+	__sync_fetch_and_add(used, -1);
+	return false;
+}
+
+static __always_inline void use_give_back(__u32 use)
+{
+	__u32 *used = bpf_map_lookup_elem(&nat_uses, &use);
+
+	if (used)
+		__sync_fetch_and_add(used, -1);
+}
+
+static __always_inline void mapping_fill(const struct pkt *p, struct gate_mapping *m, __be16 port)
+{
+	m->closed_ns = 0;
+	m->gateway = p->nat;
+	m->addr = p->nat_addr;
+	m->port = port;
+	m->ct = p->tuple.proto == IPPROTO_TCP ? ct_first(p) : CT_ESTABLISHED;
+	m->use = p->nat_use;
+}
+
+/* Claim both names of a record that has a mapping, the inside one first: two CPUs that open one flow meet there, and
+ * the later one has taken no port yet. */
+static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct flow_record *record)
+{
+	__u64 there = name_print(&record->half[0].tuple, record->half[0].in);
+	struct port_search s = {.record = record, .hash = port_hash(&p->tuple, p->in), .now = p->now};
+	struct limbo *rest = limbo_at(index << 1);
+	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
+	long r = name_claim(there, index << 1);
+
+	if (r || !rest)
+		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
+	s.ref = index << 1;
+	s.own = p->out.sport;
+	s.result = -EEXIST;
+	bpf_loop(p->nat_addr ? NAT_PORTS + 1 : 1, port_try, &s, 0);
+	if (s.result) {
+		bpf_map_delete_elem(&names, &there);
+		return s.result == -EEXIST ? CLAIM_NO_PORT : CLAIM_FULL;
+	}
+	p->out.sport = icmp_tuple(&record->half[1].tuple) ? record->half[1].tuple.sport : record->half[1].tuple.dport;
+	mapping_fill(p, &rest->mapping, p->out.sport);
+	record->half[0].shared |= RECORD_GATED | RECORD_MAPPED;
+	flow_settle(p, record, index << 1);
+	barrier();
+	WRITE_ONCE(record->half[1].gs, gs);
+	WRITE_ONCE(record->half[0].gs, gs);
+	return CLAIM_BOTH;
+}
+
+static __always_inline void mapping_opened(const struct pkt *p)
+{
+	struct nat_stats *stats = nat_stats_of(p->nat);
+
+	if (!stats)
+		return;
+	__sync_fetch_and_add(&stats->active, 1);
+	if (opens(p))
+		__sync_fetch_and_add(&stats->attempts, 1);
+}
+
+static __always_inline void mapping_refused(__u32 gateway)
+{
+	struct nat_stats *stats = nat_stats_of(gateway);
+
+	if (stats)
+		__sync_fetch_and_add(&stats->no_port, 1);
+}
+
+__noinline int mapping_claim(struct pkt *p, __u32 index)
+{
+	struct flow_record *record = bpf_map_lookup_elem(&records, &index);
+	int claim;
+
+	if (!p || !record)
+		return CLAIM_FULL;
+	if (p->nat_addr && !use_take(p->nat_use)) {
+		mapping_refused(p->nat);
+		return CLAIM_NO_PORT;
+	}
+	claim = claim_names(p, index, record);
+	if (claim == CLAIM_BOTH) {
+		mapping_opened(p);
+		return claim;
+	}
+	if (p->nat_addr)
+		use_give_back(p->nat_use);
+	if (claim == CLAIM_NO_PORT)
+		mapping_refused(p->nat);
+	return claim;
+}
+
+/* ---- the other CPU is opening this very flow: its port is ours */
+
+struct twin_wait { /* bpf_loop wants its context on the stack */
+	struct pkt *p;
+};
+
+static long twin_look(__u32 step, struct twin_wait *wait)
+{
+	struct pkt *p = wait->p;
+
+	p->ref = flow_find(&p->tuple, p->in);
+	return p->ref != REF_NONE;
+}
+
+#define TWIN_LOOKS 4096 /* some 100 us: the other one is a microsecond ahead, unless its CPU was taken away */
+
+/* ret: true = p->ref is the flow's, and p->out has its port */
+static __always_inline bool mapping_join(struct pkt *p)
+{
+	struct twin_wait wait = {.p = p};
+	struct gate_mapping *mapping;
+
+	bpf_loop(TWIN_LOOKS, twin_look, &wait, 0);
+	mapping = mapping_at(p, p->nat, 0);
+	if (!mapping || mapping->addr != p->nat_addr)
+		return false;
+	p->out.sport = mapping->port;
+	return true;
+}
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "audit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "enid/flow_hash.h"
+#include "scene.h"
+
+#define RECORDS_MAX 64
+
+struct books {
+	uint64_t halves, accepts, rejects, skipped, events, port_drops;
+	uint64_t drops[REASON_MAX];
+};
+
+static struct { /* found once an input */
+	struct host_map *names, *tallies, *drops, *port_drops, *free_records, *fragments, *due;
+} maps;
+
+static struct {
+	struct flow_record records[RECORDS_MAX];
+	struct limbo limbo[RECORDS_MAX];
+	uint32_t used, names;
+	struct books books;
+} before;
+
+void audit_breach(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "audit: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	abort();
+}
+
+void audit_begin(void)
+{
+	maps.names = host_map_find("names");
+	maps.tallies = host_map_find("tallies");
+	maps.drops = host_map_find("drops");
+	maps.port_drops = host_map_find("port_drops");
+	maps.free_records = host_map_find("free_records");
+	maps.fragments = host_map_find("fragments");
+	maps.due = host_map_find("fragments_due");
+}
+
+static uint32_t used_records(const struct scene *stage)
+{
+	uint32_t fresh = datapath_control(stage->datapath)->flows_fresh;
+
+	MUST(fresh <= datapath_flows_max(stage->datapath) && fresh <= RECORDS_MAX, "%u records were used", fresh);
+	return fresh;
+}
+
+/* Sum over the entries of a hash: `add` gets key and value. */
+static void each(struct host_map *host, void (*add)(struct books *, const void *, const void *), struct books *books)
+{
+	uint8_t key[64];
+
+	for (int r = host_map_next(host, NULL, key); !r; r = host_map_next(host, key, key))
+		add(books, key, host_map_lookup(host, key));
+}
+
+static void add_tally(struct books *books, const void *key, const void *value)
+{
+	uint64_t *to = ((const struct tally_key *)key)->reject ? &books->rejects : &books->accepts;
+
+	*to += ((const struct tally *)value)->packets;
+}
+
+static void add_port_drop(struct books *books, const void *key, const void *value)
+{
+	(void)key;
+	books->port_drops += ((const struct counter *)value)->packets;
+}
+
+static struct books books_of(const struct scene *stage)
+{
+	const struct flow_record *records = datapath_records(stage->datapath);
+	const struct port_stats *stats = datapath_port_stats(stage->datapath);
+	struct books books = {.events = host_effects.events};
+
+	for (uint32_t i = 0; i < used_records(stage); i++)
+		if (GS_STATE(records[i].half[0].gs) != RECORD_FREE)
+			books.halves += records[i].half[0].packets + records[i].half[1].packets;
+	for (unsigned i = 0; i < SCENE_PORTS; i++)
+		books.skipped += stats[stage->numbers[i]].skipped_accepts + stats[stage->numbers[i]].skipped_rejects;
+	for (uint32_t reason = 0; reason < REASON_MAX; reason++)
+		books.drops[reason] = ((const struct counter *)host_map_lookup(maps.drops, &reason))->packets;
+	each(maps.tallies, add_tally, &books);
+	each(maps.port_drops, add_port_drop, &books);
+	return books;
+}
+
+void audit_before(const struct scene *stage)
+{
+	before.used = used_records(stage);
+	memcpy(before.records, datapath_records(stage->datapath), before.used * sizeof(*before.records));
+	memcpy(before.limbo, datapath_limbo(stage->datapath), before.used * sizeof(*before.limbo));
+	before.names = maps.names->nr;
+	before.books = books_of(stage);
+}
+
+static void check_untouched(const struct scene *stage, uint32_t reason)
+{
+	bool same = used_records(stage) == before.used && maps.names->nr == before.names;
+
+	same = same &&
+	       !memcmp(before.records, datapath_records(stage->datapath), before.used * sizeof(*before.records)) &&
+	       !memcmp(before.limbo, datapath_limbo(stage->datapath), before.used * sizeof(*before.limbo));
+	MUST(same, "a packet that changes nothing (reason %u) changed a record", reason);
+}
+
+/* A packet is counted once: by its record's half, or by a tally at each end that has an ENI; when it dies, by one
+ * reason. */
+static void check_books(const struct scene *stage, uint32_t reason, uint64_t segments)
+{
+	struct books now = books_of(stage), *old = &before.books;
+	uint64_t halves = now.halves - old->halves, drops = 0;
+	uint64_t tallies = now.accepts - old->accepts + now.rejects - old->rejects + now.skipped - old->skipped +
+			   (now.events - old->events) * segments;
+
+	for (uint32_t i = 0; i < REASON_MAX; i++)
+		drops += now.drops[i] - old->drops[i];
+	MUST(drops == (reason ? segments : 0), "%lu packets dropped for reason %u, counted %lu", (long)segments, reason,
+	     (long)drops);
+	MUST(!reason || now.drops[reason] - old->drops[reason] == segments, "reason %u was not counted", reason);
+	if (stage->mode & SCENE_FULL)
+		return;
+	MUST(now.port_drops - old->port_drops == drops, "the ports' drops differ from the reasons'");
+	MUST(!halves || (halves == segments && !tallies && !reason),
+	     "records count %lu and tallies %lu of %lu packets, reason %u", (long)halves, (long)tallies, (long)segments,
+	     reason);
+	MUST(tallies <= 2 * segments && tallies % segments == 0, "%lu tallies of %lu packets", (long)tallies,
+	     (long)segments);
+}
+
+void audit_after(const struct scene *stage, bool untouched, uint32_t reason)
+{
+	if (stage->mode & SCENE_BROKEN)
+		return;
+	if (untouched)
+		check_untouched(stage, reason);
+	if (!(stage->mode & SCENE_WIRE))
+		check_books(stage, reason, 1);
+	audit_records(stage);
+}
+
+void audit_wire(const struct scene *stage, bool dropped, bool replied)
+{
+	struct books now;
+	uint64_t drops = 0;
+
+	if (stage->mode & SCENE_BROKEN)
+		return;
+	now = books_of(stage);
+	for (uint32_t i = 0; i < REASON_MAX; i++)
+		drops += now.drops[i] - before.books.drops[i];
+	MUST(replied || dropped == (drops > 0), "%s, but %lu drops were counted", dropped ? "dropped" : "passed",
+	     (long)drops);
+	audit_records(stage);
+}
+
+void audit_delivery(const struct scene *stage, uint32_t in, uint32_t out, const uint8_t *frame)
+{
+	uint32_t slot = datapath_control(stage->datapath)->generation & 1;
+	const struct port *ports = datapath_ports(stage->datapath);
+	const struct port_policy *from = &ports[IN_PORT(in)].slot[slot], *to = &ports[out].slot[slot];
+
+	MUST(to->kind == PORT_ENI || to->kind == PORT_UPLINK, "delivered to port %u of kind %u", out, to->kind);
+	MUST(from->zone == to->zone, "from port %u of zone %u to port %u of zone %u", in, from->zone, out, to->zone);
+	if (to->kind == PORT_ENI) {
+		MUST(to->flags & PORT_LIVE, "delivered to port %u, which is not live", out);
+		/* what the host's own stack sends goes out as it is */
+		MUST(in & IN_TX || stage->mode & SCENE_BROKEN || !memcmp(frame, to->mac, 6),
+		     "delivered to port %u with another MAC", out);
+	}
+}
+
+static void check_name(const struct scene *stage, uint32_t index, uint32_t which)
+{
+	const struct flow_half *half = &datapath_records(stage->datapath)[index].half[which];
+	const volatile struct control *control = datapath_control(stage->datapath);
+	uint64_t secrets[FLOW_SECRETS], print;
+	const uint32_t *ref;
+
+	for (unsigned i = 0; i < FLOW_SECRETS; i++)
+		secrets[i] = control->secrets[i];
+	print = flow_fingerprint((const __u64 *)secrets, &half->tuple, half->in);
+	ref = host_map_lookup(maps.names, &print);
+	MUST(ref && *ref == (index << 1 | which), "half %u of record %u has no name of its own", which, index);
+}
+
+void audit_records(const struct scene *stage)
+{
+	const volatile struct control *control = datapath_control(stage->datapath);
+	const struct flow_record *records = datapath_records(stage->datapath);
+	const struct port_stats *stats = datapath_port_stats(stage->datapath);
+	uint32_t flows[SCENE_PORTS] = {}, half_open[SCENE_PORTS] = {}, fragments = 0, named = 0, busy = 0;
+	uint32_t used = used_records(stage);
+
+	for (uint32_t i = 0; i < used; i++) {
+		const struct flow_half *half = records[i].half;
+		uint32_t state = GS_STATE(half[0].gs);
+
+		MUST(half[0].gs == half[1].gs, "the halves of record %u are of two minds", i);
+		MUST(state != RECORD_BUSY, "record %u was left unfinished", i);
+		for (uint32_t which = 0; which < 2 && state == RECORD_LIVE; which++)
+			if (half[which].in) {
+				check_name(stage, i, which);
+				named++;
+			}
+		if (state == RECORD_FREE)
+			continue;
+		busy++;
+		for (unsigned port = 0; port < SCENE_PORTS; port++)
+			if (stage->numbers[port] == half[1].shared) {
+				flows[port]++;
+				half_open[port] += half[0].shared & RECORD_HALF_OPEN;
+			}
+	}
+	MUST(named == maps.names->nr, "%u names, %u halves that have one", maps.names->nr, named);
+	MUST(busy == control->flows_used, "%u records in use, counted %u", busy, control->flows_used);
+	MUST(used - busy == maps.free_records->nr, "%u free records of %u used, %u in the list", used - busy, used,
+	     maps.free_records->nr);
+	for (unsigned port = 0; port < SCENE_PORTS; port++) {
+		const struct port_stats *its = &stats[stage->numbers[port]];
+
+		if (!stage->numbers[port])
+			continue;
+		MUST(its->flows == flows[port] && its->half_open == half_open[port],
+		     "port %u: %u flows, %u half open; charged %u, %u", port, flows[port], half_open[port], its->flows,
+		     its->half_open);
+		fragments += its->fragments;
+	}
+	MUST(fragments == maps.fragments->nr && fragments == maps.due->nr,
+	     "%u datagrams remembered, %u charged, %u due", maps.fragments->nr, fragments, maps.due->nr);
+}
+
+void audit_empty(const struct scene *stage)
+{
+	audit_records(stage);
+	MUST(!datapath_control(stage->datapath)->flows_used, "%u records outlive their time",
+	     datapath_control(stage->datapath)->flows_used);
+	MUST(!(stage->mode & SCENE_WIRE) || !maps.fragments->nr, "%u datagrams are still remembered",
+	     maps.fragments->nr);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Races: two CPUs, the sweeper, the agent's collector and edits against each other (C4, C14, C15, C16, C23).
+ * RACE_SECONDS: how long each of the stress tests runs. */
+#include "race/tests.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(c15_state_flips_never_leave_an_old_exit),
+		cmocka_unit_test(c14_two_cpus_open_one_flow),
+		cmocka_unit_test(c16_a_full_name_table_leaks_nothing),
+		cmocka_unit_test(c4_c23_expiry_sweeper_collector_and_edits),
+	};
+
+	if (geteuid()) {
+		printf("race: SKIPPED: loading BPF programs needs root\n");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

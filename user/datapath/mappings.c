@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "datapath/mappings.h"
+
+#include "datapath/internal.h"
+
+static struct nat_stats *stats_of(struct datapath *datapath, uint32_t gateway)
+{
+	struct nat_stats *stats = datapath->nat_stats.at;
+
+	return gateway < PORTS_MAX ? &stats[gateway] : NULL;
+}
+
+bool mapping_release(struct datapath *datapath, uint32_t index, uint64_t now_ns)
+{
+	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	const struct gate_mapping *mapping = &((struct limbo *)datapath->limbo.at)[index].mapping;
+	struct nat_stats *stats = stats_of(datapath, mapping->gateway);
+	uint32_t *uses = datapath->nat_uses.at;
+	uint64_t end = mapping_end(record, mapping);
+
+	if (!(__atomic_fetch_and(&record->half[0].shared, ~RECORD_MAPPED, __ATOMIC_ACQ_REL) & RECORD_MAPPED))
+		return false;
+	if (stats) {
+		__atomic_fetch_sub(&stats->active, 1, __ATOMIC_RELAXED);
+		if (now_ns > end && CT_STATE(mapping->ct) != CT_CLOSED)
+			__atomic_fetch_add(&stats->idle_timeout, 1, __ATOMIC_RELAXED);
+	}
+	if (mapping->addr)
+		__atomic_fetch_sub(&uses[mapping->use % NAT_USES], 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+bool mapping_is_over(const struct datapath *datapath, uint32_t index, uint64_t now_ns)
+{
+	const struct flow_record *records = datapath->records.at;
+	const struct limbo *limbo = datapath->limbo.at;
+	uint64_t end = mapping_end(&records[index], &limbo[index].mapping);
+
+	return end && now_ns > end;
+}
+
+void mapping_account(struct datapath *datapath, uint32_t index)
+{
+	const struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
+	const struct limbo *limbo = datapath->limbo.at;
+	struct nat_stats *stats = stats_of(datapath, limbo[index].mapping.gateway);
+
+	if (!(record->half[0].shared & RECORD_GATED) || !stats)
+		return;
+	for (int i = 0; i < 2; i++) {
+		__atomic_fetch_add(&stats->ended[i].packets, record->half[i].packets, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&stats->ended[i].bytes, record->half[i].bytes, __ATOMIC_RELAXED);
+	}
+}
