@@ -58,7 +58,7 @@ static __always_inline bool tuple_equal(const struct tuple *a, const struct tupl
 /* The half that is named {tuple, in} and LIVE, or REF_NONE (I1). What is copied of it is good iff its gs is still
  * *ret_gs afterwards (I2). */
 static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half,
-					      __u32 *ret_gs)
+					      struct flow_record **ret_record, __u32 *ret_gs)
 {
 	__u32 ref = name_get(name_print(tuple, in));
 	struct flow_record *record;
@@ -75,17 +75,19 @@ static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 i
 	if (GS_STATE(*ret_gs) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
 		return REF_NONE;
 	*ret_half = half;
+	*ret_record = record;
 	return ref;
 }
 
 __noinline __u32 flow_find(const struct tuple *tuple, __u32 in)
 {
+	struct flow_record *record;
 	struct flow_half *half;
 	__u32 gs;
 
 	if (!tuple)
 		return REF_NONE;
-	return flow_find_inline(tuple, in, &half, &gs);
+	return flow_find_inline(tuple, in, &half, &record, &gs);
 }
 
 static __always_inline struct flow_half *half_of(struct flow_record *record, __u32 ref)
@@ -177,9 +179,10 @@ static __always_inline bool mapping_over(const struct flow_record *record, const
 /* The mapping of a record ends (I6). ret: true = the second name is ours to drop */
 static __always_inline bool mapping_release(struct flow_record *record, struct limbo *rest, __u64 now)
 {
-	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use, *used;
+	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use;
 	__u64 end = mapping_end(record, &rest->mapping);
 	struct nat_stats *stats;
+	__u64 *used;
 
 	if (!(__sync_fetch_and_and(&record->half[0].shared, ~RECORD_MAPPED) & RECORD_MAPPED))
 		return false;

@@ -295,17 +295,32 @@ __noinline int flow_keep(struct pkt *p)
 
 /* ---- a kept decision */
 
+/* As tuple_reverse(), as far as rewrite() asks. */
+static __always_inline void reverse_quick(struct tuple *to, const struct tuple *from)
+{
+	if (unlikely(from->family != 4 || from->proto == IPPROTO_ICMP)) {
+		tuple_reverse(to, from);
+		return;
+	}
+	to->saddr.ip4 = from->daddr.ip4;
+	to->daddr.ip4 = from->saddr.ip4;
+	to->sport = from->dport;
+	to->dport = from->sport;
+	to->proto = from->proto;
+	to->family = 4;
+}
+
 /* The half whose decision holds for p, or NULL: judge. p->ref, p->exit, p->flags, p->out are set on a hit. */
 static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct port_policy *e)
 {
-	struct flow_record *record;
+	struct flow_record *record = NULL;
 	struct flow_half *half = NULL;
 	struct port_policy *x;
 	struct port *exit;
 	__u32 epoch, gs;
 
-	p->ref = flow_find_inline(&p->tuple, p->in, &half, &gs);
-	if (p->ref == REF_NONE || !half)
+	p->ref = flow_find_inline(&p->tuple, p->in, &half, &record, &gs);
+	if (p->ref == REF_NONE || !half || !record)
 		return NULL;
 	epoch = READ_ONCE(half->epoch);
 	p->exit = READ_ONCE(half->exit);
@@ -318,17 +333,11 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 	x = &exit->slot[p->parity & 1];
 	if (epoch != e->epoch + (p->exit ? x->epoch : 0) || unlikely(!fits(p, exit)))
 		return NULL;
-	if (unlikely(!within(p->now, half->last_ns, half->idle_s))) {
-		record = record_at(p->ref);
-		if (!record || !within(p->now, entry_last(record, p->ref), half->idle_s))
-			return NULL;
-	}
-	if (p->flags & HALF_REWRITE) {
-		record = record_at(p->ref);
-		if (!record)
-			return NULL;
-		tuple_reverse(&p->out, &sibling_of(record, p->ref)->tuple);
-	}
+	if (unlikely(!within(p->now, half->last_ns, half->idle_s)) &&
+	    !within(p->now, entry_last(record, p->ref), half->idle_s))
+		return NULL;
+	if (p->flags & HALF_REWRITE)
+		reverse_quick(&p->out, &sibling_of(record, p->ref)->tuple);
 	barrier();
 	if (READ_ONCE(half->epoch) != epoch || READ_ONCE(half->gs) != gs)
 		return NULL;

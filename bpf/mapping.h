@@ -102,7 +102,7 @@ static long port_try(__u32 step, struct port_search *s)
 /* One more use of the gateway's address towards this destination. ret: false = it has NAT_PORTS_LIMIT (NAT-04) */
 static __always_inline bool use_take(__u32 use)
 {
-	__u32 *used = bpf_map_lookup_elem(&nat_uses, &use);
+	__u64 *used = bpf_map_lookup_elem(&nat_uses, &use);
 
 	if (!used)
 		return false;
@@ -114,7 +114,7 @@ static __always_inline bool use_take(__u32 use)
 
 static __always_inline void use_give_back(__u32 use)
 {
-	__u32 *used = bpf_map_lookup_elem(&nat_uses, &use);
+	__u64 *used = bpf_map_lookup_elem(&nat_uses, &use);
 
 	if (used)
 		__sync_fetch_and_add(used, -1);

@@ -168,7 +168,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, NAT_USES);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64); /* an array's elements lie 8 bytes apart */
 } nat_uses SEC(".maps");
 
 struct {

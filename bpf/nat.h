@@ -58,7 +58,7 @@ static __always_inline __u32 use_of(const struct pkt *p, __u32 nat, __be32 addr)
 
 static __always_inline bool use_has_room(__u32 use)
 {
-	__u32 *used = bpf_map_lookup_elem(&nat_uses, &use);
+	__u64 *used = bpf_map_lookup_elem(&nat_uses, &use);
 
 	return used && *used < NAT_PORTS_LIMIT;
 }

@@ -329,13 +329,16 @@ static __always_inline int piece_goes(struct __sk_buff *ctx, struct pkt *p)
  * and gateways that keep mappings carry no fragments but of UDP (NAT-11). */
 static __always_inline bool exceptional(void *ctx, const int hook, const struct pkt *p)
 {
-	__u8 ttl = 0;
+	__u8 *at = ctx_data(ctx, hook) + ETH_HLEN + 7, ttl;
 
 	if (likely(!(p->flags & (HALF_MAPPED | HALF_TTL_MAX << HALF_TTL_SHIFT))))
 		return false;
 	if (p->fragment && p->tuple.proto != IPPROTO_UDP && p->flags & HALF_MAPPED)
 		return true;
-	return ctx_load(ctx, hook, ETH_HLEN + (p->tuple.family == 4 ? 8 : 7), &ttl, 1) || ttl <= HALF_TTL(p->flags);
+	if ((void *)(at + 2) > ctx_data_end(ctx, hook))
+		return true;
+	ttl = p->tuple.family == 4 ? at[1] : at[0];
+	return ttl <= HALF_TTL(p->flags);
 }
 
 /* The slow path. ret: 0, or the reason; p->action is set either way */

@@ -35,7 +35,10 @@ static __always_inline __u32 sum_add(__u32 a, __u32 b)
 
 static __always_inline __be16 check_apply(__be16 check, __u32 change)
 {
-	return ~fold((__u64)(__u16)~check + change);
+	__u32 sum = (__u16)~check + (change & 0xffff) + (change >> 16);
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~((sum & 0xffff) + (sum >> 16));
 }
 
 static __always_inline __be16 check_update(__be16 check, __be32 from, __be32 to)
@@ -214,11 +217,41 @@ static __always_inline int rewrite_packet(void *ctx, const int hook, const struc
 	return p->tuple.family == 4 ? rewrite4(ctx, hook, p) : rewrite6(ctx, hook, p);
 }
 
+/* What most packets are: TCP or UDP over IPv4 without options, whose ports stay. One helper, and the rest in place.
+ * ret: true = done */
+static __always_inline bool rewrite_quick(struct __sk_buff *ctx, const struct pkt *p)
+{
+	void *data = ctx_data(ctx, HOOK_TC);
+	struct ip4_header *ip = data + ETH_HLEN;
+	__u64 sum;
+	__u32 change;
+
+	if (p->tuple.family != 4 || p->kind != KIND_PLAIN || p->fragment || !has_ports(&p->tuple) ||
+	    p->tuple.sport != p->out.sport || p->tuple.dport != p->out.dport ||
+	    data + ETH_HLEN + 20 > ctx_data_end(ctx, HOOK_TC))
+		return false;
+	sum = (__u64)(__u32)~p->tuple.saddr.ip4 + p->out.saddr.ip4 + (__u32)~p->tuple.daddr.ip4 + p->out.daddr.ip4;
+	sum = (__u32)sum + (sum >> 32);
+	change = (__u32)sum + (__u32)(sum >> 32);
+	ip->saddr = p->out.saddr.ip4;
+	ip->daddr = p->out.daddr.ip4;
+	/* the time to live is the first byte of its word: what it loses, the complement gains */
+	ip->ttl -= HALF_TTL(p->flags);
+	ip->check = check_apply(ip->check, sum_add(change, (__u16)~be16(HALF_TTL(p->flags) << 8)));
+	if (p->tuple.proto == IPPROTO_TCP)
+		bpf_l4_csum_replace(ctx, p->l4 + 16, 0, change, BPF_F_PSEUDO_HDR);
+	else
+		bpf_l4_csum_replace(ctx, p->l4 + 6, 0, change, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0);
+	return true;
+}
+
 /* ret: 0, or not: the packet is unfit to be sent */
 __noinline int tc_rewrite(struct __sk_buff *ctx, struct pkt *p)
 {
 	if (!p)
 		return -1;
+	if (likely(rewrite_quick(ctx, p)))
+		return 0;
 	if (ctx_data(ctx, HOOK_TC) + ETH_HLEN + 20 > ctx_data_end(ctx, HOOK_TC) &&
 	    bpf_skb_pull_data(ctx, ETH_HLEN + 20))
 		return -1;

@@ -188,15 +188,15 @@ static int sweep(struct bench *b, int prog, enum scene_eni from, enum scene_eni 
 	return run(bpf_program__fd(b->drive->progs.drive), &load) < 0 ? -1 : 0;
 }
 
-static int establish(struct bench *b, const struct scene *scene, enum scene_eni to, uint32_t flows)
+static int establish(struct bench *b, const struct scene *scene, enum scene_eni from, enum scene_eni to, uint32_t flows)
 {
 	uint32_t before = datapath_control(scene->datapath)->flows_used;
-	int r = sweep(b, scene->prog, ENI_A, to, TCP_SYN, false, flows);
+	int r = sweep(b, scene->prog, from, to, TCP_SYN, false, flows);
 
 	if (!r)
-		r = sweep(b, scene->prog, to, ENI_A, TCP_SYN | TCP_ACK, true, flows);
+		r = sweep(b, scene->prog, to, from, TCP_SYN | TCP_ACK, true, flows);
 	if (!r)
-		r = sweep(b, scene->prog, ENI_A, to, TCP_ACK, false, flows);
+		r = sweep(b, scene->prog, from, to, TCP_ACK, false, flows);
 	if (!r && datapath_control(scene->datapath)->flows_used < flows) {
 		fprintf(stderr, "bench: %u records before, %u after %u flows\n", before,
 			datapath_control(scene->datapath)->flows_used, flows);
@@ -216,7 +216,7 @@ static void established_hot(struct bench *b)
 	uint64_t before;
 	char more[96];
 
-	if (establish(b, &b->scene[0], ENI_B, 1) ||
+	if (establish(b, &b->scene[0], ENI_A, ENI_B, 1) ||
 	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, ENI_B, TCP_ACK, false, 1))
 		return failure(b, "established");
 	before = counted(&b->scene[0]);
@@ -242,7 +242,7 @@ static void established_many(struct bench *b, const char *name, enum scene_eni t
 	int ref = bpf_program__fd(b->ref->progs.ref);
 	struct subject s[3] = {{.prog = b->nothing}, {.prog = b->scene[0].prog}, {.prog = ref}};
 
-	if (establish(b, &b->scene[0], to, flows) ||
+	if (establish(b, &b->scene[0], ENI_A, to, flows) ||
 	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, to, TCP_ACK, false, flows) < 0)
 		return failure(b, name);
 	for (int round = 0; round < ROUNDS; rest(), round++)
@@ -261,7 +261,7 @@ static void established_by_rules(struct bench *b)
 
 	for (size_t i = 0; i < SIZES; i++) {
 		s[i + 1].prog = b->scene[i].prog;
-		if (establish(b, &b->scene[i], ENI_C, 1))
+		if (establish(b, &b->scene[i], ENI_A, ENI_C, 1))
 			return failure(b, "established-rules");
 	}
 	for (int round = 0; round < ROUNDS; rest(), round++)
@@ -319,6 +319,79 @@ static void first_by_rules(struct bench *b, const char *what, bool admitted, dou
 		snprintf(name, sizeof(name), "%s-%u-rules", what, sizes[i]);
 		report(b, name, three, limit);
 	}
+}
+
+/* ---- gateways, against the routed way within the VPC */
+
+static const struct way {
+	const char *name;
+	enum scene_eni from, to;
+	double established, first; /* limits */
+} ways[] = {
+	{"local", ENI_A, ENI_C, 0, 0},
+	{"internet-gateway", ENI_E, ENI_WORLD, 1.25, 0},
+	{"nat-gateway", ENI_D, ENI_WORLD, 1.25, 2},
+};
+#define WAYS (sizeof(ways) / sizeof(*ways))
+
+static void tell_ways(struct bench *b, const char *what, struct subject s[WAYS + 1], bool first)
+{
+	char name[48], more[96];
+
+	for (size_t i = 1; i < WAYS; i++) {
+		struct subject three[3] = {s[0], s[i + 1], s[1]};
+
+		snprintf(name, sizeof(name), "%s-%s", what, ways[i].name);
+		if (first) {
+			report(b, name, three, ways[i].first);
+			continue;
+		}
+		snprintf(more, sizeof(more), "  medians %.0f %.0f, driver of %.0f included", median(&s[i + 1]),
+			 median(&s[1]), best(&s[0]));
+		line(b, name, best(&s[i + 1]), best(&s[1]), ways[i].established, "ns", more);
+		snprintf(name, sizeof(name), "%s-%s-net", what, ways[i].name);
+		report(b, name, three, 0);
+	}
+}
+
+static void established_by_way(struct bench *b)
+{
+	const struct scene *scene = &b->scene[0];
+	struct subject s[WAYS + 1] = {{.prog = b->nothing}};
+
+	b->drive->bss->plan.dport_first = DRIVE_PORT_FIRST;
+	for (size_t i = 0; i < WAYS; i++)
+		if (establish(b, scene, ways[i].from, ways[i].to, 1))
+			return failure(b, "established-by-way");
+	for (int round = 0; round < ROUNDS; rest(), round++)
+		for (size_t i = 0; i < WAYS + 1; i++) {
+			const struct way *way = &ways[i ? i - 1 : 0];
+			struct load load = make_load(b, way->from, way->to, TCP_ACK, REPEAT);
+
+			s[i].ns[round] = run_driven(b, i ? scene->prog : b->nothing, &load, 1);
+			if (s[i].ns[round] < 0)
+				return failure(b, "established-by-way");
+		}
+	tell_ways(b, "established", s, false);
+}
+
+static void first_by_way(struct bench *b)
+{
+	const struct scene *scene = &b->scene[1]; /* has room for as many flows again */
+	struct subject s[WAYS + 1] = {{.prog = b->nothing}};
+
+	b->drive->bss->plan.dport_first = DRIVE_PORT_FIRST + 1000; /* flows that nobody has opened yet */
+	for (int round = 0; round < ROUNDS; rest(), round++)
+		for (size_t i = 0; i < WAYS + 1; i++) {
+			const struct way *way = &ways[i ? i - 1 : 0];
+			struct load load = make_load(b, way->from, way->to, TCP_SYN, FIRST_BATCH);
+
+			s[i].ns[round] = first_round(b, i ? scene->prog : b->nothing, &load, i ? scene : NULL, round);
+			if (s[i].ns[round] < 0)
+				return failure(b, "first-by-way");
+		}
+	b->drive->bss->plan.dport_first = DRIVE_PORT_FIRST;
+	tell_ways(b, "first", s, true);
 }
 
 /* ---- memory */
@@ -390,6 +463,8 @@ int main(void)
 		established_by_rules(&b);
 		first_by_rules(&b, "first", true, 2.0);
 		first_by_rules(&b, "denied", false, 0);
+		established_by_way(&b);
+		first_by_way(&b);
 		memory(&b);
 	} else {
 		b.failures++;

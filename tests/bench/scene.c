@@ -17,10 +17,14 @@
 static const struct {
 	const char *id, *device, *peer, *subnet, *address;
 	uint8_t mac[6];
+	const char *group, *public; /* what the world knows it by */
 } enis[ENI_MAX] = {
-	{"eni-a", "bench0", "guest0", "subnet-1", "10.0.1.10", {2, 0, 0, 0, 0, 0xa}},
-	{"eni-b", "bench1", "guest1", "subnet-1", "10.0.1.11", {2, 0, 0, 0, 0, 0xb}},
-	{"eni-c", "bench2", "guest2", "subnet-2", "10.0.2.12", {2, 0, 0, 0, 0, 0xc}},
+	{"eni-a", "bench0", "guest0", "subnet-1", "10.0.1.10", {2, 0, 0, 0, 0, 0xa}, "sg-1", NULL},
+	{"eni-b", "bench1", "guest1", "subnet-1", "10.0.1.11", {2, 0, 0, 0, 0, 0xb}, "sg-1", NULL},
+	{"eni-c", "bench2", "guest2", "subnet-2", "10.0.2.12", {2, 0, 0, 0, 0, 0xc}, "sg-1", NULL},
+	{"eni-d", "bench3", "guest3", "subnet-4", "10.0.4.13", {2, 0, 0, 0, 0, 0xd}, "sg-2", "203.0.113.9"},
+	{"eni-e", "bench4", "guest4", "subnet-3", "10.0.3.14", {2, 0, 0, 0, 0, 0xe}, "sg-2", "203.0.113.14"},
+	{"igw-1", "bench5", "guest5", "world", "198.51.100.7", {2, 0, 0, 0, 0, 0xf}, NULL, NULL},
 };
 
 static const uint8_t router_mac[6] = {0x02, 0x65, 0x6e, 0x69, 0x64, 0x01};
@@ -70,7 +74,7 @@ static json_t *permission(const char *cidr, int from, int to)
 			 "CidrIp", cidr);
 }
 
-static json_t *permissions(unsigned rules, uint32_t seed)
+static json_t *permissions(unsigned rules, uint32_t seed, const char *peers)
 {
 	json_t *list = json_array();
 	char cidr[32];
@@ -81,7 +85,7 @@ static json_t *permissions(unsigned rules, uint32_t seed)
 		draw_ports(&seed, &from, &to);
 		json_array_append_new(list, permission(cidr, from, to));
 	}
-	json_array_append_new(list, permission("10.0.0.0/16", DRIVE_PORT_FIRST, 65535));
+	json_array_append_new(list, permission(peers, DRIVE_PORT_FIRST, 65535));
 	return list;
 }
 
@@ -118,30 +122,76 @@ static void eni_json(enum scene_eni i, json_t *interfaces, json_t *ports)
 
 	snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", enis[i].mac[5]);
 	json_array_append_new(interfaces,
-			      json_pack("{s:s s:s s:s s:s s:s s:s s:[{s:s}] s:s s:[{s:b s:s}]}", "NetworkInterfaceId",
-					enis[i].id, "VpcId", "vpc-1", "SubnetId", enis[i].subnet, "MacAddress", mac,
-					"Status", "in-use", "InterfaceType", "interface", "Groups", "GroupId", "sg-1",
-					"PrivateIpAddress", enis[i].address, "PrivateIpAddresses", "Primary", 1,
-					"PrivateIpAddress", enis[i].address));
+			      json_pack("{s:s s:s s:s s:s s:s s:s s:[{s:s}] s:s s:[{s:b s:s s:{s:s*}}]}",
+					"NetworkInterfaceId", enis[i].id, "VpcId", "vpc-1", "SubnetId", enis[i].subnet,
+					"MacAddress", mac, "Status", "in-use", "InterfaceType", "interface", "Groups",
+					"GroupId", enis[i].group, "PrivateIpAddress", enis[i].address,
+					"PrivateIpAddresses", "Primary", 1, "PrivateIpAddress", enis[i].address,
+					"Association", "PublicIp", i == ENI_E ? enis[i].public : NULL));
 	json_array_append_new(ports, json_pack("{s:s s:s s:s}", "NetworkInterfaceId", enis[i].id, "Device",
 					       enis[i].device, "Hook", "tc"));
 }
 
+/* eni-d reaches the world by a NAT gateway, eni-e by its own public address. */
+static const char gateways[] =
+	"{\"RouteTables\":["
+	"{\"RouteTableId\":\"rtb-1\",\"VpcId\":\"vpc-1\",\"Associations\":[{\"Main\":true}],\"Routes\":["
+	"{\"DestinationCidrBlock\":\"10.0.0.0/16\",\"GatewayId\":\"local\"},"
+	"{\"DestinationCidrBlock\":\"0.0.0.0/0\",\"GatewayId\":\"igw-1\"}]},"
+	"{\"RouteTableId\":\"rtb-2\",\"VpcId\":\"vpc-1\",\"Associations\":[{\"SubnetId\":\"subnet-4\"}],\"Routes\":["
+	"{\"DestinationCidrBlock\":\"10.0.0.0/16\",\"GatewayId\":\"local\"},"
+	"{\"DestinationCidrBlock\":\"0.0.0.0/0\",\"NatGatewayId\":\"nat-1\"}]}],"
+	"\"InternetGateways\":[{\"InternetGatewayId\":\"igw-1\",\"Attachments\":[{\"VpcId\":\"vpc-1\"}]}],"
+	"\"NatGateways\":[{\"NatGatewayId\":\"nat-1\",\"VpcId\":\"vpc-1\",\"SubnetId\":\"subnet-3\","
+	"\"NatGatewayAddresses\":["
+	"{\"NetworkInterfaceId\":\"eni-nat\",\"PrivateIp\":\"10.0.3.9\",\"PublicIp\":\"203.0.113.9\",\"IsPrimary\":"
+	"true}]}]}";
+static const char nat_eni[] = "{\"NetworkInterfaceId\":\"eni-nat\",\"VpcId\":\"vpc-1\",\"SubnetId\":\"subnet-3\","
+			      "\"MacAddress\":\"02:00:00:00:00:99\",\"InterfaceType\":\"nat_gateway\","
+			      "\"SourceDestCheck\":false,\"Groups\":[],"
+			      "\"PrivateIpAddresses\":[{\"Primary\":true,\"PrivateIpAddress\":\"10.0.3.9\","
+			      "\"Association\":{\"PublicIp\":\"203.0.113.9\"}}]}";
+
+static json_t *group_json(const char *id, unsigned rules, const char *peers)
+{
+	return json_pack("{s:s s:s s:s s:o s:o}", "GroupId", id, "GroupName", id, "VpcId", "vpc-1", "IpPermissions",
+			 permissions(rules, 1, peers), "IpPermissionsEgress", permissions(rules, 2, peers));
+}
+
+static json_t *subnets_json(void)
+{
+	json_t *list = json_array();
+	char id[16], cidr[32];
+
+	for (int i = 1; i <= 4; i++) {
+		snprintf(id, sizeof(id), "subnet-%d", i);
+		snprintf(cidr, sizeof(cidr), "10.0.%d.0/24", i);
+		json_array_append_new(list,
+				      json_pack("{s:s s:s s:s}", "SubnetId", id, "VpcId", "vpc-1", "CidrBlock", cidr));
+	}
+	return list;
+}
+
 static json_t *scene_json(unsigned rules)
 {
-	json_t *interfaces = json_array(), *ports = json_array();
+	json_t *interfaces = json_array(), *ports = json_array(), *all, *more = json_loads(gateways, 0, NULL);
 
 	for (int i = 0; i < ENI_MAX; i++)
-		eni_json(i, interfaces, ports);
-	return json_pack("{s:[{s:s s:s}] s:[{s:s s:s s:s} {s:s s:s s:s}] s:[{s:s s:s s:s s:o s:o}]"
-			 " s:[{s:s s:s s:[{s:s} {s:s}] s:o}] s:o s:[{s:s s:o}]}",
-			 "Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16", "Subnets", "SubnetId", "subnet-1",
-			 "VpcId", "vpc-1", "CidrBlock", "10.0.1.0/24", "SubnetId", "subnet-2", "VpcId", "vpc-1",
-			 "CidrBlock", "10.0.2.0/24", "SecurityGroups", "GroupId", "sg-1", "GroupName", "bench", "VpcId",
-			 "vpc-1", "IpPermissions", permissions(rules, 1), "IpPermissionsEgress", permissions(rules, 2),
-			 "NetworkAcls", "NetworkAclId", "acl-1", "VpcId", "vpc-1", "Associations", "SubnetId",
-			 "subnet-1", "SubnetId", "subnet-2", "Entries", nacl_entries(rules, 3), "NetworkInterfaces",
-			 interfaces, "Hosts", "HostId", "bench", "Ports", ports);
+		if (i != ENI_WORLD)
+			eni_json(i, interfaces, ports);
+	json_array_append_new(interfaces, json_loads(nat_eni, 0, NULL));
+	json_array_append_new(ports, json_pack("{s:s}", "NetworkInterfaceId", "eni-nat"));
+	all = json_pack("{s:[{s:s s:s}] s:o s:[o o] s:[{s:s s:s s:[{s:s} {s:s}] s:o}] s:o s:[{s:s s:o s:[{s:s s:s}]}]}",
+			"Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16", "Subnets", subnets_json(),
+			"SecurityGroups", group_json("sg-1", rules, "10.0.0.0/16"),
+			group_json("sg-2", rules, "198.51.100.0/24"), "NetworkAcls", "NetworkAclId", "acl-1", "VpcId",
+			"vpc-1", "Associations", "SubnetId", "subnet-1", "SubnetId", "subnet-2", "Entries",
+			nacl_entries(rules, 3), "NetworkInterfaces", interfaces, "Hosts", "HostId", "bench", "Ports",
+			ports, "Uplinks", "GatewayId", "igw-1", "Device", enis[ENI_WORLD].device);
+	if (all && more)
+		json_object_update(all, more);
+	json_decref(more);
+	return all;
 }
 
 static int scene_state(unsigned rules, struct state **ret)
@@ -178,7 +228,7 @@ static int scene_load(uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struc
 		r = datapath_apply(scene->datapath, scene->image, &applied, why);
 	for (int i = 0; !r && i < ENI_MAX; i++)
 		r = datapath_set_device(scene->datapath, datapath_port_number(scene->datapath, enis[i].id), ifindex[i],
-					DELIVER_PEER);
+					i == ENI_WORLD ? DELIVER_NEIGH : DELIVER_PEER);
 	return r;
 }
 
@@ -228,7 +278,7 @@ void scene_headers(enum scene_eni from, enum scene_eni to, uint8_t tcp_flags, ui
 	memcpy(eth.h_source, enis[from].mac, 6);
 	memcpy(eth.h_dest, strcmp(enis[from].subnet, enis[to].subnet) ? router_mac : enis[to].mac, 6);
 	inet_pton(AF_INET, enis[from].address, &ip.saddr);
-	inet_pton(AF_INET, enis[to].address, &ip.daddr);
+	inet_pton(AF_INET, from == ENI_WORLD ? enis[to].public : enis[to].address, &ip.daddr);
 	memcpy(words, &ip, sizeof(ip));
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		sum += words[i];

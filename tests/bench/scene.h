@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A scene: a private data path that holds a generated state with a given number of rules, on three veth devices.
+/* A scene: a private data path that holds a generated state with a given number of rules, on veth devices.
  *
  * eni-a and eni-b share a subnet; eni-c lies in another one. Security groups (both directions) and the network ACLs of
- * both subnets have `rules` entries each: random CIDRs and port ranges, and last the one that admits what we send. */
+ * both subnets have `rules` entries each: random CIDRs and port ranges, and last the one that admits what we send.
+ * eni-d reaches the world by a NAT gateway, eni-e by its own public address; "eni" world is the uplink. */
 #ifndef ENID_BENCH_SCENE_H
 #define ENID_BENCH_SCENE_H
 
@@ -11,7 +12,7 @@
 #include "bench/ref.h"
 #include "datapath/datapath.h"
 
-enum scene_eni { ENI_A, ENI_B, ENI_C, ENI_MAX };
+enum scene_eni { ENI_A, ENI_B, ENI_C, ENI_D, ENI_E, ENI_WORLD, ENI_MAX };
 
 struct scene {
 	unsigned rules;

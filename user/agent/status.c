@@ -16,6 +16,7 @@
 #include "agent/lock.h"
 #include "attach/hook.h"
 #include "base/text.h"
+#include "show/nat.h"
 
 #define RESTORED_NEWS_NS 10000000000LL /* a hook that was put back needs attention for so long */
 #define FLOWS_FULL_PCT   90
@@ -227,6 +228,7 @@ int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *
 	copy(status, g.report, "flow_logs");
 	(void)json_object_set_new(status, "drops", g.datapath ? drops(&g) : json_object());
 	(void)json_object_set_new(status, "flows", g.datapath ? flows(&g) : json_pack("{s:n, s:n}", "max", "live"));
+	(void)json_object_set_new(status, "nat_gateways", g.datapath ? nat_gateways(g.datapath) : json_array());
 	if (g.datapath) {
 		(void)json_object_set_new(
 			status, "skipped",

@@ -76,7 +76,7 @@ int mappings_open(struct datapath *datapath, char **ret_why)
 		{"ledger", sizeof(struct ledger), &datapath->ledger},
 		{"limbo", sizeof(struct limbo), &datapath->limbo},
 		{"port_stats", sizeof(struct port_stats), &datapath->port_stats},
-		{"nat_uses", sizeof(uint32_t), &datapath->nat_uses},
+		{"nat_uses", sizeof(uint64_t), &datapath->nat_uses},
 		{"nat_stats", sizeof(struct nat_stats), &datapath->nat_stats},
 		{"report", sizeof(struct report), &datapath->report},
 	};

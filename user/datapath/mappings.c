@@ -15,7 +15,7 @@ bool mapping_release(struct datapath *datapath, uint32_t index, uint64_t now_ns)
 	struct flow_record *record = &((struct flow_record *)datapath->records.at)[index];
 	const struct gate_mapping *mapping = &((struct limbo *)datapath->limbo.at)[index].mapping;
 	struct nat_stats *stats = stats_of(datapath, mapping->gateway);
-	uint32_t *uses = datapath->nat_uses.at;
+	uint64_t *uses = datapath->nat_uses.at;
 	uint64_t end = mapping_end(record, mapping);
 
 	if (!(__atomic_fetch_and(&record->half[0].shared, ~RECORD_MAPPED, __ATOMIC_ACQ_REL) & RECORD_MAPPED))

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "datapath/records.h"
+#include "show/nat.h"
 #include "show/show.h"
 
 #define NS_PER_S 1000000000ull
@@ -171,7 +172,31 @@ static void print_association(const struct view *view, struct output *output, co
 	output_row(output, row, line);
 }
 
-/* Pairs first, then the flows that are translated by them. */
+static void print_gateways(const struct view *view, struct output *output)
+{
+	json_t *list = nat_gateways(view->datapath), *row;
+	size_t i;
+
+	json_array_foreach (list, i, row) {
+		char *line = strdup("nat   "), *longer;
+		json_t *value;
+		const char *key;
+
+		json_object_foreach (row, key, value) {
+			_cleanup_free_ char *text = output_text(value);
+
+			if (asprintf(&longer, "%s %s=%s", line ? line : "", key, text ? text : "?") < 0)
+				longer = NULL;
+			free(line);
+			line = longer;
+		}
+		output_row(output, json_incref(row), line);
+		free(line);
+	}
+	json_decref(list);
+}
+
+/* Pairs first, then the gateways, then the flows that are translated by either. */
 int show_nat(const struct view *view, struct output *output, bool json)
 {
 	int fd = datapath_map_fd(view->datapath, "associations");
@@ -183,6 +208,7 @@ int show_nat(const struct view *view, struct output *output, bool json)
 		if (key.zone != ZONE_INTERNET && !bpf_map_lookup_elem(fd, &key, &association) &&
 		    association.slot[view->slot].port)
 			print_association(view, output, &key, &association);
+	print_gateways(view, output);
 	print_flows(view, output, HALF_REWRITE);
 	return output_end(output);
 }
