@@ -28,6 +28,8 @@ static void tuple_of(const struct pkt *p, bool outward, struct tuple *t)
 		dport = p->inner.sport;
 		t->proto = p->inner.proto;
 		t->qtype = p->inner.qtype;
+		if (t->qtype >= 0 && p->inner.qreply != outward)
+			t->qtype = -2; /* a request from outside, a reply from inside: of no mapping */
 	}
 	t->near = outward ? *src : *dst;
 	t->far = outward ? *dst : *src;

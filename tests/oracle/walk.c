@@ -104,14 +104,18 @@ static void deliver(struct trip *t, int at, bool crosses)
 	const struct eni *e = &t->m->world->eni[at];
 	struct change *c = &t->v->change[1];
 
-	if (crosses && !nacl(t, e->subnet, false))
+	bool served = e->port && !e->guard && e->compute;
+
+	if (crosses && !nacl(t, e->subnet, false)) {
+		t->v->reasons |= served ? 0 : BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER);
 		return;
+	}
 	if (e->check && !eni_owns(e, t->q.fam, &t->q.dst))
 		return drop(t, BIT(WHY_DEST_CHECK));
 	if (!track_judge(t->m, e, false, t->refs, &t->q, c))
 		return drop(t, BIT(WHY_SG_INGRESS));
 	c->always = t->tracked;
-	if (!e->port || e->guard || !e->compute)
+	if (!served)
 		return drop(t, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
 	leave(t, ACT_DELIVER, e->id);
 	memcpy(t->v->dmac, e->mac, 6);
