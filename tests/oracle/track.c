@@ -172,8 +172,8 @@ void track_reset(struct model *m, const struct change *c)
 {
 	struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
 
-	if (!f || f->closing)
-		return;
+	if (!f || f->closing || !f->egress)
+		return; /* one that the world opened is left as it is */
 	f->closing = true;
 	f->expires = m->now + 10 * NS;
 }

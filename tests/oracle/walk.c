@@ -382,6 +382,8 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 
 	if (!f && other)
 		return drop(t, BIT(WHY_NAT_PORT) | BIT(WHY_EIGW));
+	if (q->has_inner && !ip_eq(&q->inner.src, &q->dst))
+		f = NULL;
 	if (f && !(f->closing && syn))
 		map_touch(f, true, &t->v->map);
 	else if (opens)
@@ -719,9 +721,8 @@ static bool in_by_eigw(struct trip *t, const struct gate *g)
 {
 	const struct mapping *f = t->q.fam == 6 ? map_outside(t->m, eni_number(g->id), &t->q) : NULL;
 
-	if (!f || (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {
-		drop(t, t->q.fam == 6 ? BIT(WHY_EIGW) | BIT(WHY_NO_OWNER) | BIT(WHY_IGW_NO_OWNER) | BIT(WHY_BPA)
-				      : WHY_ANY);
+	if (!f || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) || (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {
+		drop(t, t->q.fam == 6 ? BIT(WHY_EIGW) | (t->m->world->bpa ? BIT(WHY_BPA) : 0) : WHY_ANY);
 		return false;
 	}
 	map_touch(f, false, &t->v->map);

@@ -227,9 +227,9 @@ static void read_static_routes(struct world *w, json_t *o)
 		json_t *a = json_array_get(json_object_get(r, "TransitGatewayAttachments"), 0);
 		struct cidr c;
 
-		if (at >= 0 && !strcmp(text_of(r, "Type"), "static") &&
-		    !cidr_read(text_of(r, "DestinationCidrBlock"), &c))
-			add_tgw_route(&w->tgw_table[at], &c, TGW_STATIC,
+		if (at >= 0 && !cidr_read(text_of(r, "DestinationCidrBlock"), &c))
+			add_tgw_route(&w->tgw_table[at], &c,
+				      strcmp(text_of(r, "Type"), "propagated") ? TGW_STATIC : TGW_PROPAGATED,
 				      find_attachment(w, text_of(a, "TransitGatewayAttachmentId")),
 				      !strcmp(text_of(r, "State"), "blackhole"));
 	}
