@@ -83,8 +83,12 @@ datapath: $(DATAPATH_BIN) ## tables of packets through the real programs (root)
 
 # What `make test` runs, one shell word a program; parts with a rules.mk of their own add theirs.
 TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
+# What `make test-long` runs: targets, in proportion to LONG_MINUTES where they last as long as one wants.
+LONG_MINUTES ?= 60
+LONG_TESTS := golden test-kernels
 CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
-	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' '/usr/bin/python3 tests/golden/run.py --hooks xdp $(B)/enid')
+	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' 'tests/kernels/golden --hook xdp $(B)/enid' \
+	'/usr/bin/python3 tests/golden/run.py --hooks xdp -k tv42-full-table $(B)/enid')
 
 -include $(sort $(wildcard tests/*/rules.mk))
 
@@ -95,6 +99,10 @@ CHECKS += $(if $(ORACLE),'make -s oracle') $(sort $(wildcard tests/cli/test_*.py
 test: set-up ## install what is missing, build, run every test (root)
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 all test-programs
 	$(Q)$(MAKE) --no-print-directory check
+
+test-long: set-up ## every test's long form; LONG_MINUTES=60 is a fuzzer's time, the rest in proportion (root)
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all test-programs
+	$(Q)tests/run -t 86400 $(LONG_TESTS:%='make -s %')
 
 demo: set-up ## install what is missing, build, show the reference architecture at work (root)
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
@@ -125,4 +133,4 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | sort | expand -t 24
 
-.PHONY: all unit datapath test demo check test-programs deps set-up install vmlinux clean help
+.PHONY: all unit datapath test test-long demo check test-programs deps set-up install vmlinux clean help

@@ -119,8 +119,8 @@ static __always_inline int step_from_nat(struct pkt *p)
 	return reason ? reason : leave_nat(p, nat, e);
 }
 
-/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18). ret: the gateway's port,
- * 0 = this is none */
+/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18). ret: the gateway's
+ * port, 0 = this is none */
 static __always_inline __u32 peered_nat(struct pkt *p)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);

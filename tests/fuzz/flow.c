@@ -33,7 +33,7 @@ static const uint8_t tcp_flags[8] = {2, 18, 16, 17, 4, 20, 24, 1};
 static void address_of(const struct frame_spec *spec, unsigned port, bool public, uint8_t *ret)
 {
 	static const uint8_t publics[8] = {10,  20, 12, 110,
-					   130, 7,  77, 99}; /* .130 a blackhole, .77 and .99 nobody's */
+					   130, 7,  9,  99}; /* .130 a blackhole, .9 the NAT gateway's, .99 nobody's */
 	const struct scene_port *its = &scene_ports[port % SCENE_PORTS];
 
 	memcpy(ret, spec->family == 4 ? its->ip4 : its->ip6, spec->family == 4 ? 4 : 16);
@@ -73,12 +73,12 @@ static void send(unsigned port, bool tx, const uint8_t *frame, size_t length, ui
 		remember((int)port, frame, length);
 }
 
-/* from 4 | to 4, protocol 3 | family 1 | direct 1 | public 1 | ports 2, service 3 | flags 3 | size 2 */
+/* GSO 2 | DF 1, from 4 | to 4, protocol 3 | family 1 | direct 1 | public 1 | ports 2, service 3 | flags 3 | size 2 */
 static void step_new(const uint8_t *step, bool tx)
 {
 	unsigned from = (step[1] >> 4) % SCENE_PORTS, to = (step[1] & 15) % SCENE_PORTS;
 	struct frame_spec spec = {.family = step[2] & 8 ? 6 : 4, .proto = protocols[step[2] & 7]};
-	static const uint16_t sizes[4] = {0, 9, 100, 1000};
+	static const uint16_t sizes[4] = {0, 9, 1000, 1600};
 	uint8_t frame[FRAME_ROOM];
 
 	if (spec.proto == 1 || spec.proto == 58)
@@ -93,10 +93,11 @@ static void step_new(const uint8_t *step, bool tx)
 	spec.seq = 1000;
 	spec.ack = spec.flags & 16 ? 5000 : 0;
 	spec.payload = sizes[step[3] >> 6];
+	spec.dont_fragment = step[0] & 16;
 	set_macs(&spec, from, to, step[2] & 16);
 	address_of(&spec, tx ? to : from, false, spec.saddr);
 	address_of(&spec, tx ? from : to, step[2] & 32, spec.daddr);
-	send(from, tx, frame, frame_make(&spec, frame), 0);
+	send(from, tx, frame, frame_make(&spec, frame), step[0] >> 5 & 6);
 }
 
 /* A packet of the past turned round: from the port it left by, or from another one. flags 3, elsewhere 1 */
@@ -256,14 +257,19 @@ static void take_step(const uint8_t *step)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run_input(const uint8_t *data, size_t size)
 {
-	if (size < 5)
-		return 0;
 	memset(&flow, 0, sizeof(flow));
 	scene_begin(data[0] & SCENE_MODES);
 	for (size_t at = 1, i = 0; at + 4 <= size && i < STEPS_MAX; at += 4, i++)
 		take_step(data + at);
 	scene_end();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 5)
+		return 0;
+	scene_each_fault(run_input, data, size);
 	return 0;
 }

@@ -47,6 +47,7 @@ static size_t put_ip(const struct frame_spec *spec, size_t nr, uint8_t *ip)
 		ip[0] = (uint8_t)(0x40 | header / 4);
 		put16(ip + 2, (uint32_t)(header + nr));
 		put16(ip + 4, spec->sport ^ 0x5a5a);
+		ip[6] = spec->dont_fragment ? 0x40 : 0;
 		ip[8] = 64;
 		ip[9] = spec->proto;
 		memcpy(ip + 12, spec->saddr, 4);
@@ -105,7 +106,7 @@ static void put_l4(const struct frame_spec *spec, size_t nr, uint8_t *l4)
 
 size_t frame_make(const struct frame_spec *spec, uint8_t *frame)
 {
-	size_t payload = spec->payload % 1025, nr = l4_header(spec->proto) + payload, at;
+	size_t payload = spec->payload % 1801, nr = l4_header(spec->proto) + payload, at;
 
 	memcpy(frame, spec->dmac, 6);
 	memcpy(frame + 6, spec->smac, 6);

@@ -16,6 +16,7 @@ struct frame_spec {
 	uint16_t sport, dport;        /* ICMP: type << 8 | code, identifier */
 	uint32_t seq, ack;
 	uint8_t flags;
+	bool dont_fragment;
 	uint16_t payload;
 	uint8_t options;     /* IPv4: words of NOPs. IPv6: that many empty destination headers */
 	const uint8_t *body; /* instead of a payload of zeros: what an ICMP error quotes */

@@ -60,7 +60,7 @@ static struct scene_meta take_meta(struct bytes *from)
 	return meta;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run_input(const uint8_t *data, size_t size)
 {
 	/* a second and a half is a rate's refill, 70 s outlives half-open flows and fragments, 400 s the shortest flows
 	 */
@@ -68,8 +68,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bytes from = {data, size};
 	static uint8_t frame[RUN_FRAME_MAX];
 
-	if (size < 8)
-		return 0;
 	scene_begin(take(&from, 1) & SCENE_MODES);
 	for (int i = 0; i < PACKETS_MAX && from.left >= 5; i++) {
 		uint32_t head = take(&from, 1), flags = head >> 4, step = take(&from, 1),
@@ -92,5 +90,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)scene_send(head & 15, flags & P_TX, frame, length, &meta);
 	}
 	scene_end();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 8)
+		return 0;
+	scene_each_fault(run_input, data, size);
 	return 0;
 }

@@ -95,8 +95,8 @@ fuzz-same: $(HOST_FUZZ) $(B)/enid ## the fuzzers' packets through the kernel's p
 fuzz-afl: $(HOST_FUZZ)
 	$(Q)tests/fuzz/afl $(H) $(FUZZ_SECONDS) $(FUZZERS)
 
-fuzz-long: FUZZ_SECONDS = 3600
-fuzz-long: deps ## every fuzzer for an hour (or FUZZ_SECONDS) under libFuzzer, then under AFL++; then fuzz-same over all found
+fuzz-long: FUZZ_SECONDS = $(shell echo $$(($(LONG_MINUTES) * 60)))
+fuzz-long: deps ## every fuzzer for LONG_MINUTES=60 under libFuzzer, then under AFL++; then fuzz-same over all found
 	$(Q)$(MAKE) --no-print-directory FLAVOR=fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-short
 	$(Q)$(MAKE) --no-print-directory FLAVOR=afl FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-afl
 	$(Q)$(MAKE) --no-print-directory FLAVOR=fuzz all
@@ -114,6 +114,7 @@ cover: ## line and branch coverage of bpf/ and user/, a table a file (root)
 ifndef COVER
 TEST_PROGRAMS += $(HOST_FUZZ)
 endif
+LONG_TESTS += fuzz-long
 CHECKS += '/usr/bin/python3 tests/golden/run.py $(H)/enid' 'tests/fuzz/same.py $(B)/enid $(H)' 'make -s fuzz-short'
 
 .PHONY: cover cover-programs fuzz-short fuzz-same fuzz-afl fuzz-long

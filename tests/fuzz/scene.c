@@ -31,16 +31,23 @@
 		0x20, 1, 0xd, 0xb8, 0, (net) >> 8, 0, (net)&0xff, [15] = (last) \
 	}
 const struct scene_port scene_ports[SCENE_PORTS] = {
-	{"a", false, false, false, MAC(1), {10, 0, 1, 10}, V6(0x101, 0x10)},
-	{"a2", false, false, false, MAC(2), {10, 0, 1, 11}, V6(0x101, 0x11)},
-	{"b", false, false, false, MAC(3), {10, 0, 2, 20}, V6(0x102, 0x20)},
-	{"m", false, false, false, MAC(4), {10, 0, 3, 30}, {0}},
-	{"g", false, true, false, MAC(5), {10, 0, 1, 12}, V6(0x101, 0x12)},
-	{"gi", false, true, true, MAC(6), {10, 0, 2, 21}, V6(0x102, 0x21)},
-	{"z", false, false, false, MAC(7), {10, 0, 1, 10}, V6(0x201, 0x10)},
-	{"y", false, false, false, MAC(8), {10, 0, 1, 11}, V6(0x201, 0x11)},
-	{"igw-1", true, false, false, {2, 255, 255, 255, 254, 1}, {198, 51, 100, 7}, V6(0xff00, 7)},
-	{"igw-2", true, false, false, {2, 255, 255, 255, 254, 1}, {198, 51, 100, 7}, V6(0xff00, 7)},
+	{"a", false, false, false, MAC(1), {10, 0, 1, 10}, V6(0x101, 0x10), .mtu = 0},
+	{"a2", false, false, false, MAC(2), {10, 0, 1, 11}, V6(0x101, 0x11), .mtu = 0},
+	{"b", false, false, false, MAC(3), {10, 0, 2, 20}, V6(0x102, 0x20), .mtu = 1200},
+	{"m", false, false, false, MAC(4), {10, 0, 3, 30}, {0}, .mtu = 0},
+	{"g", false, true, false, MAC(5), {10, 0, 1, 12}, V6(0x101, 0x12), .mtu = 0},
+	{"gi", false, true, true, MAC(6), {10, 0, 2, 21}, V6(0x102, 0x21), .mtu = 0},
+	{"z", false, false, false, MAC(7), {10, 0, 1, 10}, V6(0x201, 0x10), .mtu = 0},
+	{"y", false, false, false, MAC(8), {10, 0, 1, 11}, V6(0x201, 0x11), .mtu = 0},
+	{"igw-1", true, false, false, {2, 255, 255, 255, 254, 1}, {198, 51, 100, 7}, V6(0xff00, 7), .mtu = 0},
+	{"igw-2", true, false, false, {2, 255, 255, 255, 254, 1}, {198, 51, 100, 7}, V6(0xff00, 7), .mtu = 0},
+	{"c", false, false, false, MAC(9), {10, 3, 1, 30}, V6(0x301, 0x30), .mtu = 900},
+	{"e", false, false, false, MAC(10), {10, 0, 4, 40}, V6(0x104, 0x40), .mtu = 0},
+	{"eigw-1", true, false, false, {2, 255, 255, 255, 254, 1}, {198, 51, 100, 8}, V6(0xff00, 8), .mtu = 0},
+	{"vgw-1", true, false, false, {2, 255, 255, 255, 254, 1}, {172, 21, 0, 7}, V6(0xff00, 9), .raw = true},
+	{"vpce-1", true, false, false, {2, 255, 255, 255, 254, 1}, {192, 0, 2, 200}, V6(0xff00, 10), .mtu = 0},
+	{"att-7", true, false, false, {2, 255, 255, 255, 254, 1}, {172, 20, 0, 7}, V6(0xff00, 11), .mtu = 0},
+	{"vpn-8", true, false, false, {2, 255, 255, 255, 254, 1}, {172, 20, 0, 8}, V6(0xff00, 12), .mtu = 0},
 };
 const uint8_t scene_router_mac[6] = {2, 0x65, 0x6e, 0x69, 0x64, 1};
 
@@ -50,6 +57,15 @@ static const char *const paths[SCENE_STATES] = {"tests/fuzz/states/before.json",
 static struct image *images[SCENE_STATES];
 static FILE *lines;
 static uint64_t inputs;
+
+#define FAULTY_PACKETS 24 /* of an input, see scene_each_fault */
+static struct {
+	bool wanted, update;
+	unsigned packet; /* counted from 1; 0 = none is to fail */
+	uint64_t at;
+	unsigned sent;
+	bool reached; /* the packet had that many look-ups or updates */
+} fault;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
@@ -68,6 +84,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		state_messages_done(&messages); /* the state stays: the image points into it */
 	}
 	host_entries_max = ENTRIES_MAX;
+	fault.wanted = getenv("ENID_FUZZ_FAULTS") != NULL;
 	lines = to ? fopen(to, "a") : NULL;
 	MUST(!to || lines, "cannot write '%s'", to);
 	return 0;
@@ -120,12 +137,16 @@ void scene_edit(enum scene_state state)
 
 static void plug_devices(void)
 {
-	for (unsigned i = 0; i < SCENE_PORTS; i++)
-		MUST(!datapath_set_device(scene.datapath, scene.numbers[i], IFINDEX_FIRST + i,
-					  scene_ports[i].uplink ? DELIVER_NEIGH
-					  : i & 1               ? DELIVER_PEER
-								: DELIVER_REDIRECT),
-		     "no device for %s", scene_ports[i].id);
+	for (unsigned i = 0; i < SCENE_PORTS; i++) {
+		enum deliver_how how = scene_ports[i].raw      ? DELIVER_REDIRECT
+				       : scene_ports[i].uplink ? DELIVER_NEIGH
+				       : i & 1                 ? DELIVER_PEER
+							       : DELIVER_REDIRECT;
+
+		MUST(!datapath_set_device(scene.datapath, scene.numbers[i], IFINDEX_FIRST + i, how), "no device for %s",
+		     scene_ports[i].id);
+		datapath_set_mtu(scene.datapath, scene.numbers[i], scene_ports[i].mtu);
+	}
 }
 
 static void make_tight(void)
@@ -159,6 +180,7 @@ void scene_begin(uint32_t mode)
 	char *why = NULL;
 
 	scene = (struct scene){.mode = mode};
+	fault.sent = 0;
 	mend();
 	inputs++;
 	memset(&host_effects, 0, sizeof(host_effects));
@@ -236,6 +258,7 @@ static int run_program(const char *name, unsigned port, const uint8_t *frame, si
 	ret->gso_segs = meta->gso_segs;
 	ret->pkt_type = meta->pkt_type & 3;
 	ret->vlan_present = meta->vlan;
+	ret->protocol = meta->protocol;
 	host_run(ret);
 	return ret->verdict;
 }
@@ -253,6 +276,45 @@ static void leave_by(unsigned port, const struct host_run *sent)
 	MUST(run_program("tc_tx", port, copy, sent->nr_out, &meta, &guard) == TC_ACT_OK || scene.mode & SCENE_BROKEN,
 	     "the guard of %s stopped what was redirected there", scene_ports[port].id);
 	MUST(!guard.mark || scene.mode & SCENE_BROKEN, "the mark of %s leaves with the packet", scene_ports[port].id);
+}
+
+/* On a device without Ethernet headers packets come and go without one. */
+static void run_rx_or_tx(unsigned port, bool tx, const uint8_t *frame, size_t length, const struct scene_meta *meta,
+			 struct host_run *ret)
+{
+	struct scene_meta raw = *meta;
+
+	if (!scene_ports[port].raw || length < 14 + 14) {
+		run_program(tx ? "tc_tx" : "tc_rx", port, frame, length, meta, ret);
+		return;
+	}
+	raw.linear = meta->linear > 14 ? meta->linear - 14 : 0;
+	raw.protocol = (uint32_t)(frame[12] | frame[13] << 8);
+	run_program("tc_rx_raw", port, frame + 14, length - 14, &raw, ret);
+}
+
+/* The packet was cut. Pieces for an uplink come in there once more, to find their neighbour. */
+static struct scene_result pieces_left(unsigned port, const struct host_run *run)
+{
+	static uint8_t copy[HOST_FRAME_MAX];
+	const struct scene_meta meta = {.linear = run->nr_out, .mark = host_effects.clone_mark};
+	struct scene_result result = {.exit = -1, .action = ACTION_DELIVER};
+	uint32_t to = host_effects.clone_ifindex - IFINDEX_FIRST;
+	struct host_run again;
+
+	MUST(to < SCENE_PORTS && run->verdict == TC_ACT_SHOT, "pieces sent to device %u, and verdict %d",
+	     host_effects.clone_ifindex, run->verdict);
+	audit_wire(&scene, false, true);
+	audit_delivery(&scene, scene.numbers[port], scene.numbers[to], run->out);
+	if (!scene_ports[to].uplink || scene_ports[to].raw)
+		return result;
+	memcpy(copy, run->out, run->nr_out);
+	run_program("tc_rx", to, copy, run->nr_out, &meta, &again);
+	MUST((again.verdict == TC_ACT_REDIRECT && host_effects.to == HOST_REDIRECT_NEIGH &&
+	      host_effects.ifindex == IFINDEX_FIRST + to) ||
+		     scene.mode & SCENE_BROKEN,
+	     "a piece did not leave by %s", scene_ports[to].id);
+	return result;
 }
 
 static struct scene_result wire_one(unsigned port, bool tx, const uint8_t *frame, size_t length,
@@ -277,9 +339,11 @@ static struct scene_result wire_one(unsigned port, bool tx, const uint8_t *frame
 	}
 	if (!tx)
 		plain.ingress_ifindex = IFINDEX_FIRST + port;
-	run_program(tx ? "tc_tx" : "tc_rx", port, frame, length, &plain, &run);
+	run_rx_or_tx(port, tx, frame, length, &plain, &run);
 	MUST(run.verdict == TC_ACT_OK || run.verdict == TC_ACT_SHOT || run.verdict == TC_ACT_REDIRECT, "TC verdict %d",
 	     run.verdict);
+	if (host_effects.clones)
+		return pieces_left(port, &run);
 	to = host_effects.ifindex - IFINDEX_FIRST;
 	audit_wire(&scene, run.verdict == TC_ACT_SHOT, run.verdict == TC_ACT_REDIRECT && to == port);
 	if (run.verdict == TC_ACT_OK)
@@ -297,6 +361,21 @@ static struct scene_result wire_one(unsigned port, bool tx, const uint8_t *frame
 	return result;
 }
 
+static void arm_fault(void)
+{
+	if (++fault.sent != fault.packet)
+		return;
+	scene.mode |= SCENE_BROKEN; /* no book balances from here on */
+	host_lookups_left = fault.update ? 0 : fault.at;
+	host_updates_left = fault.update ? fault.at - 1 : UINT64_MAX;
+}
+
+static void check_fault(void)
+{
+	if (fault.sent == fault.packet)
+		fault.reached = !(fault.update ? host_updates_left : host_lookups_left);
+}
+
 struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, size_t length,
 			       const struct scene_meta *meta)
 {
@@ -310,12 +389,40 @@ struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, siz
 	set_clock();
 	audit_before(&scene);
 	write_line(port, tx, frame, length);
+	arm_fault();
 	if (!(scene.mode & SCENE_WIRE))
 		result = replay_one(scene.numbers[port] | (tx ? IN_TX : 0), frame, length);
 	else if (length >= 14)
 		result = wire_one(port, tx, frame, length, meta ? meta : &whole);
+	check_fault();
 	mend();
 	return result;
+}
+
+static bool fault_reached(void (*run)(const uint8_t *data, size_t size), const uint8_t *data, size_t size)
+{
+	fault.reached = false;
+	run(data, size);
+	return fault.reached;
+}
+
+void scene_each_fault(void (*run)(const uint8_t *data, size_t size), const uint8_t *data, size_t size)
+{
+	unsigned sent;
+
+	fault.packet = 0;
+	run(data, size);
+	if (!fault.wanted || scene.mode & SCENE_BROKEN)
+		return;
+	sent = fault.sent < FAULTY_PACKETS ? fault.sent : FAULTY_PACKETS;
+	for (int update = 0; update < 2; update++)
+		for (fault.packet = 1; fault.packet <= sent; fault.packet++) {
+			fault.update = update;
+			fault.at = 1;
+			while (fault_reached(run, data, size))
+				fault.at++;
+		}
+	fault.packet = 0;
 }
 
 void scene_end(void)

@@ -25,7 +25,9 @@
 #define SCENE_BROKEN 16u
 #define SCENE_MODES  31u
 
-#define SCENE_PORTS 10
+#define SCENE_PORTS 17
+#define SCENE_A     0  /* in scene_ports: of the first VPC, */
+#define SCENE_C     10 /* ... and of one that gateways join to it */
 
 enum scene_state { SCENE_BEFORE, SCENE_AFTER, SCENE_STATES };
 
@@ -35,6 +37,8 @@ struct scene_port {
 	uint8_t mac[6];
 	uint8_t ip4[4]; /* zeros: none */
 	uint8_t ip6[16];
+	uint32_t mtu; /* of its device, 0 = unknown */
+	bool raw;     /* ... which has no Ethernet header */
 };
 extern const struct scene_port scene_ports[SCENE_PORTS];
 extern const uint8_t scene_router_mac[6];
@@ -42,6 +46,7 @@ extern const uint8_t scene_router_mac[6];
 /* How a frame meets a hook on a wire, besides its bytes. */
 struct scene_meta {
 	uint32_t linear, mark, gso_size, gso_segs, pkt_type, ingress_ifindex;
+	uint32_t protocol; /* network order; 0 = as the frame says */
 	bool vlan;
 };
 
@@ -69,6 +74,9 @@ void scene_break(unsigned at); /* of the next packet, if the mode is SCENE_BROKE
 void scene_pass(uint64_t ns);  /* time passes; the sweeper comes by */
 struct scene_result scene_send(unsigned port, bool tx, const uint8_t *frame, size_t length,
 			       const struct scene_meta *meta);
+/* Run an input; with $ENID_FUZZ_FAULTS, then again and again, each time with another look-up, then another update, of
+ * another packet that fails, until every one of the first packets has failed once. */
+void scene_each_fault(void (*run)(const uint8_t *data, size_t size), const uint8_t *data, size_t size);
 void scene_end(void); /* time passes until nothing lives: every book must be back at zero */
 
 #endif

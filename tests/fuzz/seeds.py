@@ -4,7 +4,7 @@
 
 Those of every fuzzer: the corpus that was found so far, tests/fuzz/corpus/<fuzzer>.b64, an input a line (see keep.py).
 packet   the golden cases' frames; frames of the captures in ../shared/data/pcap, where that is, made a port's own
-flow     conversations of every protocol, with answers, errors, pieces, pauses and edits
+flow     conversations of every protocol and by every gateway, with answers, errors, pieces, pauses and edits
 classify random rules
 state    the golden states, and those in ../shared/data/aws-describe
 replay   the golden cases' lines; the captures
@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
 PLACES = [os.path.join(HERE, "..", "..", up, "shared", "data") for up in ("..", "../..")]
 DATA = next((p for p in PLACES if os.path.isdir(p)), PLACES[0])
-PORTS = {"a": 0, "a2": 1, "b": 2, "m": 3, "g": 4, "gi": 5, "z": 6, "y": 7, "igw-1": 8, "igw-2": 9}
+PORTS = {"a": 0, "a2": 1, "b": 2, "m": 3, "g": 4, "gi": 5, "z": 6, "y": 7, "igw-1": 8, "igw-2": 9, "c": 10, "e": 11, "eigw-1": 12,
+         "vgw-1": 13, "vpce-1": 14, "att-7": 15}
 TX, OWN, EDIT = 1, 2, 8
 
 
@@ -94,6 +95,49 @@ def flows():
         yield "flow-%02d" % n, bytes([rng.choice((0, 0, 1, 2, 3, 4, 6, 12, 15))]) + out
 
 
+# from, to and the family of flows by gateways: NAT, egress-only, peering, transit, VPN of either kind, endpoint; and back
+GATEWAYS = [(11, 8, 4), (11, 12, 6), (11, 8, 4), (0, 10, 4), (3, 10, 4), (10, 0, 4), (0, 13, 4), (0, 14, 4), (0, 15, 4), (13, 0, 4),
+            (15, 0, 4), (15, 10, 4), (10, 15, 4), (12, 11, 6), (13, 8, 4), (10, 11, 4), (11, 10, 4), (2, 10, 4), (14, 0, 4),
+            (6, 10, 4), (10, 8, 4), (15, 8, 4), (2, 8, 4), (0, 2, 4), (0, 8, 6), (8, 2, 4)]
+
+
+def gateway_flows():
+    """A conversation each: opened, answered, quoted, in pieces, after a pause, after an edit, closed, and opened anew."""
+    rng = random.Random(3)
+    for n in range(8 * len(GATEWAYS)):
+        source, to, family = GATEWAYS[n % len(GATEWAYS)]
+        proto, large = rng.choice((0, 0, 0, 3, 3, 4, 6)), rng.choice((0, 0, 2, 3))
+        public = 32 * (to in (8, 9) and source not in (8, 9) and rng.randrange(8) == 0 or source == 8)
+        kind = proto | (family == 6) * 8 | public | rng.randrange(4) << 6
+        first = bytes([rng.choice((0, 0, 0, 16, 32, 80)), source << 4 | to, kind, rng.choice((0, 1, 2, 3, 5)) | large << 6])
+        out, past = first, 0
+
+        def answer(flags, step=1):
+            nonlocal out, past
+            out += bytes([step, past & 7, flags, 0])
+            past += 1
+        answer(1), answer(2)
+        for _ in range(rng.randrange(2, 9)):
+            way = rng.randrange(12)
+            if way < 4:
+                answer(rng.choice((2, 2, 3, 3, 4, 5, 6)))
+            elif way == 4:
+                answer(2 | 8, 1)  # from elsewhere
+            elif way == 5:
+                out += bytes([3, rng.randrange(4), rng.randrange(4) | rng.randrange(2) << 5, rng.randrange(64)])
+                past += 1
+            elif way == 6:
+                out += bytes([4, past & 7, 8 | rng.randrange(8) | rng.randrange(4) << 4, 7])
+            elif way < 9:
+                out += bytes([5, rng.choice((3, 6, 8, 11, 13, 14)), 0, 0])
+            elif way == 9:
+                out += bytes([6, rng.randrange(2), 0, 0])
+            else:
+                out += first[:3] + bytes([first[3] & 7 | rng.choice((0, 0, 2, 4)) << 3 | rng.randrange(4) << 6])
+                past += 1
+        yield "gateway-%03d" % n, bytes([rng.choice((0, 0, 0, 1, 2, 2, 3, 4, 6))]) + out
+
+
 def rules():
     rng = random.Random(2)
     for n in range(20):
@@ -137,7 +181,7 @@ def kept(name):
 def main(folder):
     if not os.path.isdir(DATA):
         print("SKIP seeds from the captures and states of others: no '%s'" % os.path.normpath(DATA))
-    for name, made in (("packet", list(golden_packets()) + list(captured_packets())), ("flow", flows()), ("classify", rules()),
+    for name, made in (("packet", list(golden_packets()) + list(captured_packets())), ("flow", list(flows()) + list(gateway_flows())), ("classify", rules()),
                        ("state", states()), ("replay", lines())):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
         for seed, content in made:

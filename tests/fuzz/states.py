@@ -3,8 +3,8 @@
 """Write tests/fuzz/states/: the fixed states that the fuzzers packet and flow judge by (run it after a change, commit).
 
 Both have the golden cases' addresses, so their frames are seeds. `before` has a port of every kind: router and guard, host
-and instance side, a middlebox, a tenant with the same addresses, delegated prefixes; `after` is an edit of it that changes
-rules, paths and owners, takes one port away and moves a public address.
+and instance side, a middlebox, a tenant with the same addresses, delegated prefixes, and a gateway of every kind; `after`
+is an edit of it that changes rules, paths and owners, takes one port away and moves a public address.
 """
 import copy
 import json
@@ -14,13 +14,60 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "golden"))
 import author as G                                   # noqa: E402
+import edges                                         # noqa: E402
+import gateways as W                                 # noqa: E402
+import nat                                           # noqa: E402
 
-G.MAC.update({"g": "02:00:00:00:00:05", "gi": "02:00:00:00:00:06", "z": "02:00:00:00:00:07", "y": "02:00:00:00:00:08"})
+G.MAC.update({"g": "02:00:00:00:00:05", "gi": "02:00:00:00:00:06", "z": "02:00:00:00:00:07", "y": "02:00:00:00:00:08",
+              "c": "02:00:00:00:00:09", "e": "02:00:00:00:00:0a"})
 
 
 def other(o):
     """The same in the other tenant's VPC."""
     return dict(json.loads(json.dumps(o).replace('"v1"', '"v2"')))
+
+
+def by_gateways(s):
+    """E behind a NAT gateway (IPv6: an egress-only one), C in a VPC that a peering and a transit gateway reach, places on
+    premises by VPN connections of either kind, a service behind an endpoint; small MTUs."""
+    main, third = s["RouteTables"][0], next(t for t in s["RouteTables"] if t["RouteTableId"] == "rtb-S3")
+    main["Routes"] += [W.by_pcx("10.3.0.0/16"), G.route("172.21.0.0/16", "GatewayId", "vgw-1"),
+                       G.route("pl-s3", "GatewayId", "vpce-1"), W.by_tgw("172.20.0.0/16")]
+    third["Routes"] += [W.by_tgw("10.3.0.0/16"), G.route("172.21.0.0/16", "GatewayId", "vgw-1")]
+    s["Vpcs"].append(W.vpc("v3", "10.3.0.0/16", "2001:db8:3::/56"))
+    s["Subnets"] += [G.subnet("S0", 0), G.subnet("S4", 4), W.subnet("W", "v3", "10.3.1.0/24", six="2001:db8:3:1::/64"),
+                     G.subnet("U1", 8), W.subnet("U3", "v3", "10.3.8.0/24")]
+    s["RouteTables"] += [
+        G.table("S4", nat.TO_NAT, G.route("::/0", "EgressOnlyInternetGatewayId", "eigw-1"), W.by_tgw("10.3.0.0/16")),
+        W.rtb("v3", W.LOCAL3, W.by_pcx("10.0.0.0/17"), W.by_tgw("172.20.0.0/16"), W.by_tgw("10.0.4.0/24"))]
+    s["SecurityGroups"] += [{"GroupId": "sg-" + n, "GroupName": n, "VpcId": v, "OwnerId": "111122223333",
+                             "IpPermissions": i, "IpPermissionsEgress": G.OPEN}
+                            for n, v, i in (("c", "v3", [G.perm("tcp", (1, 65535), "sg-a"), G.perm("udp", (1, 65535), "10.0.0.0/8"),
+                                                         G.perm("-1", None, "172.16.0.0/12"), G.perm("icmp", (-1, -1), "0.0.0.0/0")]),
+                                            ("e", "v1", [G.perm("tcp", 22, "10.0.0.0/8"), G.perm("udp", 53, "sg-c")]))]
+    s["NetworkInterfaces"] += [dict(G.eni("c", "W", "10.3.1.30", None, "2001:db8:3:1::30"), VpcId="v3"),
+                               G.eni("e", "S4", "10.0.4.40", None, "2001:db8:1:4::40"), nat.nat_eni()]
+    s["PrefixLists"].append({"PrefixListId": "pl-s3", "PrefixListName": "com.amazonaws.eu-west-1.s3", "Cidrs": ["192.0.2.192/26"]})
+    s.update(NatGateways=[nat.gateway()], **edges.EIGW, VpcEndpoints=[edges.endpoint(RouteTableIds=["rtb-main"])],
+             VpcPeeringConnections=[W.pcx(ends=("v1", "v3"))],
+             VpnConnections=[edges.vpn("vpn-1", ["172.21.0.0/16"])],
+             CustomerGateways=[{"CustomerGatewayId": "cgw-1", "State": "available", "IpAddress": "192.0.2.77", "BgpAsn": "65000"}],
+             VpnGateways=[{"VpnGatewayId": "vgw-1", "State": "available", "VpcAttachments": [{"VpcId": "v1", "State": "attached"}]}])
+    wide = W.transit(routes=(W.tgw_route("10.0.0.0/16", "att-1", kind="propagated"), W.tgw_route("10.3.0.0/16", "att-3"),
+                             W.tgw_route("172.20.0.0/16", "att-7", "att-8", kind="propagated"),
+                             W.tgw_route("172.20.99.0/24", active=False)), tgw={"VpnEcmpSupport": "enable"},
+                     more=[W.associated("att-3", "tgw-rtb-1", resource="v3")] +
+                     [W.associated("att-%d" % n, "tgw-rtb-1", kind="vpn", resource="vpn-%d" % n) for n in (7, 8)])
+    for key in (k for k in wide if k.startswith("TransitGateway")):
+        s[key] = wide[key]
+    s["TransitGatewayVpcAttachments"] = [W.attachment("att-1", "v1", ["U1"]), W.attachment("att-3", "v3", ["U3"])]
+    s["TransitGatewayAttachments"] = [o for o in s["TransitGatewayAttachments"] if o["TransitGatewayAttachmentId"] != "att-2"]
+    host = s["Hosts"][0]
+    host["Ports"] += [{"NetworkInterfaceId": "c", "Device": "tap-c", "Mtu": 900},
+                      {"NetworkInterfaceId": "e", "Device": "tap-e"}, {"NetworkInterfaceId": "eni-nat"}]
+    host["Ports"][2]["Mtu"] = 1200
+    host["Uplinks"] += [{"GatewayId": g, "Device": "up-" + g} for g in ("eigw-1", "vgw-1", "vpce-1", "att-7", "vpn-8")]
+    return s
 
 
 def before():
@@ -64,7 +111,7 @@ def before():
                       {"NetworkInterfaceId": "gi", "Device": "eth-gi", "Mode": "guard", "Side": "instance"},
                       {"NetworkInterfaceId": "z", "Device": "tap-z"}, {"NetworkInterfaceId": "y", "Device": "tap-y"}]
     host["Uplinks"].append({"GatewayId": "igw-2", "Device": "up1", "AnswerNeighbours": False})
-    return s
+    return by_gateways(s)
 
 
 def after(first):
@@ -81,6 +128,11 @@ def after(first):
     s["NetworkInterfaces"] = [o for o in s["NetworkInterfaces"] if o["NetworkInterfaceId"] != "a2"]
     host = s["Hosts"][0]
     host["Ports"] = [p for p in host["Ports"] if p["NetworkInterfaceId"] != "a2"]
+    s["NatGateways"][0]["State"] = "deleting"
+    s["VpcPeeringConnections"][0]["Status"]["Code"] = "deleted"
+    s["TransitGateways"][0]["Options"] = {"VpnEcmpSupport": "disable", "SecurityGroupReferencingSupport": "enable"}
+    s["TransitGatewayVpcAttachments"][1]["Options"]["ApplianceModeSupport"] = "enable"
+    s["VpnConnections"][0]["Routes"] = []
     s["VpcBlockPublicAccessOptions"] = {"InternetGatewayBlockMode": "block-ingress", "State": "update-complete"}
     return s
 

@@ -9,6 +9,7 @@ in the answer, where i... are those of the packet that an ICMP error quotes; `cs
 `bytes` that the packet be this one. `pieces` are the sizes of the fragments in `packet` and `also`, `joined` what they hold.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import shlex
@@ -120,6 +121,13 @@ def run(cmd, hook, name):
     return None
 
 
+def tried(cmd, hook, name):
+    try:
+        return run(cmd, hook, name)
+    except Exception as x:                           # a crash is a failure like any other
+        return "%s: %s" % (type(x).__name__, x)
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--hooks", default="tc,xdp", help="none: without the option")
@@ -127,18 +135,14 @@ def main():
     ap.add_argument("--skip", default=None, help="not those whose name contains one of these, by commas")
     ap.add_argument("cmd")
     a = ap.parse_args()
+    names = [name for name in cases(a.k) if not a.skip or not any(part in name for part in a.skip.split(","))]
+    chosen = [(hook, name) for hook in ([None] if a.hooks == "none" else a.hooks.split(",")) for name in names]
     good = bad = 0
-    for hook in [None] if a.hooks == "none" else a.hooks.split(","):
-        for name in cases(a.k):
-            if a.skip and any(part in name for part in a.skip.split(",")):
-                continue
-            try:
-                wrong = run(a.cmd, hook, name)
-            except Exception as x:                   # a crash is a failure like any other
-                wrong = "%s: %s" % (type(x).__name__, x)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:   # loading the programs is what takes the time
+        for (hook, name), wrong in zip(chosen, pool.map(lambda one: tried(a.cmd, *one), chosen)):
             good, bad = good + (not wrong), bad + bool(wrong)
             if wrong:
-                print("FAIL %s%s: %s" % (name, " (%s)" % hook if hook else "", wrong))
+                print("FAIL %s%s: %s" % (name, " (%s)" % hook if hook else "", wrong), flush=True)
     print("golden: %d passed, %d failed" % (good, bad))
     return 1 if bad or not good else 0
 

@@ -11,12 +11,12 @@
  *
  * CHECKS: only packets that pass two checks. KNOWN: a record lives already, and nobody ages it.
  * Each of these defines takes one safeguard away, and must make the check fail:
- *   NO_LIMBO     a record is freed while late readers may still use it (I4)
- *   NO_VERIFY    a decision is used without a second look at gs and epoch (I2)
+ *   NO_LIMBO     a record is freed while late readers may still use it (I4, C23)
+ *   NO_VERIFY    a decision is used without a second look at gs and epoch (I2, C15)
  *   NO_TAKE      two CPUs write one decision at once (C15)
- *   NO_CLOSE_CAS who closes looks first and stores then (I3)
- *   NO_BURY_CAS  ... and who frees, too
- *   NO_BURY_MADE who frees does not look whether it is still the record whose limbo was over (found here)
+ *   NO_CLOSE_CAS who closes looks first and stores then (I3, C23)
+ *   NO_BURY_CAS  ... and who frees, too (C23)
+ *   NO_BURY_MADE who frees does not look whether it is still the record whose limbo was over (C23)
  *   NO_ROLLBACK  a second name that cannot be had leaves the first (C16)
  *   NO_EXCLUSIVE names are written whether or not there is one (C14)
  *   MIXED        each check asks anew which state is in force

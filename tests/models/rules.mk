@@ -2,6 +2,7 @@
 # models: the life of a flow record, checked whole by spin.
 
 CHECKS += tests/models/check
+LONG_TESTS += models-long
 
 models: ## the model of record life, and each of its safeguards taken away (spin)
 	$(Q)tests/run tests/models/check

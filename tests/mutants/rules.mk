@@ -10,5 +10,6 @@ mutants-sample: all ## six of them
 	$(Q)tests/mutants/run -j $(shell nproc) --sample 6 $(if $(MUTANTS_SEED),--seed $(MUTANTS_SEED))
 
 CHECKS += 'make -s mutants-sample' tests/mutants/table
+LONG_TESTS += mutants
 
 .PHONY: mutants mutants-sample

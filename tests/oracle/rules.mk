@@ -24,9 +24,10 @@ oracle: $(ORACLE) $(B)/enid ## the naive model against the real programs, random
 	$(Q)$(ORACLE) --enid $(B)/enid --seed $(ORACLE_SEED) --packets $(ORACLE_PACKETS) --states $(ORACLE_STATES) \
 		--keep $(B)/oracle $(if $(ORACLE_WITHOUT),--without $(ORACLE_WITHOUT))
 
-oracle-long: $(ORACLE) $(B)/enid ## as oracle, fifty million packets from a new seed, on both hooks
+oracle-long: $(ORACLE) $(B)/enid ## as oracle, fifty million packets for LONG_MINUTES=60, a new seed, both hooks
 	$(Q)set -e; seed=$$(date +%s); for hook in tc xdp; do \
-		$(ORACLE) --enid $(B)/enid --hook $$hook --seed $$seed --packets 25000000 --states 5000 --keep $(B)/oracle; \
+		$(ORACLE) --enid $(B)/enid --hook $$hook --seed $$seed --packets $$(($(LONG_MINUTES) * 420000)) \
+			--states $$(($(LONG_MINUTES) * 84)) --keep $(B)/oracle; \
 	done
 
 # Identical tenants: 64 copies of a random world, all at once, through the real programs.
@@ -35,8 +36,9 @@ TENANTS_RUN = $(ORACLE) --enid $(B)/enid --tenants 64
 tenants: $(ORACLE) $(B)/enid ## 64 tenants with the same addresses and packets: nothing crosses; on both hooks
 	$(Q)set -e; for hook in tc xdp; do $(TENANTS_RUN) --hook $$hook --seed $(ORACLE_SEED) --packets 160000 --states 10; done
 
-tenants-long: $(ORACLE) $(B)/enid ## as tenants, ten million packets from a new seed
-	$(Q)$(TENANTS_RUN) --seed $$(date +%s) --packets 10000000 --states 260
+tenants-long: $(ORACLE) $(B)/enid ## as tenants, ten million packets for LONG_MINUTES=60, a new seed
+	$(Q)$(TENANTS_RUN) --seed $$(date +%s) --packets $$(($(LONG_MINUTES) * 170000)) \
+		--states $$(($(LONG_MINUTES) * 4 + 20))
 
 golden: $(B)/enid ## worked examples with expectations by hand, on both hooks
 	$(Q)/usr/bin/python3 tests/golden/run.py $(B)/enid
@@ -48,3 +50,4 @@ oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the diff
 .PHONY: oracle oracle-long oracle-self golden tenants tenants-long
 
 CHECKS += 'make -s tenants'
+LONG_TESTS += oracle-long oracle-self tenants-long

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Races: two CPUs, the sweeper, the agent's collector and edits against each other (C4, C14, C15, C16, C23).
- * RACE_SECONDS: how long each of the stress tests runs. */
+ * RACE_SECONDS: how long each of the stress tests runs.
+ *   race [TEST] */
 #include "race/tests.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(c15_state_flips_never_leave_an_old_exit),
@@ -19,5 +20,7 @@ int main(void)
 		printf("race: SKIPPED: loading BPF programs needs root\n");
 		return 0;
 	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

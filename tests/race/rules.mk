@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # race, floods: what runs at the same time, and what comes in masses, with an independent walk over the tables.
-# MINUTES can be set.
+# LONG_MINUTES can be set.
 
 RACE_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out tests/race/floods.c,$(sort $(wildcard tests/race/*.c))))
 RACE := $(B)/tests/race/race
 FLOODS := $(B)/tests/race/floods
-MINUTES ?= 10
 
 # kept apart from the general rule for tests: several objects
 $(RACE): $(RACE_OBJ)
@@ -17,12 +16,13 @@ $(RACE) $(FLOODS): $(TEST_LIB_OBJ) $(LIB_OBJ)
 
 TEST_PROGRAMS += $(RACE) $(FLOODS)
 CHECKS += $(RACE) $(FLOODS)
+LONG_TESTS += race-long floods-long
 
 race: $(RACE) ## two CPUs, sweeper, collector and edits against each other, 40 s (root)
 	$(Q)tests/run $(RACE)
 
-race-long: $(RACE) ## as race, MINUTES=10 each
-	$(Q)RACE_SECONDS=$$(($(MINUTES) * 60)) tests/run -t $$(($(MINUTES) * 300 + 300)) $(RACE)
+race-long: $(RACE) ## as race, a sixth of LONG_MINUTES=60 each
+	$(Q)RACE_SECONDS=$$(($(LONG_MINUTES) * 10)) tests/run -t $$(($(LONG_MINUTES) * 60 + 600)) $(RACE)
 
 floods: $(FLOODS) ## SYN, UDP, echo, reject and fragment floods against a small table (root)
 	$(Q)tests/run $(FLOODS)

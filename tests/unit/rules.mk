@@ -12,4 +12,6 @@ hostile-long: all $(UNIT_BIN) ## hostile states: every path, every fault, sizes 
 	$(Q)tests/run -t 7200 tests/cli/test_hostile.py tests/cli/test_hostile_verdicts.py tests/cli/test_hostile_sizes.py \
 		$(B)/tests/unit/test_hostile_image $(B)/tests/unit/test_faults $(B)/tests/unit/test_state_hostile
 
+LONG_TESTS += hostile-long
+
 .PHONY: hostile-long

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The lists of the desired state beside state.h's: gateways between networks, endpoints, mirroring, DHCP. Conventions are those of state.h: sorted by id, "" = absent text, NULL = the
- * object is missing (a warning said so). `available`, `active`: the state words allow traffic (TGW-16, NAT-24, PCX-01).
+/* The lists of the desired state beside state.h's: gateways between networks, endpoints, mirroring, DHCP. Conventions
+ * are those of state.h: sorted by id, "" = absent text, NULL = the object is missing (a warning said so). `available`,
+ * `active`: the state words allow traffic (TGW-16, NAT-24, PCX-01).
  */
 #ifndef ENID_STATE_EXTRA_H
 #define ENID_STATE_EXTRA_H

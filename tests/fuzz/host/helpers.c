@@ -366,6 +366,20 @@ long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, _
 	return 0;
 }
 
+/* Room in front of the frame. */
+long helper_skb_change_head(struct __sk_buff *skb, __u32 len, __u64 flags)
+{
+	__u32 before = packet.length;
+
+	if (flags || before + len > HOST_FRAME_MAX)
+		return -EINVAL;
+	resize(before + len);
+	memmove(linear() + len, linear(), before);
+	memset(linear(), 0, len);
+	skb->len = packet.length;
+	return 0;
+}
+
 long helper_skb_change_type(struct __sk_buff *skb, __u32 type)
 {
 	if (skb->pkt_type > 3 || type > 3)
@@ -488,6 +502,16 @@ long helper_redirect(__u32 ifindex, __u64 flags)
 	return flags & ~(__u64)BPF_F_INGRESS ? TC_ACT_SHOT : leave(HOST_REDIRECT, ifindex);
 }
 
+long helper_clone_redirect(struct __sk_buff *skb, __u32 ifindex, __u64 flags)
+{
+	if (flags & ~(__u64)BPF_F_INGRESS)
+		return -EINVAL;
+	host_effects.clones++;
+	host_effects.clone_ifindex = ifindex;
+	host_effects.clone_mark = skb->mark;
+	return 0;
+}
+
 long helper_redirect_peer(__u32 ifindex, __u64 flags)
 {
 	return flags ? TC_ACT_SHOT : leave(HOST_REDIRECT_PEER, ifindex);
@@ -519,6 +543,7 @@ static void begin(const struct host_run *run)
 	memcpy(data, run->frame, run->linear);
 	memcpy(packet.whole + run->linear, run->frame + run->linear, run->length - run->linear);
 	host_effects.to = HOST_NOWHERE;
+	host_effects.clones = 0;
 	if (run->program->kind == HOST_XDP) {
 		packet.xdp.data = packet.xdp.data_meta = (__u32)(uintptr_t)data;
 		packet.xdp.data_end = packet.xdp.data + run->linear;
@@ -535,7 +560,10 @@ static void begin(const struct host_run *run)
 	packet.skb.gso_segs = run->gso_segs;
 	packet.skb.pkt_type = run->pkt_type;
 	packet.skb.vlan_present = run->vlan_present;
-	packet.skb.protocol = run->length >= FRAME_MIN ? (__u32)(run->frame[12] | run->frame[13] << 8) : 0;
+	if (run->protocol)
+		packet.skb.protocol = run->protocol;
+	else
+		packet.skb.protocol = run->length >= FRAME_MIN ? (__u32)(run->frame[12] | run->frame[13] << 8) : 0;
 }
 
 void host_run(struct host_run *run)

@@ -86,6 +86,7 @@ struct __sk_buff;
 struct host_effects {
 	enum { HOST_NOWHERE, HOST_REDIRECT, HOST_REDIRECT_PEER, HOST_REDIRECT_NEIGH } to;
 	uint32_t ifindex;
+	uint32_t clones, clone_ifindex, clone_mark; /* pieces that left already; of the last: its device and mark */
 	uint64_t events; /* in the perf ring, ever */
 	int fib;         /* what bpf_fib_lookup answers */
 	bool ring_full;
@@ -100,6 +101,7 @@ struct host_run {
 	const uint8_t *frame;
 	uint32_t length, linear; /* linear < length: the rest stands in the skb's frags */
 	uint32_t ifindex, ingress_ifindex, mark, gso_size, gso_segs, pkt_type;
+	uint32_t protocol; /* network order; 0 = as the frame says */
 	bool vlan_present;
 	/* after */
 	uint8_t *out;

@@ -96,10 +96,7 @@ class Fabric:
             self.host.sysctl(net__ipv6__conf__default__accept_ra=0, net__ipv6__conf__default__addr_gen_mode=1)
             host = self.state.find("Hosts", self.host_id)
             for uplink in host.get("Uplinks", ()):
-                if uplink["GatewayId"].startswith("vpce-"):
-                    self._plug_service(uplink["Device"])
-                else:
-                    self._plug_uplink(uplink["Device"])
+                self._plug_uplink(uplink["GatewayId"], uplink["Device"])
             for port in host.get("Ports", ()):
                 if port.get("Device"):
                     self.plug(port["NetworkInterfaceId"], port["Device"])
@@ -164,13 +161,15 @@ class Fabric:
         else:
             self.host.ip(f"link del {device}")
 
-    def _plug_uplink(self, device):
+    def _plug_uplink(self, gateway, device):
         """A device whose name begins with "tun" is a tun, whose packets the test itself reads and writes."""
-        if not device.startswith("tun"):
+        if device.startswith("tun"):
+            self.tuns[device] = open_tap(self.host, device, IFF_TUN)
+            self.host.ip(f"link set {device} mtu {self.mtu} up")
+        elif gateway.startswith("vpce-"):
+            self._plug_service(device)
+        else:
             self._plug_internet(device)
-            return
-        self.tuns[device] = open_tap(self.host, device, IFF_TUN)
-        self.host.ip(f"link set {device} mtu {self.mtu} up")
 
     def _plug_internet(self, device):
         self.internet = self.namespace("internet")
