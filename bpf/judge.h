@@ -169,6 +169,8 @@ static __always_inline int uplink_inbound(struct pkt *p, const struct port_polic
 		return eigw_inbound(p, e);
 	if (!g)
 		return REASON_NOT_SERVED;
+	if (g->flags & GATEWAY_VPN || g->kind == GATEWAY_TRANSIT)
+		p->flags |= HALF_CLAMP; /* VGW-05, TGW-13 */
 	switch (g->kind) {
 	case GATEWAY_VGW:
 		return vgw_inbound(p, g);

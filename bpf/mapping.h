@@ -51,9 +51,10 @@ static __always_inline __u16 port_number(__u64 hash, __u32 step)
 	return NAT_PORT_FIRST + ((__u32)hash % NAT_PORTS + (__u64)step * stride) % NAT_PORTS;
 }
 
+/* Of an ICMP query the identifier stands in sport, whichever way it goes; dport holds its type. */
 static __always_inline bool icmp_tuple(const struct tuple *t)
 {
-	return t->family == 4 && t->proto == IPPROTO_ICMP;
+	return t->proto == (t->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
 struct port_search { /* bpf_loop wants its context on the stack */

@@ -99,7 +99,8 @@ static __always_inline int nat_refuse(struct pkt *p)
 	if (p->out.proto != IPPROTO_TCP || p->kind != KIND_PLAIN || p->tcp_flags & TCP_RST)
 		return REASON_NAT_NO_MAPPING;
 	complain(p, COMPLAIN_RESET, &p->out.daddr);
-	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1)) {
+	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
+	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
 		record->half[0].ct = CT_CLOSED;
 		record->half[0].last_ns = p->now;
 		flow_settle(p, record, p->ref);

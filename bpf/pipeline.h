@@ -274,10 +274,15 @@ static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 static __always_inline __u16 clamp_of(const struct pkt *p)
 {
 	struct port_policy *e = policy_of(p, IN_PORT(p->in));
-	__u32 mtu = path_mtu(p->flags), internet = path_mtu(PATH_1500 << HALF_PATH_SHIFT);
+	struct gateway_policy *g = e && e->kind == PORT_UPLINK ? gateway_of(p, e) : NULL;
+	__u32 mtu = path_mtu(p->flags), came = path_mtu(PATH_8500 << HALF_PATH_SHIFT);
 
-	if (e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW && mtu > internet)
-		mtu = internet;
+	if (e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW)
+		came = path_mtu(PATH_1500 << HALF_PATH_SHIFT);
+	else if (g && g->flags & GATEWAY_VPN)
+		came = path_mtu(PATH_1446 << HALF_PATH_SHIFT);
+	if (mtu > came)
+		mtu = came;
 	return mtu - (p->out.family == 4 ? 40 : 60);
 }
 

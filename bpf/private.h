@@ -87,6 +87,7 @@ static __always_inline int into_transit(struct pkt *p, __u32 attachment)
 	if (!(g->flags & GATEWAY_SG_REF))
 		p->relayed = 1;
 	p->tracked = 1;
+	p->flags |= HALF_CLAMP;
 	path_limit(p, PATH_8500, OVERSIZE_TELL); /* TGW-13 */
 	station(p, AT_TRANSIT, 0, 0, g->table[0]);
 	return take_hop(p);
@@ -115,8 +116,10 @@ static __always_inline int leave_by_uplink(struct pkt *p, __u32 uplink)
 {
 	struct gateway_policy *g = gateway_at(p, uplink);
 
-	if (g && g->flags & GATEWAY_VPN)
-		path_limit(p, PATH_1446, 0); /* what is larger vanishes */
+	if (g && g->flags & GATEWAY_VPN) {
+		p->flags |= HALF_CLAMP;
+		path_limit(p, PATH_1446, 0); /* what is larger vanishes (VGW-05) */
+	}
 	p->exit = uplink;
 	p->action = ACTION_UPLINK;
 	return 0;

@@ -200,6 +200,7 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 def cases():
     from edges import edges
+    from found_gates import found_gates
     from gateways import gateways
     from hazards_flows import flow_hazards
     from hazards_frames import frames_hazards
@@ -207,7 +208,7 @@ def cases():
     from reasons import reasons
     from sizes import sizes
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges, found_gates)
     return [c for part in parts for c in part()]
 
 

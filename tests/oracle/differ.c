@@ -5,6 +5,7 @@
  *   differ [--enid PATH] [--hook tc|xdp] [--seed N] [--packets N] [--states M] [--keep DIR] [--stop N]
  *   differ --one SEED [--packets PER_CASE] ...       that case alone
  *   differ --without hairpin,...                     leave traffic out, to look past a known difference
+ *   differ --raw                                     differences as they are found, not made small
  *   differ --tenants 64 ...                          so many tenants with one state and one sequence, all at once
  *   differ replay --state STATE [FILE]               the model answers in enid's place
  *
@@ -23,6 +24,7 @@ struct settings {
 	long packets, states, stop;
 	int tenants;
 	const char *keep;
+	bool raw;
 	struct runner run;
 };
 
@@ -68,6 +70,8 @@ static void report(const struct settings *s, const struct test_case *c, const st
 	int *pick = NULL, n;
 
 	case_report(c, d);
+	if (s->raw)
+		return;
 	n = case_shrink(c, &s->run, d->line, &pick);
 	if (n < 0)
 		return;
@@ -157,8 +161,9 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [--tenants N] [--without "
-	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies] [-- OPTION...]\n"
+	      "              [--stop N] [--one HEX] [--raw] [--tenants N] [--without "
+	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies,\n"
+	      "              nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,sizes,ttl,mss] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
 	      stderr);
 	return 2;
@@ -173,6 +178,7 @@ static unsigned without_mask(const char *names)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strstr(names, known[i]))
 			mask |= 1u << i;
+	gen_without = names;
 	return mask;
 }
 
@@ -181,7 +187,7 @@ static int parse_options(int argc, char **argv, struct settings *s)
 	static const struct option options[] = {
 		{"enid", 1, NULL, 'e'},    {"hook", 1, NULL, 'h'},    {"seed", 1, NULL, 's'}, {"packets", 1, NULL, 'p'},
 		{"states", 1, NULL, 'n'},  {"keep", 1, NULL, 'k'},    {"stop", 1, NULL, 'x'}, {"one", 1, NULL, 'o'},
-		{"without", 1, NULL, 'w'}, {"tenants", 1, NULL, 't'}, {NULL, 0, NULL, 0}};
+		{"without", 1, NULL, 'w'}, {"tenants", 1, NULL, 't'}, {"raw", 0, NULL, 'r'},  {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -212,6 +218,9 @@ static int parse_options(int argc, char **argv, struct settings *s)
 			break;
 		case 'w':
 			traffic_without |= without_mask(optarg);
+			break;
+		case 'r':
+			s->raw = true;
 			break;
 		case 'k':
 			s->keep = optarg;

@@ -13,11 +13,11 @@ const struct eni *gen_eni_named(const struct world *w, const char *id)
 	return NULL;
 }
 
-const struct igw *gen_uplink_of(const struct world *w, int vpc)
+const struct gate *gen_uplink_of(const struct world *w, int vpc)
 {
-	for (int i = 0; i < w->nr_igw; i++)
-		if (w->igw[i].vpc == vpc && w->igw[i].uplink)
-			return &w->igw[i];
+	for (int i = 0; i < w->nr_gate; i++)
+		if (w->gate[i].kind == GATE_IGW && w->gate[i].vpc == vpc && w->gate[i].uplink)
+			return &w->gate[i];
 	return NULL;
 }
 
@@ -49,6 +49,17 @@ static void outside_ip(struct rnd *r, int fam, struct ip *ret_ip)
 	ip_read(buf, &fam, ret_ip);
 }
 
+/* Somewhere that a gateway other than the internet's leads to, or nobody. */
+static void elsewhere_ip(struct rnd *r, struct ip *ret_ip)
+{
+	static const char *const nets[] = {"198.18.0", "198.18.1", "172.20.1", "172.20.200", "192.0.2"};
+	char buf[64];
+	int fam;
+
+	snprintf(buf, sizeof(buf), "%s.%d", nets[rnd_below(r, (int)ARRAY_SIZE(nets))], rnd_between(r, 60, 66));
+	ip_read(buf, &fam, ret_ip);
+}
+
 static uint16_t service_port(struct rnd *r)
 {
 	static const uint16_t popular[] = {22, 53, 80, 443, 3306, 8080, 40000};
@@ -65,7 +76,10 @@ static void talk_outside(struct rnd *r, const struct eni *e, struct conv *c)
 
 	in->own = c->side[0].own;
 	own = eni_ip(e, c->fam, &in->own);
-	outside_ip(r, c->fam, &in->far);
+	if (c->fam == 4 && !e->guard && rnd_chance(r, 18))
+		elsewhere_ip(r, &in->far);
+	else
+		outside_ip(r, c->fam, &in->far);
 	out->own = in->far;
 	out->far = own && own->has_public ? own->public : in->own;
 	out->outside = true;
@@ -79,8 +93,10 @@ static bool talk_inside(struct rnd *r, const struct world *w, const struct eni *
 	const struct eni *peer = &w->eni[rnd_below(r, w->nr_eni)];
 	struct ip a = c->side[0].own, b;
 
-	if (peer == e || peer->vpc != e->vpc || !random_ip(r, peer, c->fam, &b))
+	if (peer == e || (peer->vpc != e->vpc && (e->guard || peer->guard)) || !random_ip(r, peer, c->fam, &b))
 		return false;
+	if (!peer->compute && rnd_chance(r, 85))
+		return false; /* the address of a NAT gateway */
 	snprintf(c->side[0].eni, ID_LEN, "%s", e->id);
 	snprintf(c->side[1].eni, ID_LEN, "%s", peer->id);
 	c->side[1].outside = e->guard;
@@ -88,7 +104,7 @@ static bool talk_inside(struct rnd *r, const struct world *w, const struct eni *
 		snprintf(c->side[1].eni, ID_LEN, "%s", e->id);
 	c->side[0].far = c->side[1].own = b;
 	c->side[1].far = a;
-	c->direct = peer->subnet == e->subnet && rnd_chance(r, 70);
+	c->direct = peer->subnet == e->subnet && rnd_chance(r, peer->compute ? 70 : 5);
 	const struct own_ip *oa = eni_ip(e, 4, &a), *ob = eni_ip(peer, 4, &b);
 
 	if (c->fam == 4 && !e->guard && oa && ob && oa->has_public && ob->has_public && rnd_chance(r, 20)) {
@@ -110,10 +126,12 @@ bool gen_conv(struct rnd *r, const struct world *w, struct conv *ret_conv)
 	c->proto = protos[rnd_below(r, (int)ARRAY_SIZE(protos))];
 	if (c->proto == P_ICMP && c->fam == 6)
 		c->proto = P_ICMP6;
-	if (!random_ip(r, e, c->fam, &c->side[0].own))
+	if (!e->compute || !random_ip(r, e, c->fam, &c->side[0].own))
 		return false;
 	const struct own_ip *own = eni_ip(e, c->fam, &c->side[0].own);
 	bool reachable = e->guard || (gen_uplink_of(w, e->vpc) && (c->fam == 6 || (own && own->has_public)));
+
+	reachable |= w->nr_nat || w->nr_tgw || c->fam == 6;
 
 	if (rnd_chance(r, reachable ? 55 : 8) || w->nr_eni < 2)
 		talk_outside(r, e, c);
@@ -127,7 +145,46 @@ bool gen_conv(struct rnd *r, const struct world *w, struct conv *ret_conv)
 	c->qtype = c->fam == 6 ? 128 : rnd_chance(r, 85) ? 8 : 13;
 	if (c->proto == P_ICMP || c->proto == P_ICMP6)
 		c->side[0].port = c->side[1].port = (uint16_t)rnd_between(r, 1, 12);
+	if (rnd_chance(r, 50) && gen_has("mss"))
+		c->mss = rnd_chance(r, 50) ? 8961 : rnd_between(r, 536, 1500);
+	if (!e->guard)
+		gen_aim(r, w, c);
 	return true;
+}
+
+/* Let the far side answer what arrives there: where, and as whom, is asked of the model. A gateway may choose another
+ * port than this; then nobody answers. */
+void gen_aim(struct rnd *r, const struct world *w, struct conv *c)
+{
+	struct conv first = *c;
+	struct side *far = &c->side[1];
+	struct model m = {.world = (struct world *)w, .choice = rnd_below(r, 6)};
+	struct verdict v;
+	struct line l;
+	struct pkt p;
+
+	memset(&l, 0, offsetof(struct line, frame));
+	if (c->side[0].outside)
+		return;
+	bool made = c->proto == P_TCP   ? gen_tcp(w, &first, 0, TCP_SYN, 0, &l)
+		    : c->proto == P_UDP ? gen_udp(w, &first, 0, 9, &l)
+		    : c->proto == P_ICMP || c->proto == P_ICMP6
+			    ? gen_query(w, &first, 0, false, &l)
+			    : gen_raw(w, &first, 0, &l);
+
+	if (!made)
+		return;
+	pkt_parse(l.frame, l.n, &p);
+	model_judge(&m, l.port, false, &p, &v);
+	if (v.act != ACT_UPLINK && v.act != ACT_DELIVER)
+		return;
+	far->outside = v.act == ACT_UPLINK;
+	far->own = v.out.dst;
+	far->far = v.out.src;
+	if (far->outside)
+		snprintf(far->uplink, ID_LEN, "%s", v.to);
+	else
+		snprintf(far->eni, ID_LEN, "%s", v.to);
 }
 
 /* ---- one frame */
@@ -189,9 +246,9 @@ static bool address_frame(const struct world *w, const struct conv *c, int s, st
 {
 	const struct side *me = &c->side[s], *other = &c->side[!s];
 	const struct eni *e = gen_eni_named(w, me->eni), *peer = gen_eni_named(w, other->eni);
-	const struct igw *g;
+	const struct gate *g;
 
-	if (!e)
+	if (!e || (!e->compute && !me->outside))
 		return false;
 	snprintf(l->port, sizeof(l->port), "%s", e->id);
 	if (!me->outside) {
@@ -207,9 +264,9 @@ static bool address_frame(const struct world *w, const struct conv *c, int s, st
 		return true;
 	}
 	g = gen_uplink_of(w, e->vpc);
-	if (!g)
+	if (!g && !*me->uplink)
 		return false;
-	snprintf(l->port, sizeof(l->port), "%s", g->id);
+	snprintf(l->port, sizeof(l->port), "%s", *me->uplink ? me->uplink : g->id);
 	memcpy(l->frame, w->router_mac, 6);
 	memcpy(l->frame + 6, outside_mac, 6);
 	return true;
@@ -234,7 +291,8 @@ bool gen_frame(const struct world *w, const struct conv *c, int s, int l4_len, c
 bool gen_tcp(const struct world *w, struct conv *c, int s, int flags, int data, struct line *l)
 {
 	struct side *me = &c->side[s], *other = &c->side[!s];
-	uint8_t h[20 + 64] = {0};
+	uint8_t h[20 + 12 + 64] = {0};
+	int options = 0;
 
 	put16(h, me->port);
 	put16(h + 2, other->port);
@@ -243,8 +301,14 @@ bool gen_tcp(const struct world *w, struct conv *c, int s, int flags, int data, 
 	h[12] = 5 << 4;
 	h[13] = (uint8_t)flags;
 	put16(h + 14, 8192);
-	memset(h + 20, 'd', (size_t)data);
-	if (!gen_frame(w, c, s, 20 + data, h, l))
+	if (flags & TCP_SYN && c->mss) { /* with a NOP before it, every other time */
+		options = c->mss & 1 ? 8 : 4;
+		memcpy(h + 20, c->mss & 1 ? "\x01\x01\x02\x04\0\0\x01\x00" : "\x02\x04\0\0", (size_t)options);
+		put16(h + (c->mss & 1 ? 24 : 22), (unsigned)c->mss);
+		h[12] = (uint8_t)((5 + options / 4) << 4);
+	}
+	memset(h + 20 + options, 'd', (size_t)data);
+	if (!gen_frame(w, c, s, 20 + options + data, h, l))
 		return false;
 	if (flags & TCP_ACK)
 		me->acked = other->seq;
@@ -254,7 +318,7 @@ bool gen_tcp(const struct world *w, struct conv *c, int s, int flags, int data, 
 
 bool gen_udp(const struct world *w, const struct conv *c, int s, int data, struct line *l)
 {
-	uint8_t h[8 + 512];
+	uint8_t h[8 + 1800];
 
 	put16(h, c->side[s].port);
 	put16(h + 2, c->side[!s].port);

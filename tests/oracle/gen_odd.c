@@ -172,7 +172,7 @@ static const struct eni *a_port(struct rnd *r, const struct world *w)
 {
 	const struct eni *e = &w->eni[rnd_below(r, w->nr_eni)];
 
-	return e->port ? e : NULL;
+	return e->port && e->compute ? e : NULL;
 }
 
 static void guest_packet(const struct world *w, const struct eni *e, int fam, int proto, const char *src,
@@ -438,7 +438,7 @@ void gen_neighbour(struct rnd *r, const struct world *w, struct line *l)
 		solicit(r, w, e, l);
 	if (l->n && e->guard && e->instance)
 		l->tx = true;
-	const struct igw *g = gen_uplink_of(w, e->vpc);
+	const struct gate *g = gen_uplink_of(w, e->vpc);
 
 	if (!e->guard && g && v4 && l->n == 42 && rnd_chance(r, 15)) {
 		snprintf(l->port, sizeof(l->port), "%s", g->id);

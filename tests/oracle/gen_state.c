@@ -3,23 +3,18 @@
  * routes contradict each other. All ports are on host-a; a VPC is either in router or in guard mode.
  */
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
-#include "oracle.h"
+#include "gen.h"
 
-#define OWNER "111122223333"
+const char *gen_without = "";
 
-struct plan {
-	struct rnd *r;
-	json_t *root, *hosts_ports, *uplinks;
-	int v;      /* VPC at hand */
-	int second; /* its IPv4 CIDR is 10.second.0.0/16 */
-	int subnets, groups, enis;
-	bool guard, igw, v6;
-	int middlebox; /* ENI index, or -1 */
-	int publics;
-};
+bool gen_has(const char *feature)
+{
+	return !strstr(gen_without, feature);
+}
 
-static json_t *text(const char *format, ...)
+json_t *text(const char *format, ...)
 {
 	char buf[128];
 	va_list ap;
@@ -30,7 +25,7 @@ static json_t *text(const char *format, ...)
 	return json_string(buf);
 }
 
-static json_t *list_of(json_t *o, const char *key)
+json_t *list_of(json_t *o, const char *key)
 {
 	json_t *l = json_object_get(o, key);
 
@@ -41,9 +36,10 @@ static json_t *list_of(json_t *o, const char *key)
 	return l;
 }
 
-static void add(json_t *o, const char *key, json_t *item)
+void add(json_t *o, const char *key, json_t *item)
 {
-	json_array_append_new(list_of(o, key), item);
+	if (json_array_append_new(list_of(o, key), item))
+		abort(); /* a wrong format, up there */
 }
 
 static json_t *any_cidr4(struct plan *g)
@@ -135,7 +131,7 @@ static void set_service(struct plan *g, json_t *perm)
 	set_int(perm, "ToPort", to);
 }
 
-static json_t *any_permission(struct plan *g)
+json_t *any_permission(struct plan *g)
 {
 	json_t *perm = json_object();
 	int peers = rnd_between(g->r, 1, 2);
@@ -154,19 +150,19 @@ static json_t *any_permission(struct plan *g)
 			break;
 		case 5:
 			add(perm, "PrefixListIds",
-			    json_pack("{so}", "PrefixListId", text("pl-%d", rnd_below(g->r, 3))));
+			    json_pack("{so}", "PrefixListId", text("pl-%d", rnd_below(g->r, 4))));
 			break;
 		default:
 			add(perm, "UserIdGroupPairs",
 			    json_pack("{soss}", "GroupId",
-				      text("sg-%d%d", rnd_chance(g->r, 12) ? !g->v : g->v, rnd_below(g->r, g->groups)),
+				      text("sg-%d%d", rnd_chance(g->r, 22) ? rnd_below(g->r, 3) : g->v, rnd_below(g->r, g->groups)),
 				      "UserId", OWNER));
 		}
 	}
 	return perm;
 }
 
-static json_t *all_permission(int fam)
+json_t *all_permission(int fam)
 {
 	if (fam == 4)
 		return json_pack("{sss[{ss}]}", "IpProtocol", "-1", "IpRanges", "CidrIp", "0.0.0.0/0");
@@ -185,25 +181,26 @@ static void gen_group(struct plan *g, int k)
 		add(o, "IpPermissions", any_permission(g));
 	for (int i = 0; i < out; i++)
 		add(o, "IpPermissionsEgress", any_permission(g));
-	if (rnd_chance(g->r, 55)) {
+	if (rnd_chance(g->r, 75)) {
 		add(o, "IpPermissionsEgress", all_permission(4));
 		add(o, "IpPermissionsEgress", all_permission(6));
 	}
-	if (rnd_chance(g->r, 30))
+	if (rnd_chance(g->r, 40))
 		add(o, "IpPermissions", all_permission(rnd_chance(g->r, 50) ? 4 : 6));
 	add(g->root, "SecurityGroups", o);
 }
 
 static void gen_lists(json_t *root)
 {
-	static const char *const entries[3][2] = {{"198.51.100.0/28", "10.0.1.0/28"},
+	static const char *const entries[4][2] = {{"198.51.100.0/28", "10.0.1.0/28"},
 						  {"198.51.100.2/32", "192.0.2.0/24"},
-						  {"2001:db8:ffff::/124", "2001:db8:1::/56"}};
+						  {"2001:db8:ffff::/124", "2001:db8:1::/56"},
+						  {"198.18.0.0/24", "198.18.1.0/25"}};
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		add(root, "PrefixLists",
 		    json_pack("{sosossssss}", "PrefixListId", text("pl-%d", i), "PrefixListName", text("list%d", i),
-			      "AddressFamily", i < 2 ? "IPv4" : "IPv6", "State", "create-complete", "OwnerId", OWNER));
+			      "AddressFamily", i == 2 ? "IPv6" : "IPv4", "State", "create-complete", "OwnerId", OWNER));
 		add(root, "ManagedPrefixListEntries",
 		    json_pack("{sos[{ss}{ss}]}", "PrefixListId", text("pl-%d", i), "Entries", "Cidr", entries[i][0],
 			      "Cidr", entries[i][1]));
@@ -212,7 +209,7 @@ static void gen_lists(json_t *root)
 
 /* ---- network ACLs */
 
-static json_t *any_entry(struct plan *g, int number, bool egress)
+json_t *any_entry(struct plan *g, int number, bool egress)
 {
 	static const char *const protos[] = {"6", "17", "1", "58", "-1", "47"};
 	const char *proto = protos[rnd_below(g->r, (int)ARRAY_SIZE(protos))];
@@ -279,7 +276,7 @@ static void gen_nacls(struct plan *g)
 
 /* ---- routes */
 
-static void add_route(json_t *table, json_t *cidr, bool v6, const char *key, json_t *target, const char *state)
+void add_route(json_t *table, json_t *cidr, bool v6, const char *key, json_t *target, const char *state)
 {
 	add(table, "Routes",
 	    json_pack("{soso ssss}", v6 ? "DestinationIpv6CidrBlock" : "DestinationCidrBlock", cidr, key, target,
@@ -353,10 +350,7 @@ static void gen_table(struct plan *g, int subnet, int middlebox_subnet)
 	add(t, "Routes",
 	    json_pack("{sossssss}", "DestinationCidrBlock", text("10.%d.0.0/16", g->second), "GatewayId", "local",
 		      "Origin", "CreateRouteTable", "State", "active"));
-	if (g->igw && rnd_chance(g->r, 85))
-		add_route(t, text("0.0.0.0/0"), false, "GatewayId", text("igw-%d", g->v), "active");
-	if (g->igw && rnd_chance(g->r, 80))
-		add_route(t, text("::/0"), true, "GatewayId", text("igw-%d", g->v), "active");
+	gen_gate_routes(g, t, subnet);
 	if (subnet)
 		middlebox_routes(g, t, subnet, middlebox_subnet);
 	for (int i = rnd_below(g->r, 2); i > 0; i--)
@@ -377,7 +371,7 @@ static json_t *own_address(struct plan *g, int subnet, int host, bool primary)
 	return a;
 }
 
-static void gen_timeouts(struct plan *g, json_t *o)
+void gen_timeouts(struct plan *g, json_t *o)
 {
 	if (rnd_chance(g->r, 50))
 		return;
@@ -445,28 +439,14 @@ static void gen_eni(struct plan *g, int k, int subnet)
 static void gen_subnet(struct plan *g, int s)
 {
 	json_t *o = json_pack("{sosososs}", "SubnetId", text("subnet-%d%d", g->v, s), "VpcId", text("vpc-%d", g->v),
-			      "CidrBlock", text("10.%d.%d.0/24", g->second, s), "AvailabilityZone", "eu-west-1a");
+			      "CidrBlock", text("10.%d.%d.0/24", g->second, s), "AvailabilityZone",
+			      rnd_chance(g->r, 60) ? "eu-west-1a" : "eu-west-1b");
 
 	if (g->v6)
 		add(o, "Ipv6CidrBlockAssociationSet",
 		    json_pack("{sos{ss}}", "Ipv6CidrBlock", text("2001:db8:%d:%d::/64", g->v + 1, s),
 			      "Ipv6CidrBlockState", "State", "associated"));
 	add(g->root, "Subnets", o);
-}
-
-static void gen_gateways(struct plan *g)
-{
-	if (rnd_chance(g->r, 50))
-		add(g->root, "VpnGateways",
-		    json_pack("{sosss[{soss}]}", "VpnGatewayId", text("vgw-%d", g->v), "State", "available",
-			      "VpcAttachments", "VpcId", text("vpc-%d", g->v), "State", "attached"));
-	if (!g->igw)
-		return;
-	add(g->root, "InternetGateways",
-	    json_pack("{sos[{soss}]}", "InternetGatewayId", text("igw-%d", g->v), "Attachments", "VpcId",
-		      text("vpc-%d", g->v), "State", "available"));
-	json_array_append_new(g->uplinks,
-			      json_pack("{soso}", "GatewayId", text("igw-%d", g->v), "Device", text("up%d", g->v)));
 }
 
 static void gen_vpc(struct plan *g)
@@ -488,12 +468,13 @@ static void gen_vpc(struct plan *g)
 	g->middlebox = !g->guard && g->subnets > 1 && rnd_chance(g->r, 60) ? rnd_below(g->r, g->enis) : -1;
 	if (g->middlebox >= 0)
 		middlebox_subnet = subnet_of[g->middlebox];
+	gen_plan_gates(g);
 	for (int s = 1; s <= g->subnets; s++)
 		gen_subnet(g, s);
 	for (int k = 0; k < g->groups; k++)
 		gen_group(g, k);
 	gen_nacls(g);
-	gen_gateways(g);
+	gen_gates(g);
 	gen_table(g, 0, middlebox_subnet);
 	for (int s = 1; s <= g->subnets; s++)
 		if (rnd_chance(g->r, 60))
@@ -505,11 +486,12 @@ static void gen_vpc(struct plan *g)
 json_t *gen_state(struct rnd *r)
 {
 	struct plan g = {.r = r, .root = json_object(), .hosts_ports = json_array(), .uplinks = json_array()};
+	struct made_vpc made[3];
 	int vpcs = rnd_between(r, 1, 3);
 
 	gen_lists(g.root);
 	for (g.v = 0; g.v < vpcs; g.v++) {
-		g.second = rnd_chance(r, 70) ? 0 : g.v;
+		g.second = rnd_chance(r, 45) ? 0 : g.v;
 		g.subnets = rnd_between(r, 1, 3);
 		g.groups = rnd_between(r, 1, 4);
 		g.enis = rnd_between(r, 2, 5);
@@ -517,180 +499,11 @@ json_t *gen_state(struct rnd *r)
 		g.igw = !g.guard && rnd_chance(r, 80);
 		g.v6 = rnd_chance(r, 75);
 		gen_vpc(&g);
+		made[g.v] = (struct made_vpc){g.v, g.second, g.subnets, g.middlebox, g.guard, g.v6, g.igw};
 	}
+	gen_joints(r, g.root, made, vpcs);
 	add(g.root, "Hosts",
 	    json_pack("{sssssoso}", "HostId", "host-a", "TunnelAddress", "192.0.2.250", "Ports", g.hosts_ports,
 		      "Uplinks", g.uplinks));
 	return g.root;
-}
-
-/* ---- edits */
-
-static json_t *any_item(struct rnd *r, json_t *root, const char *key)
-{
-	json_t *l = json_object_get(root, key);
-
-	return json_array_get(l, (size_t)rnd_below(r, (int)json_array_size(l)));
-}
-
-static bool remove_any(struct rnd *r, json_t *list)
-{
-	if (!json_array_size(list))
-		return false;
-	json_array_remove(list, (size_t)rnd_below(r, (int)json_array_size(list)));
-	return true;
-}
-
-static struct plan plan_for(struct rnd *r, json_t *root, json_t *object)
-{
-	const char *vpc = json_string_value(json_object_get(object, "VpcId"));
-	struct plan g = {.r = r, .root = root, .v = vpc ? vpc[4] - '0' : 0, .subnets = 3, .groups = 4, .igw = true};
-
-	return g;
-}
-
-static const char *edit_group(struct rnd *r, json_t *root)
-{
-	json_t *sg = any_item(r, root, "SecurityGroups");
-	const char *list = rnd_chance(r, 60) ? "IpPermissions" : "IpPermissionsEgress";
-	struct plan g = plan_for(r, root, sg);
-
-	if (rnd_chance(r, 65) && remove_any(r, list_of(sg, list)))
-		return "rule removed";
-	add(sg, list, any_permission(&g));
-	return "rule added";
-}
-
-static const char *edit_nacl(struct rnd *r, json_t *root)
-{
-	json_t *acl = any_item(r, root, "NetworkAcls");
-
-	if (!acl)
-		return edit_group(r, root);
-	struct plan g = plan_for(r, root, acl);
-
-	if (rnd_chance(r, 40) && remove_any(r, list_of(acl, "Entries")))
-		return "NACL entry removed";
-	add(acl, "Entries", any_entry(&g, rnd_between(r, 300, 32000), rnd_chance(r, 50)));
-	return "NACL entry added";
-}
-
-static const char *edit_routes(struct rnd *r, json_t *root)
-{
-	json_t *t = any_item(r, root, "RouteTables");
-	json_t *routes = list_of(t, "Routes");
-
-	if (json_array_size(routes) > 1 && rnd_chance(r, 60)) {
-		json_array_remove(routes, 1 + (size_t)rnd_below(r, (int)json_array_size(routes) - 1));
-		return "route removed";
-	}
-	json_t *route = json_array_get(routes, json_array_size(routes) - 1);
-
-	if (strcmp(json_string_value(json_object_get(route, "Origin")), "CreateRouteTable"))
-		json_object_set_new(route, "State", json_string("blackhole"));
-	return "route turned blackhole";
-}
-
-static const char *edit_membership(struct rnd *r, json_t *root)
-{
-	json_t *eni = any_item(r, root, "NetworkInterfaces");
-	json_t *groups = list_of(eni, "Groups"), *sg = any_item(r, root, "SecurityGroups");
-	const char *id = json_string_value(json_object_get(sg, "GroupId"));
-
-	if (json_array_size(groups) > 1) {
-		json_array_remove(groups, 0);
-		return "group taken from an ENI";
-	}
-	if (!json_equal(json_object_get(sg, "VpcId"), json_object_get(eni, "VpcId")) ||
-	    !strcmp(json_string_value(json_object_get(json_array_get(groups, 0), "GroupId")), id))
-		return "nothing";
-	json_array_append_new(groups, json_pack("{ss}", "GroupId", id));
-	return "group given to an ENI";
-}
-
-/* Move a public address from one ENI to another of its VPC, or take it away. */
-static const char *edit_public(struct rnd *r, json_t *root)
-{
-	json_t *from = any_item(r, root, "NetworkInterfaces"), *to = any_item(r, root, "NetworkInterfaces");
-	json_t *a = json_array_get(json_object_get(from, "PrivateIpAddresses"), 0);
-	json_t *b = json_array_get(json_object_get(to, "PrivateIpAddresses"), 0);
-	json_t *public = json_object_get(a, "Association");
-
-	if (!public || from == to)
-		return "nothing";
-	if (json_equal(json_object_get(from, "VpcId"), json_object_get(to, "VpcId")) &&
-	    !json_object_get(b, "Association"))
-		json_object_set(b, "Association", public);
-	json_object_del(a, "Association");
-	return "public address moved";
-}
-
-static const char *edit_timeouts(struct rnd *r, json_t *root)
-{
-	struct plan g = {.r = r};
-	json_t *eni = any_item(r, root, "NetworkInterfaces");
-
-	json_object_del(eni, "ConnectionTrackingConfiguration");
-	gen_timeouts(&g, eni);
-	return "timeouts edited";
-}
-
-static const char *remove_eni(struct rnd *r, json_t *root)
-{
-	json_t *enis = json_object_get(root, "NetworkInterfaces"), *port, *ports;
-	size_t at = (size_t)rnd_below(r, (int)json_array_size(enis)), i;
-	const char *id = json_string_value(json_object_get(json_array_get(enis, at), "NetworkInterfaceId"));
-
-	ports = json_object_get(json_array_get(json_object_get(root, "Hosts"), 0), "Ports");
-	if (json_array_size(enis) < 3)
-		return "nothing";
-	json_array_foreach (ports, i, port) {
-		if (strcmp(json_string_value(json_object_get(port, "NetworkInterfaceId")), id))
-			continue;
-		json_array_remove(ports, i);
-		break;
-	}
-	json_array_remove(enis, at);
-	return "ENI removed";
-}
-
-static const char *break_state(struct rnd *r, json_t *root)
-{
-	json_t *sg = any_item(r, root, "SecurityGroups"), *twin;
-
-	switch (rnd_below(r, 4)) {
-	case 0:
-		add(sg, "IpPermissions",
-		    json_pack("{sssisis[{ss}]}", "IpProtocol", "tcp", "FromPort", 90, "ToPort", 80, "IpRanges",
-			      "CidrIp", "0.0.0.0/0"));
-		return "broken: empty port range";
-	case 1:
-		add(sg, "IpPermissions",
-		    json_pack("{sss[{ss}]}", "IpProtocol", "-1", "IpRanges", "CidrIp", "10.0.0.0/33"));
-		return "broken: CIDR of 33 bits";
-	case 2:
-		twin = json_deep_copy(sg);
-		add(twin, "IpPermissions", all_permission(4));
-		add(twin, "IpPermissions", all_permission(6));
-		json_object_set_new(twin, "GroupName", json_string("another name"));
-		add(root, "SecurityGroups", twin);
-		return "broken: conflicting duplicate";
-	default:
-		json_object_set_new(any_item(r, root, "Vpcs"), "CidrBlock", json_integer(10));
-		return "broken: CIDR is a number";
-	}
-}
-
-/* A changed copy of the state, in words in *ret_what; *ret_broken: one that must be refused. */
-json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_broken)
-{
-	static const char *(*const edits[])(struct rnd *, json_t *) = {
-		edit_group,  edit_group,      edit_group,  edit_nacl,     edit_nacl,
-		edit_routes, edit_membership, edit_public, edit_timeouts, remove_eni,
-	};
-	json_t *copy = json_deep_copy(state);
-
-	*ret_broken = rnd_chance(r, 10);
-	*ret_what = *ret_broken ? break_state(r, copy) : edits[rnd_below(r, (int)ARRAY_SIZE(edits))](r, copy);
-	return copy;
 }

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "oracle.h"
+#include "walk.h"
 
 const char *const act_name[ACT_MAX] = {"drop", "deliver", "uplink", "pass", "reply", "tunnel"};
 const char *const why_name[WHY_MAX] = {[WHY_ACCEPTED] = "accepted",
@@ -32,20 +32,29 @@ const char *const why_name[WHY_MAX] = {[WHY_ACCEPTED] = "accepted",
 				       [WHY_IGW_NO_OWNER] = "igw-no-owner",
 				       [WHY_DENY_IGW] = "deny-igw",
 				       [WHY_NO_POLICY] = "no-policy",
-				       [WHY_RATE_LIMIT] = "rate-limit"};
+				       [WHY_RATE_LIMIT] = "rate-limit",
+				       [WHY_BPA] = "bpa",
+				       [WHY_PEERING] = "peering",
+				       [WHY_TGW_ATTACHMENT] = "tgw-attachment",
+				       [WHY_TGW_NO_ROUTE] = "tgw-no-route",
+				       [WHY_TGW_BLACKHOLE] = "tgw-blackhole",
+				       [WHY_VGW] = "vgw",
+				       [WHY_EIGW] = "eigw-unsolicited",
+				       [WHY_ENDPOINT] = "endpoint-scope",
+				       [WHY_NAT_MAPPING] = "nat-no-mapping",
+				       [WHY_NAT_PORT] = "nat-no-port",
+				       [WHY_NAT_PROTOCOL] = "nat-protocol",
+				       [WHY_NAT_HAIRPIN] = "nat-hairpin",
+				       [WHY_TTL] = "ttl",
+				       [WHY_MTU] = "mtu"};
 
-/* The packet as the other side of a gateway sees it, quoted header included (IGW-05). */
-static struct pkt translated(const struct pkt *p, const struct ip *src, const struct ip *dst)
+/* One of n that the contract leaves open. The caller tries the choices one after the other. */
+int model_pick(struct model *m, int n)
 {
-	struct pkt q = *p;
+	int at = m->choice / m->choices % n;
 
-	if (q.has_inner && ip_eq(&q.inner.src, &p->dst))
-		q.inner.src = *dst;
-	if (q.has_inner && ip_eq(&q.inner.dst, &p->src))
-		q.inner.dst = *src;
-	q.src = *src;
-	q.dst = *dst;
-	return q;
+	m->choices *= n;
+	return at;
 }
 
 /* ---- header faults: those that hold of any IP packet, wherever it came from */
@@ -149,10 +158,13 @@ static void judge_later_fragment(struct model *m, int where, bool tx, const stru
 	} else {
 		*v = *d->verdict;
 		memset(v->change, 0, sizeof(v->change));
+		memset(&v->map, 0, sizeof(v->map));
 		if (d->revision != m->revision) {
 			v->others = 1u << ACT_DROP;
 			v->reasons = WHY_ANY;
 		}
+		if (v->out.ttl_less >= p->ttl)
+			verdict_drop(v, BIT(WHY_TTL));
 	}
 	v->later_fragment = true;
 	v->first_fragment = false;
@@ -189,66 +201,24 @@ static void datagram_note(struct model *m, int where, bool tx, const struct pkt 
 	d->expires = m->now + 30 * NS;
 }
 
-/* ---- the way in */
+/* ---- uplinks */
 
-struct leg {
-	bool crosses; /* the packet comes from outside the subnet: NACL */
-	bool refs;    /* group references may match */
-};
+#define NAT_REASONS (BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL) | BIT(WHY_FRAGMENT) | BIT(WHY_TTL))
 
-static void judge_ingress(struct model *m, const struct eni *e, const struct pkt *p, const struct leg *leg,
-			  struct verdict *v)
+/* An inside address that comes from outside. */
+static bool is_inside(const struct world *w, const struct gate *g, const struct pkt *p)
 {
-	const struct world *w = m->world;
+	struct ip ignored;
 
-	if (leg->crosses && !nacl_allows(w, &w->subnet[e->subnet], false, p))
-		return verdict_drop(v, BIT(WHY_NACL_INGRESS));
-	if (e->check && !eni_owns(e, p->fam, &p->dst))
-		return verdict_drop(v, BIT(WHY_DEST_CHECK));
-	if (!track_judge(m, e, false, leg->refs, p, &v->change[1]))
-		return verdict_drop(v, BIT(WHY_SG_INGRESS));
-	if (!e->port || e->guard)
-		return verdict_drop(v, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
-	v->act = ACT_DELIVER;
-	v->src = p->src;
-	v->dst = p->dst;
-	snprintf(v->to, sizeof(v->to), "%s", e->id);
-	memcpy(v->dmac, e->mac, 6);
+	return owner_of(w, g->vpc, p->fam, &p->src) >= 0 ||
+	       (p->fam == 4 && public_owner(w, g->vpc, &p->src, &ignored) >= 0);
 }
 
-/* ---- the internet gateway */
-
-static void judge_igw_out(struct model *m, const struct eni *e, int igw, const struct pkt *p, struct verdict *v)
-{
-	const struct world *w = m->world;
-	const struct igw *g = &w->igw[igw];
-	struct ip src = p->src, dst = p->dst;
-	int hairpin = -1;
-
-	if (p->fam == 6 && e->deny_igw)
-		return verdict_drop(v, BIT(WHY_DENY_IGW));
-	if (p->fam == 4) {
-		if (!public_of(w, g->vpc, &p->src, &src))
-			return verdict_drop(v, BIT(WHY_IGW_NO_PUBLIC));
-		hairpin = public_owner(w, g->vpc, &p->dst, &dst);
-	}
-	struct pkt q = translated(p, &src, &dst);
-
-	if (hairpin >= 0)
-		return judge_ingress(m, &w->eni[hairpin], &q, &(struct leg){true, false}, v); /* IGW-11 */
-	v->act = ACT_UPLINK;
-	v->smac = MAC_ANY;
-	v->src = src;
-	v->dst = dst;
-	snprintf(v->to, sizeof(v->to), "%s", g->id);
-}
-
-static void judge_uplink(struct model *m, const struct igw *g, const struct pkt *p, struct verdict *v)
+static void judge_uplink(struct model *m, const struct gate *g, const struct pkt *p, struct verdict *v)
 {
 	const struct world *w = m->world;
 	uint64_t faults = (p->err ? BIT(p->err) : 0) | (p->fam ? ip_faults(p) : 0);
-	struct ip dst = p->dst;
-	int target;
+	struct trip t;
 
 	if (neigh_uplink(m, g, p, v))
 		return;
@@ -259,76 +229,23 @@ static void judge_uplink(struct model *m, const struct igw *g, const struct pkt 
 	if (leads_nowhere(p, v))
 		return;
 	if (p->foff)
-		return judge_later_fragment(m, -1 - (int)(g - w->igw), false, p, v);
-	if (g->vpc < 0)
-		return verdict_drop(v, WHY_ANY);
-	target = p->fam == 4 ? public_owner(w, g->vpc, &p->dst, &dst) : owner_of(w, g->vpc, 6, &p->dst);
-	if (target < 0)
-		return verdict_drop(v,
-				    BIT(WHY_IGW_NO_OWNER) | (p->fam == 6 ? BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE) : 0));
-	if (p->fam == 6 && w->eni[target].deny_igw)
-		return verdict_drop(v, BIT(WHY_DENY_IGW));
-	struct pkt q = translated(p, &p->src, &dst);
-
-	v->smac = MAC_ROUTER;
-	judge_ingress(m, &w->eni[target], &q, &(struct leg){true, false}, v);
-	struct ip ignored;
-
-	if (v->act != ACT_DROP && (owner_of(w, g->vpc, p->fam, &p->src) >= 0 ||
-				   (p->fam == 4 && public_owner(w, g->vpc, &p->src, &ignored) >= 0))) {
-		verdict_drop(v, BIT(WHY_MARTIAN)); /* an inside address from outside */
-	} else if (v->act == ACT_DROP) {
-		v->reasons |= owner_of(w, g->vpc, p->fam, &p->src) >= 0 ? BIT(WHY_MARTIAN) : 0;
-	}
+		return judge_later_fragment(m, eni_number(g->id), false, p, v);
+	trip_begin(&t, m, v, p, g->vpc);
+	walk_from_gate(&t, g);
+	if (g->vpc < 0 || !is_inside(w, g, p))
+		return;
+	if (v->act != ACT_DROP)
+		verdict_drop(v, BIT(WHY_MARTIAN));
+	else if (owner_of(w, g->vpc, p->fam, &p->src) >= 0 || g->kind != GATE_IGW || v->reasons & NAT_REASONS)
+		v->reasons |= BIT(WHY_MARTIAN);
 }
 
 /* ---- the way out of a guest, router mode */
 
-struct way {
-	uint64_t fail;
-	bool routed, crosses_out;
-	int eni, igw; /* -1: not that way */
-	struct leg in;
-};
-
-static void find_way(const struct world *w, const struct eni *e, const struct pkt *p, struct way *ret_way)
-{
-	const struct subnet *s = &w->subnet[e->subnet];
-	bool own_source = eni_owns(e, p->fam, &p->src);
-	struct way y = {.eni = -1, .igw = -1, .in = {.refs = own_source}};
-
-	*ret_way = y;
-	if (memcmp(p->raw, w->router_mac, 6)) {
-		ret_way->eni = peer_by_mac(w, e, p->raw); /* L2-04 */
-		return;
-	}
-	if (subnet_has(s, p->fam, &p->dst)) {
-		ret_way->eni = owner_of(w, e->vpc, p->fam, &p->dst); /* RT-07 */
-		ret_way->fail = ret_way->eni < 0 ? BIT(WHY_NO_OWNER) : 0;
-		return;
-	}
-	struct route_choice c;
-
-	route_choose(w, s, p, &c);
-	y.routed = y.crosses_out = y.in.crosses = true;
-	y.eni = c.eni;
-	y.igw = c.igw;
-	if (c.fail)
-		y.fail = BIT(c.fail);
-	else if (c.kind == TO_LOCAL && (y.eni = owner_of(w, e->vpc, p->fam, &p->dst)) < 0)
-		y.fail = BIT(WHY_NO_OWNER);
-	if (c.kind == TO_ENI)
-		y.in.refs = false; /* SG-18 */
-	if (c.kind == TO_ENI && y.eni >= 0 && w->eni[y.eni].subnet == e->subnet)
-		y.crosses_out = y.in.crosses = false; /* NACL-09 */
-	*ret_way = y;
-}
-
 static void judge_guest(struct model *m, const struct eni *e, const struct pkt *p, struct verdict *v)
 {
 	const struct world *w = m->world;
-	struct way y;
-	bool nacl;
+	struct trip t;
 
 	if (neigh_port(m, e, p, v))
 		return;
@@ -338,30 +255,13 @@ static void judge_guest(struct model *m, const struct eni *e, const struct pkt *
 		return verdict_drop(v, faults);
 	if (leads_nowhere(p, v))
 		return;
-	if (p->foff)
-		return judge_later_fragment(m, e->number, false, p, v);
-	find_way(w, e, p, &y);
-	bool egress_refs = y.in.refs || !y.routed || y.eni < 0 || !eni_owns(e, p->fam, &p->src);
-
-	if (!track_judge(m, e, true, egress_refs, p, &v->change[0])) {
-		verdict_drop(v, BIT(WHY_SG_EGRESS) | (eni_owns(e, p->fam, &p->dst) ? BIT(WHY_L2) : 0));
+	if (p->foff) {
+		judge_later_fragment(m, e->number, false, p, v);
+		v->reasons |= eni_owns(e, p->fam, &p->dst) ? BIT(WHY_L2) : 0;
 		return;
 	}
-	if (eni_owns(e, p->fam, &p->dst))
-		return verdict_drop(v, BIT(WHY_L2));
-	nacl = !y.crosses_out || nacl_allows(w, &w->subnet[e->subnet], true, p);
-	if (y.fail)
-		return verdict_drop(v, y.fail | (!nacl && y.fail & (BIT(WHY_NO_OWNER) | BIT(WHY_NOT_SERVED))
-							 ? BIT(WHY_NACL_EGRESS)
-							 : 0));
-	if (!nacl)
-		return verdict_drop(v, BIT(WHY_NACL_EGRESS));
-	v->smac = y.routed ? MAC_ROUTER : memcmp(p->raw, w->router_mac, 6) ? MAC_SENDER : MAC_ANY;
-	if (y.igw >= 0) {
-		v->smac = MAC_ROUTER;
-		return judge_igw_out(m, e, y.igw, p, v);
-	}
-	judge_ingress(m, &w->eni[y.eni], p, &y.in, v);
+	trip_begin(&t, m, v, p, e->vpc);
+	walk_from_eni(&t, e);
 }
 
 /* ---- guard mode, and what the host itself sends toward a guest */
@@ -388,7 +288,7 @@ static void judge_guard(struct model *m, const struct eni *e, bool egress, bool 
 		return verdict_drop(v, BIT(WHY_NACL_INGRESS));
 	if (!egress && e->check && !eni_owns(e, p->fam, &p->dst))
 		return verdict_drop(v, BIT(WHY_DEST_CHECK));
-	if (!track_judge(m, e, egress, true, p, &v->change[egress ? 0 : 1]))
+	if (!track_judge(m, e, egress, e->vpc, p, &v->change[egress ? 0 : 1]))
 		return verdict_drop(v, BIT(egress ? WHY_SG_EGRESS : WHY_SG_INGRESS));
 	if (egress && crosses && !nacl_allows(w, s, true, p))
 		return verdict_drop(v, BIT(WHY_NACL_EGRESS));
@@ -408,28 +308,28 @@ static void judge_host(struct model *m, const struct eni *e, const struct pkt *p
 static const struct eni *port_named(const struct world *w, const char *port)
 {
 	for (int i = 0; i < w->nr_eni; i++)
-		if (w->eni[i].port && !strcmp(w->eni[i].id, port))
+		if (w->eni[i].port && w->eni[i].compute && !strcmp(w->eni[i].id, port))
 			return &w->eni[i];
 	return NULL;
 }
 
-static const struct igw *uplink_named(const struct world *w, const char *port)
+static const struct gate *uplink_named(const struct world *w, const char *port)
 {
-	for (int i = 0; i < w->nr_igw; i++)
-		if (w->igw[i].uplink && !strcmp(w->igw[i].id, port))
-			return &w->igw[i];
+	for (int i = 0; i < w->nr_gate; i++)
+		if (w->gate[i].uplink && !strcmp(w->gate[i].id, port))
+			return &w->gate[i];
 	return NULL;
 }
 
 void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p, struct verdict *ret_verdict)
 {
 	const struct eni *e = port_named(m->world, port);
-	const struct igw *g = uplink_named(m->world, port);
+	const struct gate *g = uplink_named(m->world, port);
 	struct verdict *v = ret_verdict;
 
 	memset(v, 0, sizeof(*v));
-	v->src = p->src;
-	v->dst = p->dst;
+	m->choices = 1;
+	rewrite_none(p, &v->out);
 	v->first_fragment = p->fam && p->more && !p->foff;
 	if (e && e->live && e->guard)
 		judge_guard(m, e, e->instance ? tx : !tx, tx, p, v);
@@ -458,17 +358,18 @@ void model_commit(struct model *m, const char *port, bool tx, const struct pkt *
 		  bool dropped)
 {
 	const struct eni *e = port_named(m->world, port);
-	const struct igw *g = uplink_named(m->world, port);
+	const struct gate *g = uplink_named(m->world, port);
 
 	if (v->first_fragment && !v->later_fragment && !p->err && (e || g) && v->act != ACT_REPLY) {
-		int where = e ? e->number : -1 - (int)(g - m->world->igw);
-
-		datagram_note(m, where, e && tx, p, v, dropped);
+		datagram_note(m, e ? e->number : eni_number(g->id), e && tx, p, v, dropped);
 	}
-	if (dropped || v->act == ACT_DROP)
+	if (v->act == ACT_REPLY && v->answer == ANSWER_RESET)
+		track_reset(m, &v->change[0]);
+	if (dropped || v->act == ACT_DROP || v->act == ACT_REPLY)
 		return;
 	for (int i = 0; i < 2; i++)
 		track_commit(m, &v->change[i], p);
+	map_commit(m, &v->map, p);
 }
 
 /* CT-20: what belongs to an ENI that is gone or detached goes with it. */
@@ -482,6 +383,7 @@ void model_apply(struct model *m, struct world *w)
 		if (!stays)
 			track_forget(m, m->world->eni[i].number);
 	}
+	map_prune(m, w);
 	world_free(m->world);
 	m->world = w;
 	m->revision++;
@@ -490,6 +392,7 @@ void model_apply(struct model *m, struct world *w)
 void model_done(struct model *m)
 {
 	track_clear(m);
+	map_clear(m);
 	while (m->datagrams) {
 		struct datagram *d = m->datagrams;
 

@@ -13,6 +13,7 @@ void verdict_drop(struct verdict *v, uint64_t reasons)
 	v->others = 0;
 	v->reasons = reasons;
 	memset(v->change, 0, sizeof(v->change));
+	memset(&v->map, 0, sizeof(v->map));
 }
 
 static void answer(struct verdict *v, enum answer what, const char *to, const uint8_t *mac)
@@ -148,8 +149,8 @@ static void judge_arp(const struct model *m, const struct eni *e, const struct p
 		answer(v, ANSWER_ARP, e->id, w->router_mac);
 	else if (peer >= 0 && w->eni[peer].subnet == e->subnet && subnet_has(subnet_of(w, e), 4, &tpa))
 		answer(v, ANSWER_ARP, e->id, w->eni[peer].mac);
-	if (v->act == ACT_REPLY && is_zero(&spa))
-		v->others = 1u << ACT_DROP; /* a probe for a peer's address: either is sane */
+	if (v->act == ACT_REPLY && (is_zero(&spa) || (peer >= 0 && !w->eni[peer].compute)))
+		v->others = 1u << ACT_DROP; /* a probe for a peer's address, or a gateway's: either is sane */
 }
 
 /* ---- neighbour discovery */
@@ -264,7 +265,7 @@ bool neigh_port(const struct model *m, const struct eni *e, const struct pkt *p,
 
 /* ---- uplinks */
 
-static bool is_on_link(const struct world *w, const struct igw *g, int fam, const struct ip *ip, bool *ret_sure)
+static bool is_on_link(const struct world *w, const struct gate *g, int fam, const struct ip *ip, bool *ret_sure)
 {
 	struct ip private;
 
@@ -283,7 +284,7 @@ static bool is_on_link(const struct world *w, const struct igw *g, int fam, cons
 	return false;
 }
 
-bool neigh_uplink(const struct model *m, const struct igw *g, const struct pkt *p, struct verdict *v)
+bool neigh_uplink(const struct model *m, const struct gate *g, const struct pkt *p, struct verdict *v)
 {
 	struct ip target = {0};
 	bool arp = p->etype == ET_ARP && !p->err, sure;

@@ -53,6 +53,20 @@ enum why {
 	WHY_DENY_IGW,
 	WHY_NO_POLICY,
 	WHY_RATE_LIMIT,
+	WHY_BPA,
+	WHY_PEERING,
+	WHY_TGW_ATTACHMENT,
+	WHY_TGW_NO_ROUTE,
+	WHY_TGW_BLACKHOLE,
+	WHY_VGW,
+	WHY_EIGW,
+	WHY_ENDPOINT,
+	WHY_NAT_MAPPING,
+	WHY_NAT_PORT,
+	WHY_NAT_PROTOCOL,
+	WHY_NAT_HAIRPIN,
+	WHY_TTL,
+	WHY_MTU,
 	WHY_MAX
 };
 extern const char *const why_name[WHY_MAX];
@@ -102,7 +116,18 @@ struct pkt {
 };
 
 void pkt_parse(const uint8_t *raw, int n, struct pkt *ret_pkt);
-int pkt_emit(const struct pkt *p, const struct ip *src, const struct ip *dst, uint8_t *ret_out);
+
+/* What a packet carries when it leaves: every field that a gateway may change. */
+struct rewrite {
+	struct ip src, dst;
+	uint16_t sport, dport; /* of an ICMP query: its identifier, twice */
+	struct ip isrc, idst;  /* of the quoted packet */
+	uint16_t isport, idport;
+	int ttl_less;
+	int mss; /* the most that a SYN may say; 0: whatever it says */
+};
+void rewrite_none(const struct pkt *p, struct rewrite *ret_rewrite);
+int pkt_emit(const struct pkt *p, const struct rewrite *rw, uint8_t *ret_out);
 const char *pkt_bad_checksum(const uint8_t *raw, int n);
 void pkt_mask_checksums(uint8_t *raw, int n);
 void pkt_describe(const uint8_t *raw, int n, char *ret_text, size_t size);
@@ -135,6 +160,7 @@ struct subnet {
 	int vpc;
 	struct cidr cidr[4];
 	int nr_cidr;
+	char az[ID_LEN];
 	int nacl;  /* -1: none in the state, so the AWS default, which allows all (VPC-16) */
 	int table; /* -1: local routes only */
 };
@@ -178,7 +204,7 @@ struct nacl {
 	int nr_entry;
 };
 
-enum target_kind { TO_LOCAL, TO_IGW, TO_ENI, TO_OTHER, TO_NOTHING };
+enum target_kind { TO_LOCAL, TO_ENI, TO_GATE, TO_NAT, TO_PEERING, TO_TGW, TO_NOTHING };
 enum route_rank { RANK_STATIC, RANK_LIST, RANK_PROPAGATED };
 
 struct route {
@@ -187,7 +213,6 @@ struct route {
 	enum target_kind kind;
 	char target[ID_LEN];
 	bool blackhole, filtered, propagated;
-	bool target_exists; /* for TO_OTHER */
 };
 
 struct table {
@@ -222,10 +247,68 @@ struct eni {
 	uint64_t policy; /* digest of its security group rules */
 };
 
-struct igw {
+/* A gateway that leads out by an uplink. */
+enum gate_kind { GATE_IGW, GATE_EIGW, GATE_VGW, GATE_ENDPOINT };
+
+struct gate {
 	char id[ID_LEN];
-	int vpc; /* -1: not attached */
+	enum gate_kind kind;
+	int vpc;   /* -1: not attached */
+	int table; /* of what comes in by it (RT-18); -1: none, so local delivery */
 	bool uplink;
+	bool tracks;          /* CT-06: a DynamoDB endpoint */
+	bool vpn;             /* VGW-05: through tunnels, not Direct Connect */
+	bool any_site;        /* VGW-01: a dynamic VPN, or none listed */
+	struct cidr site[16]; /* VGW-01: what its VPNs reach */
+	int nr_site;
+};
+
+struct nat {
+	char id[ID_LEN];
+	int number, vpc, subnet, eni;
+	bool available, deleting;
+	struct ip addr[8];
+	int nr_addr;
+};
+
+struct peering {
+	char id[ID_LEN];
+	int vpc[2];
+	bool active;
+};
+
+struct tgw {
+	char id[ID_LEN];
+	bool available, refs;
+};
+
+struct attachment {
+	char id[ID_LEN];
+	int tgw, vpc, subnet[8], nr_subnet, table; /* table -1: not associated */
+	bool available, refs, appliance, ipv6;
+};
+
+enum tgw_rank { TGW_STATIC, TGW_LIST, TGW_PROPAGATED };
+
+struct tgw_route {
+	struct cidr cidr;
+	enum tgw_rank rank;
+	int attachment; /* -1: gone */
+	bool blackhole;
+};
+
+struct tgw_table {
+	char id[ID_LEN];
+	struct tgw_route *route;
+	int nr_route;
+};
+
+/* VPC-18: what is blocked, and for whom not. */
+enum bpa_mode { BPA_OFF, BPA_INGRESS, BPA_BIDIRECTIONAL };
+
+struct exclusion {
+	char id[ID_LEN]; /* of a VPC or a subnet */
+	bool bidirectional;
 };
 
 struct world {
@@ -236,8 +319,16 @@ struct world {
 	struct nacl *nacl;
 	struct table *table;
 	struct eni *eni;
-	struct igw *igw;
-	int nr_vpc, nr_subnet, nr_group, nr_list, nr_nacl, nr_table, nr_eni, nr_igw;
+	struct gate *gate;
+	struct nat *nat;
+	struct peering *peering;
+	struct tgw *tgw;
+	struct attachment *attachment;
+	struct tgw_table *tgw_table;
+	struct exclusion *exclusion;
+	int nr_vpc, nr_subnet, nr_group, nr_list, nr_nacl, nr_table, nr_eni, nr_gate, nr_nat, nr_peering, nr_tgw;
+	int nr_attachment, nr_tgw_table, nr_exclusion;
+	enum bpa_mode bpa;
 	uint8_t router_mac[6];
 };
 
@@ -256,15 +347,22 @@ bool nacl_allows(const struct world *w, const struct subnet *s, bool egress, con
 
 struct route_choice {
 	enum target_kind kind;
-	enum why fail; /* WHY_ACCEPTED, no-route, blackhole, not-served */
-	int eni, igw;
+	uint64_t fail; /* reasons; 0: none */
+	int at;        /* index of the target among its kind */
+	bool listed;   /* a propagated route of a VGW: its prefix counts as learned */
 };
-void route_choose(const struct world *w, const struct subnet *s, const struct pkt *p, struct route_choice *ret_choice);
+void route_choose(const struct world *w, int vpc, int table, const struct pkt *p, struct route_choice *ret_choice);
+bool tgw_choose(const struct world *w, int table, const struct pkt *p, struct tgw_route *ret_route);
+const struct nat *nat_of_eni(const struct world *w, int eni);
+bool vpc_has(const struct world *w, int vpc, int fam, const struct ip *ip);
+bool bpa_blocks(const struct world *w, int vpc, int subnet, bool direct);
 
+/* Group references match members in this VPC only; none: nowhere (SG-17, SG-18). */
+enum { REFS_NONE = -1 };
 struct sg_verdict {
 	bool admitted, untracked;
 };
-void sg_judge(const struct world *w, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+void sg_judge(const struct world *w, const struct eni *e, bool egress, int refs, const struct pkt *p,
 	      struct sg_verdict *ret_verdict);
 
 /* ---- connection tracking */
@@ -297,12 +395,35 @@ struct change {
 	enum change_kind kind;
 	struct flow_key key;
 	const struct eni *eni;
-	bool egress, tracked;
+	bool egress, tracked, always; /* always: the way makes it tracked (CT-06) */
+};
+
+/* ---- what NAT gateways and egress-only gateways remember (NAT-04, EIGW-02) */
+struct mapping {
+	struct mapping *next;
+	int gate; /* number of the gateway's id */
+	int fam, proto, qtype;
+	struct ip client, remote, addr; /* addr: as the world sees the client */
+	uint16_t client_port, remote_port, port;
+	enum tcp_phase phase;
+	bool fin[2], acked[2], closing, ghost; /* ghost: gone, but its port may not be free yet */
+	uint32_t ack[2];
+	int64_t expires;
+	int peering; /* number of the peering it left by; -1: none (NAT-18) */
+	int from;    /* number of the ENI whose packet opened it */
+};
+
+struct map_change {
+	enum change_kind kind;
+	bool outward;
+	struct mapping map; /* OPEN: the new one; TOUCH: a copy of the one */
+	bool port_free;     /* OPEN: its port is to be read from what came out */
+	bool kept;          /* the client's own port is free, so it must be kept */
 };
 
 struct datagram {
 	struct datagram *next;
-	int where; /* ENI number, or igw index below zero */
+	int where; /* number of the port's id */
 	bool tx;
 	int fam, proto;
 	struct ip src, dst;
@@ -319,31 +440,52 @@ struct model {
 	int revision;
 	struct flow *flows[NR_BUCKETS];
 	struct datagram *datagrams;
+	struct mapping *mappings;
 	const char *host;
+	int choice, choices; /* which of the answers that the contract leaves open, of how many */
 };
 
-bool track_judge(struct model *m, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+/* One of n that the contract leaves open: each is tried before a difference is one. */
+int model_pick(struct model *m, int n);
+
+bool track_judge(struct model *m, const struct eni *e, bool egress, int refs, const struct pkt *p,
 		 struct change *ret_change);
+bool track_is_tracked(struct model *m, const struct change *c);
+
+const struct mapping *map_inside(const struct model *m, int gate, int from, const struct pkt *p);
+const struct mapping *map_outside(const struct model *m, int gate, const struct pkt *p);
+const struct mapping *map_by_peering(const struct model *m, const struct pkt *p);
+void map_open(struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
+	      struct map_change *ret_change);
+void map_touch(const struct mapping *f, bool outward, struct map_change *ret_change);
+const char *map_port_fits(const struct model *m, const struct map_change *c, uint16_t port);
+void map_commit(struct model *m, const struct map_change *c, const struct pkt *p);
+void map_prune(struct model *m, const struct world *w);
+void map_clear(struct model *m);
 void track_commit(struct model *m, const struct change *c, const struct pkt *p);
+void track_reset(struct model *m, const struct change *c);
 void track_forget(struct model *m, int eni);
 void track_clear(struct model *m);
 
 /* ---- verdicts */
 enum mac_rule { MAC_ANY, MAC_ROUTER, MAC_SENDER };
-enum answer { ANSWER_NONE, ANSWER_ARP, ANSWER_ND, ANSWER_RA, ANSWER_ECHO };
+enum answer { ANSWER_NONE, ANSWER_ARP, ANSWER_ND, ANSWER_RA, ANSWER_ECHO, ANSWER_TOO_BIG, ANSWER_TTL, ANSWER_RESET };
 
 struct verdict {
 	enum act act;     /* the expected one */
 	unsigned others;  /* bits of enum act that would do as well */
 	uint64_t reasons; /* for a drop */
 	char to[ID_LEN];
-	struct ip src, dst; /* as they leave */
+	struct rewrite out;
 	enum mac_rule smac;
 	uint8_t dmac[6];
 	enum answer answer;
 	uint8_t answer_mac[6]; /* of ARP and ND */
 	bool any_mac;          /* the answered MAC is the device's own */
+	struct ip answer_src[4]; /* of an ICMP error: who may have sent it; none: anyone */
+	int nr_answer_src, answer_mtu;
 	struct change change[2];
+	struct map_change map;
 	bool first_fragment, later_fragment;
 };
 
@@ -355,7 +497,7 @@ void model_done(struct model *m);
 
 /* neigh.c: what the fabric answers or consumes itself. True: the verdict is made. */
 bool neigh_port(const struct model *m, const struct eni *e, const struct pkt *p, struct verdict *v);
-bool neigh_uplink(const struct model *m, const struct igw *g, const struct pkt *p, struct verdict *v);
+bool neigh_uplink(const struct model *m, const struct gate *g, const struct pkt *p, struct verdict *v);
 bool neigh_guard(const struct model *m, const struct eni *e, bool egress, const struct pkt *p, struct verdict *v);
 bool is_neighbour_message(const struct pkt *p);
 bool is_dhcp(const struct pkt *p);
@@ -386,7 +528,7 @@ struct answer_line {
 };
 
 int answer_read(const char *text, struct answer_line *ret_answer);
-const char *compare(const struct model *m, const struct line *l, const struct pkt *p, const struct verdict *v,
+const char *compare(const struct model *m, const struct line *l, const struct pkt *p, struct verdict *v,
 		    const struct answer_line *a);
 int oracle_replay(int argc, char **argv);
 int hex_read(const char *text, size_t len, uint8_t *ret_bytes, int size);
@@ -408,6 +550,7 @@ json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_
 struct side {
 	bool outside;     /* on the internet, or beyond a guard port */
 	char eni[ID_LEN]; /* whose port its frames arrive on; of an outside one, the ENI it talks to */
+	char uplink[ID_LEN]; /* of an outside one: where its frames arrive; empty: at its VPC's internet gateway */
 	struct ip own, far;
 	uint16_t port;
 	uint32_t seq, acked; /* next to send; last acknowledged */
@@ -419,7 +562,7 @@ struct conv {
 	int fam, proto;
 	bool direct;         /* the sides address each other's MAC */
 	struct side side[2]; /* [0] opens */
-	int step, qtype;
+	int step, qtype, mss;
 	bool zero_checksum;
 };
 
@@ -446,12 +589,13 @@ enum {
 	WITHOUT_LIES = 256
 };
 extern unsigned traffic_without;
+extern const char *gen_without; /* kinds of gateways that states do without, by name */
 
 void traffic_init(struct traffic *t, struct rnd *r);
 void traffic_line(struct traffic *t, const struct world *w, struct line *ret_line);
 
 const struct eni *gen_eni_named(const struct world *w, const char *id);
-const struct igw *gen_uplink_of(const struct world *w, int vpc);
+const struct gate *gen_uplink_of(const struct world *w, int vpc);
 bool gen_conv(struct rnd *r, const struct world *w, struct conv *ret_conv);
 bool gen_frame(const struct world *w, const struct conv *c, int s, int l4_len, const uint8_t *l4, struct line *l);
 bool gen_tcp(const struct world *w, struct conv *c, int s, int flags, int data, struct line *l);
@@ -460,6 +604,8 @@ bool gen_query(const struct world *w, const struct conv *c, int s, bool reply, s
 bool gen_raw(const struct world *w, const struct conv *c, int s, struct line *l);
 bool gen_error(struct rnd *r, const struct world *w, const struct conv *c, int s, struct line *l);
 void gen_seal(uint8_t *f, int n);
+void gen_aim(struct rnd *r, const struct world *w, struct conv *c);
+bool gen_has(const char *feature);
 void gen_oddity(struct traffic *t, const struct world *w, struct line *l);
 void gen_neighbour(struct rnd *r, const struct world *w, struct line *l);
 void gen_fragments(struct traffic *t, const struct world *w);

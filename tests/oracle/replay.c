@@ -150,6 +150,45 @@ static bool mac_fits(const struct model *m, const struct pkt *p, const struct ve
 	return v->smac == MAC_SENDER ? sender : router || sender;
 }
 
+/* An ICMP error of the data path: from whom, to whom, what it says, and the head of what it quotes. */
+static const char *compare_error(const struct pkt *p, const struct verdict *v, const struct answer_line *a,
+				 const struct pkt *g)
+{
+	bool v4 = p->fam == 4, big = v->answer == ANSWER_TOO_BIG, known = !v->nr_answer_src;
+
+	if (g->itype != (v4 ? (big ? 3 : 11) : big ? 2 : 3) || g->icode != (v4 && big ? 4 : 0) ||
+	    !ip_eq(&g->dst, &p->src))
+		return "not the ICMP error that was due";
+	for (int i = 0; i < v->nr_answer_src; i++)
+		known |= ip_eq(&g->src, &v->answer_src[i]);
+	if (!known)
+		return "the ICMP error has another source";
+	if (big && get16(a->frame + g->l4 + 6) != v->answer_mtu)
+		return "the ICMP error names another MTU";
+	if (!g->has_inner && p->proto != 47 && p->l4 - 14 == (v4 ? 20 : 40))
+		return "the ICMP error quotes nothing";
+	if (g->has_inner && (!ip_eq(&g->inner.src, &p->src) || !ip_eq(&g->inner.dst, &p->dst) ||
+			     g->inner.sport != p->sport || g->inner.dport != p->dport))
+		return "the ICMP error quotes another packet";
+	return NULL;
+}
+
+static const char *compare_reset(const struct pkt *p, const struct pkt *g)
+{
+	uint8_t want[FRAME_MAX];
+	struct pkt r;
+
+	struct verdict v = {.act = ACT_REPLY, .answer = ANSWER_RESET};
+
+	pkt_parse(want, verdict_packet(NULL, p, &v, want), &r);
+	if (g->proto != P_TCP || !ip_eq(&g->src, &r.src) || !ip_eq(&g->dst, &r.dst) || g->sport != r.sport ||
+	    g->dport != r.dport)
+		return "the reset is for another flow";
+	if (!(g->flags & TCP_RST) || g->seq != r.seq || (r.flags & TCP_ACK && (!(g->flags & TCP_ACK) || g->ack != r.ack)))
+		return "the reset's numbers are not those of RFC 9293";
+	return NULL;
+}
+
 static const char *compare_answer(const struct pkt *p, const struct verdict *v, const struct answer_line *a)
 {
 	uint8_t want[FRAME_MAX], got[FRAME_MAX];
@@ -158,6 +197,10 @@ static const char *compare_answer(const struct pkt *p, const struct verdict *v, 
 	pkt_parse(a->frame, a->n, &g);
 	if (v->answer == ANSWER_RA)
 		return g.itype == 134 ? NULL : "no router advertisement";
+	if (v->answer >= ANSWER_TOO_BIG && pkt_bad_checksum(a->frame, a->n))
+		return pkt_bad_checksum(a->frame, a->n);
+	if (v->answer >= ANSWER_TOO_BIG)
+		return v->answer == ANSWER_RESET ? compare_reset(p, &g) : compare_error(p, v, a, &g);
 	int n = verdict_packet(NULL, p, v, want);
 
 	if (a->n < n)
@@ -185,7 +228,26 @@ static const char *compare_answer(const struct pkt *p, const struct verdict *v, 
 	return memcmp(want, got, 12) ? "MACs of the echo reply differ" : NULL;
 }
 
-static const char *compare_frame(const struct model *m, const struct pkt *p, const struct verdict *v,
+/* NAT-03: the port is enid's to choose. It is read here, and from here on the model's, too. */
+static const char *take_port(const struct model *m, struct verdict *v, const struct answer_line *a)
+{
+	struct map_change *c = &v->map;
+	const char *bad;
+	struct pkt g;
+
+	if (c->kind != CHANGE_OPEN || !c->port_free)
+		return NULL;
+	pkt_parse(a->frame, a->n, &g);
+	bad = map_port_fits(m, c, g.sport);
+	if (bad)
+		return bad;
+	c->map.port = v->out.sport = g.sport;
+	if (c->map.qtype >= 0)
+		v->out.dport = g.sport;
+	return NULL;
+}
+
+static const char *compare_frame(const struct model *m, const struct pkt *p, struct verdict *v,
 				 const struct answer_line *a)
 {
 	uint8_t want[FRAME_MAX], got[FRAME_MAX];
@@ -198,6 +260,9 @@ static const char *compare_frame(const struct model *m, const struct pkt *p, con
 		return "no packet in the answer";
 	if (v->act == ACT_REPLY)
 		return compare_answer(p, v, a);
+	bad = take_port(m, v, a);
+	if (bad)
+		return bad;
 	n = verdict_packet(m, p, v, want);
 	if (v->act == ACT_PASS && p->fam)
 		n = p->end; /* Ethernet padding may go */
@@ -225,7 +290,7 @@ static bool reason_fits(uint64_t allowed, const char *reason)
 }
 
 /* What is wrong with an answer, or NULL. */
-const char *compare(const struct model *m, const struct line *l, const struct pkt *p, const struct verdict *v,
+const char *compare(const struct model *m, const struct line *l, const struct pkt *p, struct verdict *v,
 		    const struct answer_line *a)
 {
 	if (*l->state) {
@@ -240,7 +305,7 @@ const char *compare(const struct model *m, const struct line *l, const struct pk
 	if (a->act == ACT_DROP)
 		return reason_fits(v->reasons, a->reason) ? NULL : "the reason differs";
 	if (a->act != v->act)
-		return NULL;
+		return a->act == ACT_REPLY && v->answer == ANSWER_TTL ? compare_answer(p, v, a) : NULL;
 	if (v->act != ACT_PASS && strcmp(a->to, v->to))
 		return "the target differs";
 	return compare_frame(m, p, v, a);

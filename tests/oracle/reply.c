@@ -89,6 +89,85 @@ static int build_echo(const struct pkt *p, const struct verdict *v, uint8_t *out
 	return p->end;
 }
 
+/* An ICMP error about the packet, back to where it came from (MTU-02, NAT-20). */
+static int build_error(const struct pkt *p, const struct verdict *v, uint8_t *out)
+{
+	bool v4 = p->fam == 4, big = v->answer == ANSWER_TOO_BIG;
+	int hl = v4 ? 20 : 40, size = p->end - 14, room = v4 ? p->l4 - 14 + 8 : 1280 - 48;
+	uint8_t *h = out + 14, *icmp = h + hl;
+	struct ip src = v->nr_answer_src ? v->answer_src[0] : p->dst;
+
+	if (size > room)
+		size = room;
+	memset(out, 0, 62);
+	memcpy(out, p->raw + 6, 6);
+	memcpy(out + 6, p->raw, 6);
+	memcpy(out + 12, p->raw + 12, 2);
+	memcpy(icmp + 8, p->raw + 14, (size_t)size);
+	h[0] = v4 ? 0x45 : 0x60;
+	h[v4 ? 8 : 7] = 64;
+	h[v4 ? 9 : 6] = v4 ? P_ICMP : P_ICMP6;
+	put16(h + (v4 ? 2 : 4), (unsigned)(size + 8 + (v4 ? hl : 0)));
+	memcpy(h + (v4 ? 12 : 8), src.b, v4 ? 4 : 16);
+	memcpy(h + (v4 ? 16 : 24), p->src.b, v4 ? 4 : 16);
+	icmp[0] = (uint8_t)(v4 ? (big ? 3 : 11) : big ? 2 : 3);
+	icmp[1] = (uint8_t)(v4 && big ? 4 : 0);
+	put16(icmp + 6, (unsigned)(big ? v->answer_mtu : 0));
+	if (v4)
+		put16(h + 10, (uint16_t)~fold16(sum16(h, 20)));
+	put16(icmp + 2, (uint16_t)~fold16(sum16(icmp, size + 8) +
+					  (v4 ? 0 : pseudo_sum(6, &src, &p->src, P_ICMP6, size + 8))));
+	return 14 + hl + 8 + size;
+}
+
+/* RFC 9293, 3.10.7.1: the reset of a segment that belongs to nothing. */
+static int build_reset(const struct pkt *p, uint8_t *out)
+{
+	bool v4 = p->fam == 4, acked = p->flags & TCP_ACK;
+	int hl = v4 ? 20 : 40, data = p->end - p->l4 - (p->raw[p->l4 + 12] >> 4) * 4;
+	uint8_t *h = out + 14, *tcp = h + hl;
+
+	memset(out, 0, (size_t)(14 + hl + 20));
+	memcpy(out, p->raw + 6, 6);
+	memcpy(out + 6, p->raw, 6);
+	memcpy(out + 12, p->raw + 12, 2);
+	h[0] = v4 ? 0x45 : 0x60;
+	h[v4 ? 8 : 7] = 64;
+	h[v4 ? 9 : 6] = P_TCP;
+	put16(h + (v4 ? 2 : 4), (unsigned)(v4 ? 40 : 20));
+	memcpy(h + (v4 ? 12 : 8), p->dst.b, v4 ? 4 : 16);
+	memcpy(h + (v4 ? 16 : 24), p->src.b, v4 ? 4 : 16);
+	put16(tcp, p->dport);
+	put16(tcp + 2, p->sport);
+	put32(tcp + 4, acked ? p->ack : 0);
+	put32(tcp + 8, acked ? 0 : p->seq + (uint32_t)data + !!(p->flags & TCP_SYN) + !!(p->flags & TCP_FIN));
+	tcp[12] = 5 << 4;
+	tcp[13] = (uint8_t)(acked ? TCP_RST : TCP_RST | TCP_ACK);
+	if (v4)
+		put16(h + 10, (uint16_t)~fold16(sum16(h, 20)));
+	put16(tcp + 16, (uint16_t)~fold16(sum16(tcp, 20) + pseudo_sum(p->fam, &p->dst, &p->src, P_TCP, 20)));
+	return 14 + hl + 20;
+}
+
+static int build_answer(const struct pkt *p, const struct verdict *v, uint8_t *out)
+{
+	switch (v->answer) {
+	case ANSWER_ARP:
+		return build_arp(p, v, out);
+	case ANSWER_ND:
+		return build_advert(p, v, out);
+	case ANSWER_ECHO:
+		return build_echo(p, v, out);
+	case ANSWER_TOO_BIG:
+	case ANSWER_TTL:
+		return build_error(p, v, out);
+	case ANSWER_RESET:
+		return build_reset(p, out);
+	default:
+		return build_router_advert(p, v, out);
+	}
+}
+
 int verdict_packet(const struct model *m, const struct pkt *p, const struct verdict *v, uint8_t *ret_out)
 {
 	int n;
@@ -98,11 +177,8 @@ int verdict_packet(const struct model *m, const struct pkt *p, const struct verd
 		return p->n;
 	}
 	if (v->act == ACT_REPLY)
-		return v->answer == ANSWER_ARP    ? build_arp(p, v, ret_out)
-		       : v->answer == ANSWER_ND   ? build_advert(p, v, ret_out)
-		       : v->answer == ANSWER_ECHO ? build_echo(p, v, ret_out)
-						  : build_router_advert(p, v, ret_out);
-	n = pkt_emit(p, &v->src, &v->dst, ret_out);
+		return build_answer(p, v, ret_out);
+	n = pkt_emit(p, &v->out, ret_out);
 	memset(ret_out, 0, 12);
 	if (v->act == ACT_DELIVER) {
 		memcpy(ret_out, v->dmac, 6);

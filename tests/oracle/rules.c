@@ -152,36 +152,83 @@ static const struct cidr *local_cidr(const struct vpc *v, const struct pkt *p)
 	return NULL;
 }
 
+static int find_id(const struct world *w, const struct route *r)
+{
+	int nr = r->kind == TO_ENI       ? w->nr_eni
+		 : r->kind == TO_GATE    ? w->nr_gate
+		 : r->kind == TO_NAT     ? w->nr_nat
+		 : r->kind == TO_PEERING ? w->nr_peering
+		 : r->kind == TO_TGW     ? w->nr_tgw
+					 : 0;
+
+	for (int i = 0; i < nr; i++) {
+		const char *id = r->kind == TO_ENI       ? w->eni[i].id
+				 : r->kind == TO_GATE    ? w->gate[i].id
+				 : r->kind == TO_NAT     ? w->nat[i].id
+				 : r->kind == TO_PEERING ? w->peering[i].id
+							 : w->tgw[i].id;
+
+		if (!strcmp(id, r->target))
+			return i;
+	}
+	return -1;
+}
+
+static uint64_t nat_usable(const struct world *w, int vpc, const struct nat *n)
+{
+	if (n->vpc != vpc || !(n->available || n->deleting) || n->eni < 0)
+		return BIT(WHY_BLACKHOLE);
+	return w->eni[n->eni].port ? 0 : BIT(WHY_NOT_SERVED);
+}
+
+static bool is_attached(const struct world *w, int vpc, int tgw)
+{
+	for (int i = 0; i < w->nr_attachment; i++)
+		if (w->attachment[i].vpc == vpc && w->attachment[i].tgw == tgw && w->attachment[i].available)
+			return true;
+	return false;
+}
+
+/* RT-28: a target that is gone, of another VPC or not in use makes the route a blackhole. */
+static uint64_t target_fails(const struct world *w, int vpc, enum target_kind kind, int at)
+{
+	if (kind == TO_LOCAL)
+		return 0;
+	if (at < 0)
+		return BIT(WHY_BLACKHOLE);
+	if (kind == TO_ENI)
+		return w->eni[at].live && w->eni[at].vpc == vpc ? 0 : BIT(WHY_BLACKHOLE);
+	if (kind == TO_GATE)
+		return w->gate[at].vpc != vpc     ? BIT(WHY_BLACKHOLE)
+		       : w->gate[at].uplink       ? 0
+		       : w->gate[at].kind == GATE_VGW ? BIT(WHY_NOT_SERVED) | BIT(WHY_VGW)
+						  : BIT(WHY_NOT_SERVED);
+	if (kind == TO_NAT)
+		return nat_usable(w, vpc, &w->nat[at]);
+	if (kind == TO_PEERING)
+		return w->peering[at].active && (w->peering[at].vpc[0] == vpc || w->peering[at].vpc[1] == vpc)
+			       ? 0
+			       : BIT(WHY_BLACKHOLE);
+	if (!w->tgw[at].available)
+		return BIT(WHY_BLACKHOLE);
+	return is_attached(w, vpc, at) ? 0 : BIT(WHY_BLACKHOLE) | BIT(WHY_TGW_ATTACHMENT);
+}
+
 static void choose_target(const struct world *w, int vpc, const struct route *r, struct route_choice *c)
 {
 	c->kind = r->kind;
-	c->fail = WHY_BLACKHOLE;
-	if (r->blackhole)
-		return;
-	if (r->kind == TO_LOCAL)
-		c->fail = WHY_ACCEPTED;
-	if (r->kind == TO_OTHER && r->target_exists)
-		c->fail = WHY_NOT_SERVED;
-	for (int i = 0; r->kind == TO_ENI && i < w->nr_eni; i++) {
-		if (strcmp(w->eni[i].id, r->target) || !w->eni[i].live || w->eni[i].vpc != vpc)
-			continue;
-		c->eni = i;
-		c->fail = WHY_ACCEPTED;
-	}
-	for (int i = 0; r->kind == TO_IGW && i < w->nr_igw; i++) {
-		if (strcmp(w->igw[i].id, r->target) || w->igw[i].vpc != vpc)
-			continue;
-		c->igw = i;
-		c->fail = w->igw[i].uplink ? WHY_ACCEPTED : WHY_NOT_SERVED;
-	}
+	c->at = find_id(w, r);
+	c->listed = r->propagated;
+	c->fail = r->blackhole ? BIT(WHY_BLACKHOLE) : target_fails(w, vpc, r->kind, c->at);
 }
 
-void route_choose(const struct world *w, const struct subnet *s, const struct pkt *p, struct route_choice *ret_choice)
+/* Where a table (-1: local routes only) of a VPC sends the packet. */
+void route_choose(const struct world *w, int vpc, int table, const struct pkt *p, struct route_choice *ret_choice)
 {
 	static const struct route implied = {.kind = TO_LOCAL};
-	const struct cidr *local = local_cidr(&w->vpc[s->vpc], p);
+	const struct cidr *local = local_cidr(&w->vpc[vpc], p);
 	struct candidate best = {0};
-	const struct table *t = s->table < 0 ? NULL : &w->table[s->table];
+	const struct table *t = table < 0 ? NULL : &w->table[table];
 
 	for (int i = 0; t && i < t->nr_route; i++) {
 		const struct route *r = &t->route[i];
@@ -195,9 +242,60 @@ void route_choose(const struct world *w, const struct subnet *s, const struct pk
 	}
 	if (local && (!best.route || best.len < local->len || (best.len == local->len && best.rank != RANK_STATIC)))
 		best = (struct candidate){&implied, RANK_STATIC, local->len};
-	*ret_choice = (struct route_choice){TO_NOTHING, WHY_NO_ROUTE, -1, -1};
+	*ret_choice = (struct route_choice){TO_NOTHING, BIT(WHY_NO_ROUTE), -1, false};
 	if (best.route)
-		choose_target(w, s->vpc, best.route, ret_choice);
+		choose_target(w, vpc, best.route, ret_choice);
+}
+
+bool vpc_has(const struct world *w, int vpc, int fam, const struct ip *ip)
+{
+	for (int i = 0; vpc >= 0 && i < w->vpc[vpc].nr_cidr; i++)
+		if (cidr_has(&w->vpc[vpc].cidr[i], fam, ip))
+			return true;
+	return false;
+}
+
+/* TGW-05: longer, then static, by a prefix list, propagated. */
+bool tgw_choose(const struct world *w, int table, const struct pkt *p, struct tgw_route *ret_route)
+{
+	const struct tgw_table *t = &w->tgw_table[table];
+	const struct tgw_route *best = NULL;
+
+	for (int i = 0; i < t->nr_route; i++) {
+		const struct tgw_route *r = &t->route[i];
+
+		if (cidr_has(&r->cidr, p->fam, &p->dst) &&
+		    (!best || r->cidr.len > best->cidr.len || (r->cidr.len == best->cidr.len && r->rank < best->rank)))
+			best = r;
+	}
+	if (best)
+		*ret_route = *best;
+	return best;
+}
+
+const struct nat *nat_of_eni(const struct world *w, int eni)
+{
+	for (int i = 0; i < w->nr_nat; i++)
+		if (w->nat[i].eni == eni && (w->nat[i].available || w->nat[i].deleting))
+			return &w->nat[i];
+	return NULL;
+}
+
+/* VPC-18. `direct`: not by a NAT gateway or an egress-only gateway, which ingress blocking spares. */
+bool bpa_blocks(const struct world *w, int vpc, int subnet, bool direct)
+{
+	enum bpa_mode mode = w->bpa;
+
+	for (int i = 0; i < w->nr_exclusion; i++) {
+		const struct exclusion *x = &w->exclusion[i];
+
+		if (strcmp(x->id, w->vpc[vpc].id) && (subnet < 0 || strcmp(x->id, w->subnet[subnet].id)))
+			continue;
+		if (x->bidirectional)
+			return false;
+		mode = mode == BPA_OFF ? BPA_OFF : BPA_INGRESS;
+	}
+	return mode == BPA_BIDIRECTIONAL || (mode == BPA_INGRESS && direct);
 }
 
 /* ---- security groups */
@@ -207,7 +305,7 @@ static bool is_all_addresses(const struct sg_rule *r, int fam)
 	return r->kind == PEER_CIDR && r->cidr.fam == fam && r->cidr.len == 0;
 }
 
-/* SG-14: a private address of an ENI of the same VPC that carries the group. */
+/* SG-14, SG-17: a private address of an ENI that carries the group, in the VPC where the peer is. */
 static bool is_member(const struct world *w, int vpc, const char *group, int fam, const struct ip *ip)
 {
 	for (int i = 0; i < w->nr_eni; i++) {
@@ -222,15 +320,14 @@ static bool is_member(const struct world *w, int vpc, const char *group, int fam
 	return false;
 }
 
-static bool peer_matches(const struct world *w, const struct eni *e, const struct sg_rule *r, bool refs,
-			 const struct pkt *p)
+static bool peer_matches(const struct world *w, const struct sg_rule *r, int refs, const struct pkt *p)
 {
 	const struct ip *peer = r->egress ? &p->dst : &p->src;
 
 	if (r->kind == PEER_CIDR)
 		return cidr_has(&r->cidr, p->fam, peer);
 	if (r->kind == PEER_GROUP)
-		return refs && is_member(w, e->vpc, r->ref, p->fam, peer);
+		return refs >= 0 && is_member(w, refs, r->ref, p->fam, peer);
 	for (int l = 0; l < w->nr_list; l++)
 		for (int i = 0; !strcmp(w->list[l].id, r->ref) && i < w->list[l].nr_cidr; i++)
 			if (cidr_has(&w->list[l].cidr[i], p->fam, peer))
@@ -264,7 +361,7 @@ static bool covers_everything(const struct sg_rule *r, const struct pkt *p)
 	return r->proto == p->proto && ((r->from == -1 && r->to == -1) || (r->from == 0 && r->to == 65535));
 }
 
-void sg_judge(const struct world *w, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+void sg_judge(const struct world *w, const struct eni *e, bool egress, int refs, const struct pkt *p,
 	      struct sg_verdict *ret_verdict)
 {
 	bool admitted = false, by_all = false, back = false;
@@ -278,7 +375,7 @@ void sg_judge(const struct world *w, const struct eni *e, bool egress, bool refs
 
 				if (r->egress != egress) {
 					back |= covers_everything(r, p);
-				} else if (service_matches(r, p) && peer_matches(w, e, r, refs, p)) {
+				} else if (service_matches(r, p) && peer_matches(w, r, refs, p)) {
 					admitted = true;
 					by_all |= is_all_addresses(r, p->fam);
 				}

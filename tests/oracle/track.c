@@ -65,7 +65,7 @@ static bool is_related(struct model *m, const struct eni *e, bool egress, const 
 	return f && f->tracked;
 }
 
-static bool judge_icmp(struct model *m, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+static bool judge_icmp(struct model *m, const struct eni *e, bool egress, int refs, const struct pkt *p,
 		       struct change *c)
 {
 	struct sg_verdict v;
@@ -87,7 +87,7 @@ static bool judge_icmp(struct model *m, const struct eni *e, bool egress, bool r
 }
 
 /* Whether ENI e lets the packet through in this direction, and what that does to its table. */
-bool track_judge(struct model *m, const struct eni *e, bool egress, bool refs, const struct pkt *p,
+bool track_judge(struct model *m, const struct eni *e, bool egress, int refs, const struct pkt *p,
 		 struct change *ret_change)
 {
 	struct change *c = ret_change;
@@ -119,6 +119,14 @@ bool track_judge(struct model *m, const struct eni *e, bool egress, bool refs, c
 	c->kind = f ? CHANGE_TOUCH : CHANGE_OPEN;
 	c->tracked = !v.untracked;
 	return true;
+}
+
+/* Whether the entry is, or would be, a tracked one. */
+bool track_is_tracked(struct model *m, const struct change *c)
+{
+	const struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
+
+	return f ? f->tracked || c->always : c->kind == CHANGE_OPEN && (c->tracked || c->always);
 }
 
 static void advance_tcp(struct flow *f, const struct pkt *p, bool opener, bool picked_up)
@@ -159,6 +167,17 @@ static int64_t idle_time(const struct flow *f, const struct eni *e)
 	return f->phase == PHASE_ESTABLISHED ? e->tcp_established : 60;
 }
 
+/* A gateway reset the connection: the ENI that it told so has nothing to track any more. */
+void track_reset(struct model *m, const struct change *c)
+{
+	struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
+
+	if (!f || f->closing || !f->egress)
+		return; /* one that the world opened is left as it is */
+	f->closing = true;
+	f->expires = m->now + 10 * NS;
+}
+
 void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 {
 	bool picked_up = false;
@@ -182,6 +201,7 @@ void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 		f->phase = !(p->flags & TCP_SYN) ? PHASE_ESTABLISHED : p->flags & TCP_ACK ? PHASE_SYN_ACK : PHASE_SYN;
 		picked_up = true;
 	}
+	f->tracked |= c->always;
 	if (f->closing)
 		return; /* the 10 s count from the closing packet */
 	bool opener = f->key.qtype >= 0 ? !p->qreply : f->egress == c->egress;

@@ -15,7 +15,7 @@ void traffic_init(struct traffic *t, struct rnd *r)
 	t->fragment_id = 1000;
 }
 
-static const int64_t timeouts[] = {10, 30, 30, 60, 60, 60, 120, 180, 600, 3600, 432000};
+static const int64_t timeouts[] = {10, 30, 30, 60, 60, 60, 120, 180, 350, 350, 350, 600, 3600, 432000};
 
 /* Microseconds at random keep any two moments from being a whole time-out apart by accident. Returns whether it was a
  * jump, after which the last conversation goes on. */
@@ -100,7 +100,12 @@ static bool odd_tcp(struct traffic *t, const struct world *w, struct conv *c, st
 	}
 }
 
-static bool step_conv(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
+static int big_or_small(struct rnd *r)
+{
+	return rnd_chance(r, 6) && gen_has("sizes") ? rnd_between(r, 1380, 1600) : rnd_between(r, 0, 60);
+}
+
+static bool any_step(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
 {
 	int s = c->step == 0 ? 0 : rnd_below(t->r, 2);
 
@@ -112,10 +117,21 @@ static bool step_conv(struct traffic *t, const struct world *w, struct conv *c, 
 		s = c->step & 1;
 	c->step++;
 	if (c->proto == P_UDP)
-		return gen_udp(w, c, s, rnd_between(t->r, 0, 60), l);
+		return gen_udp(w, c, s, big_or_small(t->r), l);
 	if (c->proto == P_ICMP || c->proto == P_ICMP6)
 		return rnd_chance(t->r, 85) ? gen_query(w, c, s, s == 1, l) : gen_query(w, c, s, s == 0, l);
 	return gen_raw(w, c, s, l);
+}
+
+static bool step_conv(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
+{
+	if (!any_step(t, w, c, l))
+		return false;
+	if (!rnd_chance(t->r, 2) || !gen_has("ttl"))
+		return true;
+	l->frame[c->fam == 4 ? 22 : 21] = (uint8_t)rnd_between(t->r, 0, 3); /* near its end */
+	gen_seal(l->frame, l->n);
+	return true;
 }
 
 static void note_pending(struct traffic *t, const struct line *l)
@@ -134,7 +150,7 @@ static void forward(struct traffic *t, const struct world *w, const struct line 
 		const struct eni *e = &w->eni[i], *from = gen_eni_named(w, l->port);
 		struct line again = *l;
 
-		if (e->check || !from || e->vpc != from->vpc || e == from || e->guard || !p.fam)
+		if (e->check || !e->compute || !from || e->vpc != from->vpc || e == from || e->guard || !p.fam)
 			continue;
 		snprintf(again.port, sizeof(again.port), "%s", e->id);
 		memcpy(again.frame + 6, e->mac, 6);

@@ -6,28 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include "oracle.h"
+#include "world.h"
 
-static const char *text_of(json_t *o, const char *key)
+const char *text_of(json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
 	return s ? s : "";
 }
 
-static bool state_is(json_t *o, const char *wanted)
+bool state_is(json_t *o, const char *wanted)
 {
 	const char *s = text_of(o, "State");
 
 	return !*s || !strcasecmp(s, wanted);
 }
 
-static void copy_id(char *to, const char *from)
+void copy_id(char *to, const char *from)
 {
 	snprintf(to, ID_LEN, "%s", from);
 }
 
-static void *list_new(json_t *root, const char *key, size_t size, int *ret_nr)
+void *list_new(json_t *root, const char *key, size_t size, int *ret_nr)
 {
 	*ret_nr = 0;
 	return calloc(json_array_size(json_object_get(root, key)) + 1, size);
@@ -56,17 +56,17 @@ int eni_number(const char *id)
 			return i; \
 	return -1
 
-static int find_vpc(const struct world *w, const char *id)
+int find_vpc(const struct world *w, const char *id)
 {
 	FIND(w->vpc, w->nr_vpc, id);
 }
 
-static int find_subnet(const struct world *w, const char *id)
+int find_subnet(const struct world *w, const char *id)
 {
 	FIND(w->subnet, w->nr_subnet, id);
 }
 
-static int find_eni(const struct world *w, const char *id)
+int find_eni(const struct world *w, const char *id)
 {
 	FIND(w->eni, w->nr_eni, id);
 }
@@ -76,9 +76,14 @@ static int find_group(const struct world *w, const char *id)
 	FIND(w->group, w->nr_group, id);
 }
 
-static int find_list(const struct world *w, const char *id)
+int find_list(const struct world *w, const char *id)
 {
 	FIND(w->list, w->nr_list, id);
+}
+
+int find_gate(const struct world *w, const char *id)
+{
+	FIND(w->gate, w->nr_gate, id);
 }
 
 static void read_cidrs(json_t *set, const char *key, const char *state_key, struct cidr *cidr, int max, int *nr)
@@ -132,6 +137,7 @@ static void read_subnets(struct world *w, json_t *root)
 
 		copy_id(s->id, text_of(o, "SubnetId"));
 		s->vpc = find_vpc(w, text_of(o, "VpcId"));
+		copy_id(s->az, text_of(o, "AvailabilityZone"));
 		s->nacl = s->table = -1;
 		if (!cidr_read(text_of(o, "CidrBlock"), &s->cidr[0]))
 			s->nr_cidr = 1;
@@ -330,34 +336,12 @@ static bool object_with(json_t *root, const char *list, const char *key, const c
 	return false;
 }
 
-/* RT-28: whether a target that the model does not follow can be used at all. */
-static bool other_target_exists(json_t *root, const char *kind, const char *id, int vpc, const struct world *w)
-{
-	json_t *o;
-
-	if (!strcmp(kind, "NatGatewayId"))
-		return object_with(root, "NatGateways", "NatGatewayId", id, &o) && state_is(o, "available");
-	if (!strcmp(kind, "VpcPeeringConnectionId"))
-		return object_with(root, "VpcPeeringConnections", kind, id, &o) &&
-		       !strcmp(text_of(json_object_get(o, "Status"), "Code"), "active");
-	if (!strcmp(kind, "TransitGatewayId"))
-		return object_with(root, "TransitGateways", kind, id, &o) && state_is(o, "available");
-	if (!strcmp(kind, "EgressOnlyInternetGatewayId"))
-		return object_with(root, "EgressOnlyInternetGateways", kind, id, &o);
-	if (strcmp(kind, "GatewayId") || strncmp(id, "vgw-", 4))
-		return !strncmp(id, "vpce-", 5) && object_with(root, "VpcEndpoints", "VpcEndpointId", id, &o);
-	if (!object_with(root, "VpnGateways", "VpnGatewayId", id, &o))
-		return false;
-	json_t *a = json_array_get(json_object_get(o, "VpcAttachments"), 0);
-
-	return vpc >= 0 && !strcmp(text_of(a, "VpcId"), w->vpc[vpc].id) && state_is(a, "attached");
-}
-
-static void read_target(struct world *w, json_t *root, struct route *r, json_t *o, int vpc)
+static void read_target(struct route *r, json_t *o)
 {
 	static const char *const keys[] = {"GatewayId",        "NetworkInterfaceId",
 					   "NatGatewayId",     "VpcPeeringConnectionId",
 					   "TransitGatewayId", "EgressOnlyInternetGatewayId"};
+	static const enum target_kind kinds[] = {TO_GATE, TO_ENI, TO_NAT, TO_PEERING, TO_TGW, TO_GATE};
 
 	r->kind = TO_NOTHING;
 	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
@@ -366,20 +350,12 @@ static void read_target(struct world *w, json_t *root, struct route *r, json_t *
 		if (!*id)
 			continue;
 		copy_id(r->target, id);
-		if (!strcmp(keys[k], "NetworkInterfaceId"))
-			r->kind = TO_ENI;
-		else if (!strcmp(id, "local"))
-			r->kind = TO_LOCAL;
-		else if (!strncmp(id, "igw-", 4))
-			r->kind = TO_IGW;
-		else
-			r->kind = TO_OTHER;
-		r->target_exists = r->kind == TO_OTHER && other_target_exists(root, keys[k], id, vpc, w);
+		r->kind = !strcmp(id, "local") ? TO_LOCAL : kinds[k];
 		return;
 	}
 }
 
-static void read_route(struct world *w, json_t *root, struct table *t, json_t *o)
+static void read_route(struct table *t, json_t *o)
 {
 	struct route *r = &t->route[t->nr_route];
 	const char *cidr = *text_of(o, "DestinationCidrBlock") ? text_of(o, "DestinationCidrBlock")
@@ -388,7 +364,7 @@ static void read_route(struct world *w, json_t *root, struct table *t, json_t *o
 	copy_id(r->list, text_of(o, "DestinationPrefixListId"));
 	if (!*r->list && cidr_read(cidr, &r->cidr))
 		return;
-	read_target(w, root, r, o, t->vpc);
+	read_target(r, o);
 	r->blackhole = !strcmp(text_of(o, "State"), "blackhole");
 	r->filtered = !strcmp(text_of(o, "State"), "filtered");
 	r->propagated = !strcmp(text_of(o, "Origin"), "EnableVgwRoutePropagation") ||
@@ -427,7 +403,7 @@ static void read_tables(struct world *w, json_t *root)
 		t->vpc = find_vpc(w, text_of(o, "VpcId"));
 		t->route = calloc(json_array_size(json_object_get(o, "Routes")) + 1, sizeof(*t->route));
 		json_array_foreach (json_object_get(o, "Routes"), k, e)
-			read_route(w, root, t, e);
+			read_route(t, e);
 	}
 	for (int pass = 1; pass >= 0; pass--)
 		json_array_foreach (list, i, o)
@@ -493,21 +469,6 @@ static void read_enis(struct world *w, json_t *root)
 	}
 }
 
-static void read_gateways(struct world *w, json_t *root)
-{
-	size_t i;
-	json_t *o;
-
-	w->igw = list_new(root, "InternetGateways", sizeof(*w->igw), &w->nr_igw);
-	json_array_foreach (json_object_get(root, "InternetGateways"), i, o) {
-		struct igw *g = &w->igw[w->nr_igw++];
-		json_t *a = json_array_get(json_object_get(o, "Attachments"), 0);
-
-		copy_id(g->id, text_of(o, "InternetGatewayId"));
-		g->vpc = state_is(a, "available") || state_is(a, "attached") ? find_vpc(w, text_of(a, "VpcId")) : -1;
-	}
-}
-
 static void read_host(struct world *w, json_t *root, const char *host)
 {
 	size_t i;
@@ -528,9 +489,8 @@ static void read_host(struct world *w, json_t *root, const char *host)
 		w->eni[at].guard = w->eni[at].instance || !strcmp(text_of(o, "Mode"), "guard");
 	}
 	json_array_foreach (json_object_get(h, "Uplinks"), i, o)
-		for (int k = 0; k < w->nr_igw; k++)
-			if (!strcmp(w->igw[k].id, text_of(o, "GatewayId")))
-				w->igw[k].uplink = true;
+		if (find_gate(w, text_of(o, "GatewayId")) >= 0)
+			w->gate[find_gate(w, text_of(o, "GatewayId"))].uplink = true;
 }
 
 static uint64_t digest(uint64_t h, const void *data, size_t n)
@@ -627,9 +587,10 @@ int world_read(json_t *root, const char *host, struct world **ret_world)
 	read_groups(w, root);
 	read_lists(w, root);
 	read_nacls(w, root);
-	read_gateways(w, root);
 	read_enis(w, root);
 	read_tables(w, root);
+	read_gateways(w, root);
+	read_gate_tables(w, root);
 	read_host(w, root, host);
 	for (int i = 0; i < w->nr_eni; i++)
 		digest_policy(w, &w->eni[i]);
@@ -656,6 +617,6 @@ void world_free(struct world *w)
 	free(w->nacl);
 	free(w->table);
 	free(w->eni);
-	free(w->igw);
+	free_gateways(w);
 	free(w);
 }

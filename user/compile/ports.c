@@ -89,6 +89,12 @@ static __be32 primary4(const struct eni *eni)
 	return 0;
 }
 
+/* Without a device nothing can be delivered: the ENI of a gateway that is gone, say. */
+static bool is_plugged_in(const struct eni_note *note)
+{
+	return note->here && *note->here->device;
+}
+
 static struct image_port eni_port(const struct image_work *work, size_t i)
 {
 	const struct eni *eni = work->state->enis + i;
@@ -99,7 +105,7 @@ static struct image_port eni_port(const struct image_work *work, size_t i)
 		.device = note->here ? note->here->device : "",
 		.hook = note->here ? note->here->hook : HOOK_AUTO,
 		.kind = nat_of_eni(work, eni) ? PORT_NAT
-			: note->here          ? PORT_ENI
+			: is_plugged_in(note) ? PORT_ENI
 					      : PORT_REMOTE,
 		.mode = note->here && (note->here->guard || note->here->side_instance) ? MODE_GUARD : MODE_ROUTER,
 		.flags = eni_flags(eni, note),

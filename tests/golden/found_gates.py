@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the random runs found at the gateways."""
+from author import (A, A6, ANY4, Case, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, ping, route, tcp, udp)
+from gateways import C, LOCAL, R, network, out, rtb, transit
+from nat import N, data, mss, natted, reset, syn
+
+MAC.update({"eigw-1": MAC["up"], "vgw-1": MAC["up"]})
+
+
+def found_gates():
+    eigw = network(None, [rtb("v1", LOCAL, IGW6), rtb("v1", LOCAL, route("::/0", "EgressOnlyInternetGatewayId", "eigw-1"),
+                                                      sub="S1")], uplinks=["eigw-1"],
+                   EgressOnlyInternetGateways=[{"EgressOnlyInternetGatewayId": "eigw-1",
+                                                "Attachments": [{"VpcId": "v1", "State": "attached"}]}])
+    c = Case("found-echo-by-an-egress-only-gateway", "EIGW-01 EIGW-02: the answer comes back, a question does not", eigw)
+    c.put("a", ping(A6, X6, 128), out("eigw-1", src=A6, dst=X6)).put("eigw-1", ping(X6, A6, 129), deliver("a", src=X6))
+    yield c.put("eigw-1", ping(X6, A6, 128), drop("eigw-unsolicited")).put("eigw-1", ping(X6, A6, 129, 8), drop("eigw-unsolicited"))
+
+    c = Case("found-segment-size-over-a-transit-gateway", "TGW-13", transit())
+    c.put("a", syn(A, C, 40000, 80, "S", 1000, 0, mss(8961)), deliver("c", mss=8460, ttl=63))
+    yield c.put("c", syn(C, A, 80, 40000, "SA", 5000, 1001, mss(9000)), deliver("a", mss=8460)).put(
+        "a", syn(A, C, 40001, 80, "S", 1000, 0, mss(1460)), deliver("c", mss=1460))
+
+    vpn = network(None, [rtb("v1", LOCAL, route("172.20.0.0/16", "GatewayId", "vgw-1"))], uplinks=["vgw-1"],
+                  VpnGateways=[{"VpnGatewayId": "vgw-1", "State": "available",
+                                "VpcAttachments": [{"VpcId": "v1", "State": "attached"}]}],
+                  VpnConnections=[{"VpnConnectionId": "vpn-1", "VpnGatewayId": "vgw-1", "CustomerGatewayId": "cgw-1",
+                                   "State": "available", "Options": {"StaticRoutesOnly": True},
+                                   "Routes": [{"DestinationCidrBlock": "172.20.0.0/16", "State": "available"}]}])
+    c = Case("found-segment-size-over-a-vpn", "VGW-05: both ways", vpn)
+    c.put("a", syn(A, R, 40000, 80, "S", 1000, 0, mss(1460)), out("vgw-1", mss=1406))
+    yield c.put("vgw-1", syn(R, A, 80, 40000, "SA", 5000, 1001, mss(1460)), deliver("a", mss=1406))
+
+    shut = natted({"a": ([], [ANY4])})
+    c = Case("found-reset-revives-nothing", "NAT-08, CT-12: a reset by the gateway gives an entry that ran out no new life", shut)
+    c.put("a", tcp(A, X, 40001, 443), {"action": "uplink", "to": UP, "csum": True}, 0)
+    c.put("a", data(), reset(), 70)
+    yield c.put(UP, tcp(X, QA, 443, 40001, "A", 5001, 1005), drop("sg-ingress"))
+
+    gone = edited(natted(), lambda s: s.pop("NatGateways"))
+    c = Case("found-nothing-for-the-eni-of-a-gateway-that-is-gone", "ENI-11: no device, no delivery", natted())
+    yield c.edit(gone).put("b", udp("10.0.2.20", N, 4000, 99), drop("not-served", "no-owner"))
