@@ -31,7 +31,6 @@ json_t *list_of(json_t *o, const char *key);
 void add(json_t *o, const char *key, json_t *item);
 void add_route(json_t *table, json_t *cidr, bool v6, const char *key, json_t *target, const char *state);
 json_t *any_item(struct rnd *r, json_t *root, const char *key);
-bool gen_has(const char *feature);
 
 json_t *any_permission(struct plan *g);
 json_t *all_permission(int fam);

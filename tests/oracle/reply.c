@@ -115,8 +115,8 @@ static int build_error(const struct pkt *p, const struct verdict *v, uint8_t *ou
 	put16(icmp + 6, (unsigned)(big ? v->answer_mtu : 0));
 	if (v4)
 		put16(h + 10, (uint16_t)~fold16(sum16(h, 20)));
-	put16(icmp + 2, (uint16_t)~fold16(sum16(icmp, size + 8) +
-					  (v4 ? 0 : pseudo_sum(6, &src, &p->src, P_ICMP6, size + 8))));
+	put16(icmp + 2,
+	      (uint16_t)~fold16(sum16(icmp, size + 8) + (v4 ? 0 : pseudo_sum(6, &src, &p->src, P_ICMP6, size + 8))));
 	return 14 + hl + 8 + size;
 }
 
@@ -127,7 +127,7 @@ static int build_reset(const struct pkt *p, uint8_t *out)
 	int hl = v4 ? 20 : 40, data = p->end - p->l4 - (p->raw[p->l4 + 12] >> 4) * 4;
 	uint8_t *h = out + 14, *tcp = h + hl;
 
-	memset(out, 0, (size_t)(14 + hl + 20));
+	memset(out, 0, 14 + (size_t)hl + 20);
 	memcpy(out, p->raw + 6, 6);
 	memcpy(out + 6, p->raw, 6);
 	memcpy(out + 12, p->raw + 12, 2);

@@ -54,7 +54,7 @@ int macs_compile(struct image_work *work);
 /* hops.c: which gateways there are, and how their ports begin. */
 int hop_add(struct image_work *work, const char *id, uint32_t kind, const void *object);
 int hops_collect(struct image_work *work);
-struct image_port hop_port(const struct image_work *work, size_t hop);
+struct image_port hop_port(const struct image_work *work, size_t i);
 const struct hop *hop_of_nat(const struct image_work *work, const struct nat_gateway *nat);
 const struct hop *hop_of(const struct image_work *work, uint32_t kind, const char *id); /* NULL = none */
 /* Index in image.ports of this host's uplink for a gateway, once ports are sorted; IMAGE_NONE = none. */
@@ -84,7 +84,7 @@ uint32_t realm_of_tgw(const struct image_work *work, const struct tgw *tgw);
 /* private.c, transit.c: what they add to the hops, and what becomes of each. */
 int private_collect(struct image_work *work);
 int fill_peering(struct image_work *work, const struct peering *peering, struct image_gateway *gateway);
-int fill_vgw(struct image_work *work, const struct gateway *vgw, struct image_gateway *gateway);
+int fill_vgw(struct image_work *work, const struct gateway *gateway, struct image_gateway *ret);
 int fill_edge(struct image_work *work, const struct gateway *igw, struct image_gateway *gateway);
 int fill_endpoint(struct image_work *work, const struct vpc_endpoint *endpoint, struct image_gateway *gateway);
 int transit_collect(struct image_work *work);
