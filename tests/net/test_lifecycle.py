@@ -120,6 +120,19 @@ def state_changed_while_away_is_applied_at_start(world):
 
 
 @test
+def state_broken_while_away_leaves_the_last_applied_one(world):
+    """The agent is dead while the state is half written: the next one starts with what was in force last."""
+    world.agent.kill()
+    with open(os.path.join(world.agent.state_dir, "state.json"), "w", encoding="utf-8") as out:
+        out.write('{"Vpcs": [{"VpcId": "vpc-1", "Cidr')
+    world.agent.start()
+    check("in force last" in world.agent.log_tail(40), "the agent says what it goes on with")
+    equal(traffic.tcp(world.client, "10.0.2.10", 80), "open", "what was allowed")
+    equal(traffic.tcp(world.client, "10.0.2.10", 81, False), "silent", "what was denied")
+    world.agent.apply()
+
+
+@test
 def wrong_state_leaves_the_last_good_one(world):
     """A half-written file, and a state with an error: traffic as before, `status` says so; the next good one counts."""
     def spoil(text):
