@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A packet as it leaves: other addresses, ports, identifiers, hop limit and segment size, with the checksums that follow
- * from them. Slow and plain: sums are made anew wherever the whole packet is there.
+/* A packet as it leaves: other addresses, ports, identifiers, hop limit and segment size, with the checksums that
+ * follow from them. Slow and plain: sums are made anew wherever the whole packet is there.
  */
 #include <string.h>
 #include "oracle.h"

@@ -175,9 +175,8 @@ static const char *break_state(struct rnd *r, json_t *root)
 json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_broken)
 {
 	static const char *(*const edits[])(struct rnd *, json_t *) = {
-		edit_group,  edit_group,      edit_group,  edit_nacl,     edit_nacl,
-		edit_routes, edit_membership, edit_public, edit_timeouts, remove_eni,
-		edit_gates,  edit_gates,      edit_gates,
+		edit_group,  edit_group,    edit_group, edit_nacl,  edit_nacl,  edit_routes, edit_membership,
+		edit_public, edit_timeouts, remove_eni, edit_gates, edit_gates, edit_gates,
 	};
 	json_t *copy = json_deep_copy(state);
 

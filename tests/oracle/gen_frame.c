@@ -166,11 +166,10 @@ void gen_aim(struct rnd *r, const struct world *w, struct conv *c)
 	memset(&l, 0, offsetof(struct line, frame));
 	if (c->side[0].outside)
 		return;
-	bool made = c->proto == P_TCP   ? gen_tcp(w, &first, 0, TCP_SYN, 0, &l)
-		    : c->proto == P_UDP ? gen_udp(w, &first, 0, 9, &l)
-		    : c->proto == P_ICMP || c->proto == P_ICMP6
-			    ? gen_query(w, &first, 0, false, &l)
-			    : gen_raw(w, &first, 0, &l);
+	bool made = c->proto == P_TCP                           ? gen_tcp(w, &first, 0, TCP_SYN, 0, &l)
+		    : c->proto == P_UDP                         ? gen_udp(w, &first, 0, 9, &l)
+		    : c->proto == P_ICMP || c->proto == P_ICMP6 ? gen_query(w, &first, 0, false, &l)
+								: gen_raw(w, &first, 0, &l);
 
 	if (!made)
 		return;

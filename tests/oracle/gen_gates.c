@@ -121,8 +121,8 @@ void gen_gate_routes(struct plan *g, json_t *t, int subnet)
 	for (int i = 0; i < g->nats; i++)
 		hosts_nat |= g->nat_subnet[i] == subnet;
 	if (g->nats && rnd_chance(g->r, hosts_nat ? 8 : 65))
-		add_route(t, text("0.0.0.0/0"), false, "NatGatewayId",
-			  text("nat-%d%d", g->v, rnd_below(g->r, g->nats)), "active");
+		add_route(t, text("0.0.0.0/0"), false, "NatGatewayId", text("nat-%d%d", g->v, rnd_below(g->r, g->nats)),
+			  "active");
 	else if (g->igw && rnd_chance(g->r, 85))
 		add_route(t, text("0.0.0.0/0"), false, "GatewayId", text("igw-%d", g->v), "active");
 	if (g->eigw && rnd_chance(g->r, 60))
@@ -200,7 +200,8 @@ static void gen_peering(struct rnd *r, json_t *root, const struct made_vpc *a, c
 	for (int side = 0; side < 2; side++) {
 		const struct made_vpc *here = side ? b : a, *there = side ? a : b;
 
-		route_to(r, root, here->v, text("10.%d.0.0/16", there->second), false, 78, "VpcPeeringConnectionId", id);
+		route_to(r, root, here->v, text("10.%d.0.0/16", there->second), false, 78, "VpcPeeringConnectionId",
+			 id);
 		if (there->v6)
 			route_to(r, root, here->v, text("2001:db8:%d::/56", there->v + 1), true, 70,
 				 "VpcPeeringConnectionId", id);
@@ -212,12 +213,13 @@ static void gen_peering(struct rnd *r, json_t *root, const struct made_vpc *a, c
 static void gen_attachment(struct rnd *r, json_t *root, const struct made_vpc *v, int tables)
 {
 	json_t *x = json_pack("{sosssosss{ssssss}}", "TransitGatewayAttachmentId", text("tgw-attach-%d", v->v),
-			      "TransitGatewayId", "tgw-0", "VpcId", text("vpc-%d", v->v), "State", "available", "Options",
-			      "Ipv6Support", rnd_chance(r, 70) ? "enable" : "disable", "ApplianceModeSupport",
-			      rnd_chance(r, 15) ? "enable" : "disable", "SecurityGroupReferencingSupport",
-			      rnd_chance(r, 80) ? "enable" : "disable");
-	json_t *o = json_pack("{sosssssoss}", "TransitGatewayAttachmentId", text("tgw-attach-%d", v->v), "TransitGatewayId",
-			      "tgw-0", "ResourceType", "vpc", "ResourceId", text("vpc-%d", v->v), "State", "available");
+			      "TransitGatewayId", "tgw-0", "VpcId", text("vpc-%d", v->v), "State", "available",
+			      "Options", "Ipv6Support", rnd_chance(r, 70) ? "enable" : "disable",
+			      "ApplianceModeSupport", rnd_chance(r, 15) ? "enable" : "disable",
+			      "SecurityGroupReferencingSupport", rnd_chance(r, 80) ? "enable" : "disable");
+	json_t *o =
+		json_pack("{sosssssoss}", "TransitGatewayAttachmentId", text("tgw-attach-%d", v->v), "TransitGatewayId",
+			  "tgw-0", "ResourceType", "vpc", "ResourceId", text("vpc-%d", v->v), "State", "available");
 	const char *zone[2] = {"", ""};
 	size_t i;
 	json_t *s;
@@ -226,8 +228,7 @@ static void gen_attachment(struct rnd *r, json_t *root, const struct made_vpc *v
 	json_array_foreach (json_object_get(root, "Subnets"), i, s) {
 		const char *az = json_string_value(json_object_get(s, "AvailabilityZone"));
 
-		if (!is_of(s, v->v) || !strcmp(az, zone[0]) || !strcmp(az, zone[1]) ||
-		    (*zone[0] && rnd_chance(r, 25)))
+		if (!is_of(s, v->v) || !strcmp(az, zone[0]) || !strcmp(az, zone[1]) || (*zone[0] && rnd_chance(r, 25)))
 			continue;
 		json_array_append(json_object_get(x, "SubnetIds"), json_object_get(s, "SubnetId"));
 		zone[*zone[0] ? 1 : 0] = az;
@@ -274,8 +275,9 @@ static void gen_tgw_table(struct rnd *r, json_t *root, const struct made_vpc *vp
 			continue;
 		if (rnd_chance(r, 65))
 			add(learned, "TransitGatewayRouteTablePropagations",
-			    json_pack("{sosososs}", "TransitGatewayAttachmentId", text("tgw-attach-%d", i), "ResourceType",
-				      text("vpc"), "ResourceId", text("vpc-%d", i), "State", "enabled"));
+			    json_pack("{sosososs}", "TransitGatewayAttachmentId", text("tgw-attach-%d", i),
+				      "ResourceType", text("vpc"), "ResourceId", text("vpc-%d", i), "State",
+				      "enabled"));
 		else if (rnd_chance(r, 75))
 			add(routes, "Routes", tgw_route(text("10.%d.0.0/16", vpc[i].second), i, rnd_chance(r, 10)));
 		if (vpc[i].v6 && rnd_chance(r, 40))
@@ -306,7 +308,8 @@ static void gen_tgw(struct rnd *r, json_t *root, const struct made_vpc *vpc, int
 		for (int k = 0; k < nr; k++) {
 			if (k == i || vpc[k].guard || vpc[k].second == vpc[i].second)
 				continue;
-			route_to(r, root, i, text("10.%d.0.0/16", vpc[k].second), false, 75, "TransitGatewayId", "tgw-0");
+			route_to(r, root, i, text("10.%d.0.0/16", vpc[k].second), false, 75, "TransitGatewayId",
+				 "tgw-0");
 			route_to(r, root, i, text("2001:db8:%d::/56", k + 1), true, 60, "TransitGatewayId", "tgw-0");
 		}
 		route_to(r, root, i, text("0.0.0.0/0"), false, 60, "TransitGatewayId", "tgw-0");
@@ -329,9 +332,9 @@ static bool holds_nat(json_t *root, const struct made_vpc *v, int subnet)
 /* RT-18: what comes in by the internet gateway passes the middlebox first; not so what comes back to a NAT gateway. */
 static void gen_gate_table(struct rnd *r, json_t *root, const struct made_vpc *v)
 {
-	json_t *t = json_pack("{sosos[{sosbs{ss}}]}", "RouteTableId", text("rtb-g%d", v->v), "VpcId", text("vpc-%d", v->v),
-			      "Associations", "GatewayId", text("igw-%d", v->v), "Main", 0, "AssociationState", "State",
-			      "associated");
+	json_t *t = json_pack("{sosos[{sosbs{ss}}]}", "RouteTableId", text("rtb-g%d", v->v), "VpcId",
+			      text("vpc-%d", v->v), "Associations", "GatewayId", text("igw-%d", v->v), "Main", 0,
+			      "AssociationState", "State", "associated");
 
 	add(t, "Routes",
 	    json_pack("{sossssss}", "DestinationCidrBlock", text("10.%d.0.0/16", v->second), "GatewayId", "local",
@@ -353,9 +356,9 @@ static void set_bpa(struct rnd *r, json_t *root, int vpcs)
 	for (int i = 0; i < 2 && rnd_chance(r, 50); i++)
 		add(root, "VpcBlockPublicAccessExclusions",
 		    json_pack("{sosossss}", "ExclusionId", text("vpcbpa-exclude-%d", i), "ResourceArn",
-			      rnd_chance(r, 40)
-				      ? text("arn:aws:ec2:eu-west-1:" OWNER ":vpc/vpc-%d", rnd_below(r, vpcs))
-				      : text("arn:aws:ec2:eu-west-1:" OWNER ":subnet/subnet-%d%d", rnd_below(r, vpcs), i + 1),
+			      rnd_chance(r, 40) ? text("arn:aws:ec2:eu-west-1:" OWNER ":vpc/vpc-%d", rnd_below(r, vpcs))
+						: text("arn:aws:ec2:eu-west-1:" OWNER ":subnet/subnet-%d%d",
+						       rnd_below(r, vpcs), i + 1),
 			      "InternetGatewayExclusionMode",
 			      rnd_chance(r, 50) ? "allow-bidirectional" : "allow-egress", "State", "create-complete"));
 }
@@ -431,8 +434,9 @@ static const char *edit_tgw(struct rnd *r, json_t *root)
 	if (json_object_get(a, "Association"))
 		json_object_del(a, "Association");
 	else
-		json_object_set_new(a, "Association",
-				    json_pack("{ssss}", "TransitGatewayRouteTableId", "tgw-rtb-0", "State", "associated"));
+		json_object_set_new(
+			a, "Association",
+			json_pack("{ssss}", "TransitGatewayRouteTableId", "tgw-rtb-0", "State", "associated"));
 	return "TGW association edited";
 }
 

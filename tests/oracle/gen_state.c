@@ -155,7 +155,8 @@ json_t *any_permission(struct plan *g)
 		default:
 			add(perm, "UserIdGroupPairs",
 			    json_pack("{soss}", "GroupId",
-				      text("sg-%d%d", rnd_chance(g->r, 22) ? rnd_below(g->r, 3) : g->v, rnd_below(g->r, g->groups)),
+				      text("sg-%d%d", rnd_chance(g->r, 22) ? rnd_below(g->r, 3) : g->v,
+					   rnd_below(g->r, g->groups)),
 				      "UserId", OWNER));
 		}
 	}

@@ -8,7 +8,8 @@
 #include <string.h>
 #include "oracle.h"
 
-/* The tuple of a packet on the inside or outside of a gateway; of an ICMP error, that of the packet it quotes, turned. */
+/* The tuple of a packet on the inside or outside of a gateway; of an ICMP error, that of the packet it quotes, turned.
+ */
 struct tuple {
 	int fam, proto, qtype;
 	struct ip near, far; /* near: the client's side */
@@ -75,7 +76,8 @@ const struct mapping *map_outside(const struct model *m, int gate, const struct 
 
 	tuple_of(p, false, &t);
 	for (const struct mapping *f = m->mappings; f; f = f->next)
-		if (f->gate == gate && is_live(m, f) && fits(f, &t) && ip_eq(&f->addr, &t.near) && f->port == t.near_port)
+		if (f->gate == gate && is_live(m, f) && fits(f, &t) && ip_eq(&f->addr, &t.near) &&
+		    f->port == t.near_port)
 			return f;
 	return NULL;
 }
@@ -87,7 +89,8 @@ const struct mapping *map_by_peering(const struct model *m, const struct pkt *p)
 
 	tuple_of(p, false, &t);
 	for (const struct mapping *f = m->mappings; f; f = f->next)
-		if (f->peering >= 0 && is_live(m, f) && fits(f, &t) && ip_eq(&f->addr, &t.near) && f->port == t.near_port)
+		if (f->peering >= 0 && is_live(m, f) && fits(f, &t) && ip_eq(&f->addr, &t.near) &&
+		    f->port == t.near_port)
 			return f;
 	return NULL;
 }

@@ -480,8 +480,8 @@ struct verdict {
 	enum mac_rule smac;
 	uint8_t dmac[6];
 	enum answer answer;
-	uint8_t answer_mac[6]; /* of ARP and ND */
-	bool any_mac;          /* the answered MAC is the device's own */
+	uint8_t answer_mac[6];   /* of ARP and ND */
+	bool any_mac;            /* the answered MAC is the device's own */
 	struct ip answer_src[4]; /* of an ICMP error: who may have sent it; none: anyone */
 	int nr_answer_src, answer_mtu;
 	struct change change[2];
@@ -548,8 +548,8 @@ json_t *gen_edit(struct rnd *r, json_t *state, const char **ret_what, bool *ret_
 
 /* ---- random traffic */
 struct side {
-	bool outside;     /* on the internet, or beyond a guard port */
-	char eni[ID_LEN]; /* whose port its frames arrive on; of an outside one, the ENI it talks to */
+	bool outside;        /* on the internet, or beyond a guard port */
+	char eni[ID_LEN];    /* whose port its frames arrive on; of an outside one, the ENI it talks to */
 	char uplink[ID_LEN]; /* of an outside one: where its frames arrive; empty: at its VPC's internet gateway */
 	struct ip own, far;
 	uint16_t port;

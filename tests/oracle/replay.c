@@ -156,8 +156,10 @@ static const char *compare_error(const struct pkt *p, const struct verdict *v, c
 {
 	bool v4 = p->fam == 4, big = v->answer == ANSWER_TOO_BIG, known = !v->nr_answer_src;
 
-	if (g->itype != (v4 ? (big ? 3 : 11) : big ? 2 : 3) || g->icode != (v4 && big ? 4 : 0) ||
-	    !ip_eq(&g->dst, &p->src))
+	if (g->itype != (v4    ? (big ? 3 : 11)
+			 : big ? 2
+			       : 3) ||
+	    g->icode != (v4 && big ? 4 : 0) || !ip_eq(&g->dst, &p->src))
 		return "not the ICMP error that was due";
 	for (int i = 0; i < v->nr_answer_src; i++)
 		known |= ip_eq(&g->src, &v->answer_src[i]);
@@ -184,7 +186,8 @@ static const char *compare_reset(const struct pkt *p, const struct pkt *g)
 	if (g->proto != P_TCP || !ip_eq(&g->src, &r.src) || !ip_eq(&g->dst, &r.dst) || g->sport != r.sport ||
 	    g->dport != r.dport)
 		return "the reset is for another flow";
-	if (!(g->flags & TCP_RST) || g->seq != r.seq || (r.flags & TCP_ACK && (!(g->flags & TCP_ACK) || g->ack != r.ack)))
+	if (!(g->flags & TCP_RST) || g->seq != r.seq ||
+	    (r.flags & TCP_ACK && (!(g->flags & TCP_ACK) || g->ack != r.ack)))
 		return "the reset's numbers are not those of RFC 9293";
 	return NULL;
 }

@@ -115,8 +115,8 @@ static int build_error(const struct pkt *p, const struct verdict *v, uint8_t *ou
 	put16(icmp + 6, (unsigned)(big ? v->answer_mtu : 0));
 	if (v4)
 		put16(h + 10, (uint16_t)~fold16(sum16(h, 20)));
-	put16(icmp + 2, (uint16_t)~fold16(sum16(icmp, size + 8) +
-					  (v4 ? 0 : pseudo_sum(6, &src, &p->src, P_ICMP6, size + 8))));
+	put16(icmp + 2,
+	      (uint16_t)~fold16(sum16(icmp, size + 8) + (v4 ? 0 : pseudo_sum(6, &src, &p->src, P_ICMP6, size + 8))));
 	return 14 + hl + 8 + size;
 }
 

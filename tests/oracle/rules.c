@@ -199,10 +199,10 @@ static uint64_t target_fails(const struct world *w, int vpc, enum target_kind ki
 	if (kind == TO_ENI)
 		return w->eni[at].live && w->eni[at].vpc == vpc ? 0 : BIT(WHY_BLACKHOLE);
 	if (kind == TO_GATE)
-		return w->gate[at].vpc != vpc     ? BIT(WHY_BLACKHOLE)
-		       : w->gate[at].uplink       ? 0
+		return w->gate[at].vpc != vpc         ? BIT(WHY_BLACKHOLE)
+		       : w->gate[at].uplink           ? 0
 		       : w->gate[at].kind == GATE_VGW ? BIT(WHY_NOT_SERVED) | BIT(WHY_VGW)
-						  : BIT(WHY_NOT_SERVED);
+						      : BIT(WHY_NOT_SERVED);
 	if (kind == TO_NAT)
 		return nat_usable(w, vpc, &w->nat[at]);
 	if (kind == TO_PEERING)

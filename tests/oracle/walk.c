@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From a subnet to the next: routes, network ACLs and gateways until the packet is delivered, leaves or dies. Each place
- * it comes to changes struct trip; where it ends the verdict is made.
+/* From a subnet to the next: routes, network ACLs and gateways until the packet is delivered, leaves or dies. Each
+ * place it comes to changes struct trip; where it ends the verdict is made.
  */
 #include <string.h>
 #include "walk.h"
@@ -128,7 +128,8 @@ static int from_number(const struct trip *t)
 	return t->from ? t->from->number : -1;
 }
 
-/* The mapping that an outgoing packet belongs to. Another ENI's, if it sent the same tuple: taken for this one's or not. */
+/* The mapping that an outgoing packet belongs to. Another ENI's, if it sent the same tuple: taken for this one's or
+ * not. */
 static const struct mapping *mapping_of(struct trip *t, int gate, bool *ret_other)
 {
 	const struct mapping *f = map_inside(t->m, gate, from_number(t), &t->q);
@@ -692,9 +693,10 @@ static void come_in(struct trip *t, const struct gate *g)
 	else
 		at = owner_of(w, g->vpc, t->q.fam, &t->q.dst);
 	if (at < 0)
-		return drop(t, BIT(WHY_IGW_NO_OWNER) |
-				       (t->q.fam == 6 || g->kind != GATE_IGW ? BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE) : 0) |
-				       (g->kind == GATE_VGW ? BIT(WHY_VGW) : 0) | (w->bpa ? BIT(WHY_BPA) : 0));
+		return drop(t,
+			    BIT(WHY_IGW_NO_OWNER) |
+				    (t->q.fam == 6 || g->kind != GATE_IGW ? BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE) : 0) |
+				    (g->kind == GATE_VGW ? BIT(WHY_VGW) : 0) | (w->bpa ? BIT(WHY_BPA) : 0));
 	const struct nat *n = nat_of_eni(w, at);
 	uint64_t bad = 0;
 
@@ -721,7 +723,8 @@ static bool in_by_eigw(struct trip *t, const struct gate *g)
 {
 	const struct mapping *f = t->q.fam == 6 ? map_outside(t->m, eni_number(g->id), &t->q) : NULL;
 
-	if (!f || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) || (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {
+	if (!f || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) ||
+	    (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {
 		drop(t, t->q.fam == 6 ? BIT(WHY_EIGW) | (t->m->world->bpa ? BIT(WHY_BPA) : 0) : WHY_ANY);
 		return false;
 	}
@@ -753,7 +756,7 @@ void walk_from_gate(struct trip *t, const struct gate *g)
 	if (g->kind == GATE_EIGW && !in_by_eigw(t, g))
 		return;
 	if (g->kind == GATE_VGW && (t->q.fam != 4 || !vpc_has(t->m->world, g->vpc, 4, &t->q.dst)))
-		return drop(t, BIT(WHY_VGW) | (t->q.fam == 6 ? WHY_ANY : BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE)));
+		return drop(t, t->q.fam == 6 ? WHY_ANY : BIT(WHY_VGW));
 	if (g->kind == GATE_VGW) {
 		if (!spend_ttl(t, NULL))
 			return;

@@ -83,8 +83,7 @@ static void read_vpns(struct world *w, json_t *root)
 	for (int pass = 0; pass < 2; pass++)
 		json_array_foreach (json_object_get(root, "VpnConnections"), i, o) {
 			int at = find_gate(w, text_of(o, "VpnGatewayId"));
-			bool fixed = json_is_true(
-				json_object_get(json_object_get(o, "Options"), "StaticRoutesOnly"));
+			bool fixed = json_is_true(json_object_get(json_object_get(o, "Options"), "StaticRoutesOnly"));
 
 			if (at < 0 || !state_is(o, "available"))
 				continue;
@@ -180,8 +179,7 @@ static void read_attachments(struct world *w, json_t *root)
 	size_t i, k;
 	json_t *o, *s;
 
-	w->attachment =
-		list_new(root, "TransitGatewayVpcAttachments", sizeof(*w->attachment), &w->nr_attachment);
+	w->attachment = list_new(root, "TransitGatewayVpcAttachments", sizeof(*w->attachment), &w->nr_attachment);
 	json_array_foreach (json_object_get(root, "TransitGatewayVpcAttachments"), i, o) {
 		struct attachment *a = &w->attachment[w->nr_attachment++];
 
@@ -291,8 +289,7 @@ static void read_bpa(struct world *w, json_t *root)
 	w->bpa = !strcmp(mode, "block-bidirectional") ? BPA_BIDIRECTIONAL
 		 : !strcmp(mode, "block-ingress")     ? BPA_INGRESS
 						      : BPA_OFF;
-	w->exclusion =
-		list_new(root, "VpcBlockPublicAccessExclusions", sizeof(*w->exclusion), &w->nr_exclusion);
+	w->exclusion = list_new(root, "VpcBlockPublicAccessExclusions", sizeof(*w->exclusion), &w->nr_exclusion);
 	json_array_foreach (json_object_get(root, "VpcBlockPublicAccessExclusions"), i, o) {
 		struct exclusion *x = &w->exclusion[w->nr_exclusion];
 		const char *id = strrchr(text_of(o, "ResourceArn"), '/');
