@@ -31,6 +31,11 @@ def found_gates():
     c.put("a", syn(A, R, 40000, 80, "S", 1000, 0, mss(1460)), out("vgw-1", mss=1406))
     yield c.put("vgw-1", syn(R, A, 80, 40000, "SA", 5000, 1001, mss(1460)), deliver("a", mss=1406))
 
+    claims = edited(vpn, lambda s: s["RouteTables"][0]["Routes"].append(
+        route("10.0.1.0/24", "GatewayId", "vgw-1", origin="EnableVgwRoutePropagation")))
+    c = Case("found-site-that-claims-addresses-of-the-vpc", "RT-04 VGW-07: what comes in for them is delivered", claims)
+    yield c.put("vgw-1", udp(R, A, 99, 4000), deliver("a", src=R)).put("vgw-1", udp(R, "192.0.2.9", 99, 4000), drop("vgw"))
+
     shut = natted({"a": ([], [ANY4])})
     c = Case("found-reset-revives-nothing", "NAT-08, CT-12: a reset by the gateway gives an entry that ran out no new life", shut)
     c.put("a", tcp(A, X, 40001, 443), {"action": "uplink", "to": UP, "csum": True}, 0)

@@ -157,13 +157,12 @@ static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 		bad |= BIT(WHY_NAT_HAIRPIN);
 	if (!bad && t->by_nat)
 		bad = WHY_ANY; /* a second translation of one packet: not served */
-	for (int i = 0; outward && i < n->nr_addr; i++) {
-		struct ip public;
+	struct ip ignored;
+	bool own = owner_of(t->m->world, n->vpc, q->fam, &q->dst) == n->eni ||
+		   (q->fam == 4 && public_owner(t->m->world, n->vpc, &q->dst, &ignored) == n->eni);
 
-		if (ip_eq(&q->dst, &n->addr[i]) ||
-		    (public_of(t->m->world, n->vpc, &n->addr[i], &public) && ip_eq(&q->dst, &public)))
-			bad |= BIT(WHY_NAT_HAIRPIN) | BIT(WHY_NAT_MAPPING); /* NAT-26 */
-	}
+	if (outward && own)
+		bad |= BIT(WHY_NAT_HAIRPIN) | BIT(WHY_NAT_MAPPING); /* NAT-26 */
 	if (bad)
 		drop(t, bad);
 	t->by_nat = true;
@@ -246,6 +245,9 @@ static void nat_inward(struct trip *t, const struct nat *n)
 	}
 	if (!f)
 		return drop(t, BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_HAIRPIN));
+	if (t->from && !eni_owns(t->from, t->p->fam, &t->p->src) && model_pick(t->m, 2))
+		return drop(t, BIT(WHY_NAT_MAPPING) |
+				       BIT(WHY_NAT_HAIRPIN)); /* sent on by somebody else: an answer or not */
 	map_touch(f, false, &t->v->map);
 	if (t->q.has_inner) {
 		t->q.inner.sport = f->client_port;
@@ -756,7 +758,7 @@ void walk_from_gate(struct trip *t, const struct gate *g)
 	if (g->kind == GATE_EIGW && !in_by_eigw(t, g))
 		return;
 	if (g->kind == GATE_VGW && (t->q.fam != 4 || !vpc_has(t->m->world, g->vpc, 4, &t->q.dst)))
-		return drop(t, BIT(WHY_VGW) | (t->q.fam == 6 ? WHY_ANY : BIT(WHY_NO_OWNER) | BIT(WHY_NO_ROUTE)));
+		return drop(t, t->q.fam == 6 ? WHY_ANY : BIT(WHY_VGW));
 	if (g->kind == GATE_VGW) {
 		if (!spend_ttl(t, NULL))
 			return;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compile/work.h"
+#include "state/cidr.h"
 
 /* ---- peering (PCX-01) */
 
@@ -182,6 +183,21 @@ static void add_vgw_route(struct vgw_work *vgw, const struct cidr *cidr, enum vg
 	};
 }
 
+/* An address of the VPC is never beyond the gateway (RT-04, VGW-07), whatever a site says it has. */
+static bool is_inside(const struct vgw_work *vgw, const struct cidr *cidr)
+{
+	for (size_t i = 0; i < vgw->vgw->vpc->nr_cidrs; i++)
+		if (cidr_contains(vgw->vgw->vpc->cidrs + i, cidr))
+			return true;
+	return false;
+}
+
+static void add_site(struct vgw_work *vgw, const struct cidr *cidr, enum vgw_rank rank, const char *uplink)
+{
+	if (!is_inside(vgw, cidr))
+		add_vgw_route(vgw, cidr, rank, uplink);
+}
+
 /* The device of a connection, else the one that serves the whole gateway. */
 static const char *uplink_of(const struct vgw_work *vgw, const struct vpn_connection *connection)
 {
@@ -227,7 +243,7 @@ static void add_vgw_connections(struct vgw_work *vgw)
 		const struct vpn_connection *connection = extra->vpn_connections + i;
 
 		for (size_t k = 0; belongs(connection, vgw->vgw) && k < connection->nr_routes; k++)
-			add_vgw_route(vgw, connection->routes + k, VGW_STATIC, uplink_of(vgw, connection));
+			add_site(vgw, connection->routes + k, VGW_STATIC, uplink_of(vgw, connection));
 	}
 }
 
@@ -240,7 +256,7 @@ static void add_vgw_learned(struct vgw_work *vgw, const struct vpn_connection *d
 		for (size_t i = 0; i < table->nr_routes; i++)
 			if (table->routes[i].origin == ORIGIN_PROPAGATED && table->routes[i].gateway == vgw->vgw &&
 			    table->routes[i].cidr.family == 4)
-				add_vgw_route(vgw, &table->routes[i].cidr, VGW_LEARNED, uplink_of(vgw, dynamic));
+				add_site(vgw, &table->routes[i].cidr, VGW_LEARNED, uplink_of(vgw, dynamic));
 	}
 }
 
