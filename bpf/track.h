@@ -236,6 +236,8 @@ static __always_inline bool mapping_move(const struct pkt *p, struct gate_mappin
 	if (p->tuple.proto != IPPROTO_TCP)
 		return false;
 	mapping->ct = reset ? CT_CLOSED : ct_next(p, before, backwards);
+	if (before < CT_ESTABLISHED && mapping->ct > CT_ESTABLISHED && !reset)
+		mapping->ct = before; /* a FIN before the handshake is done leaves it half-open (NAT-09) */
 	if (mapping->ct == before)
 		return false;
 	if (mapping->ct == CT_CLOSED)

@@ -118,6 +118,9 @@ def timers():
     yield c.put("a", udp(A, X, 5000, 53), uplink(sport=5000), 71).put(UP, udp(X, QN, 53, 5000), deliver("a"), 72)
     c = Case("nat-half-open-60-s", "NAT-09", BASE).put("a", tcp(A, X, 40001, 443), uplink(src=QN))
     yield c.put(UP, tcp(X, QN, 443, 40001, "SA", 5000, 1001), GONE, 61)
+    c = Case("nat-half-open-although-closing", "NAT-09: a FIN before the handshake is done leaves 60 s", BASE)
+    c.put("a", tcp(A, X, 40001, 443, "S", 1000), uplink(src=QN)).put("a", tcp(A, X, 40001, 443, "FA", 1001), uplink(), 3)
+    yield c.put(UP, tcp(X, QN, 443, 40001, "SA", 5000, 1001), GONE, 64)
     for name, close in (("fin", True), ("rst", False)):
         c = opened(Case("nat-closed-by-%s-60-s" % name, "NAT-09: the port stays for 60 s from the closing packet", BASE),
                    close=close)

@@ -89,10 +89,10 @@ static __be32 primary4(const struct eni *eni)
 	return 0;
 }
 
-/* Without a device nothing can be delivered: the ENI of a gateway that is gone, say. */
-static bool is_plugged_in(const struct eni_note *note)
+/* A routing ENI without a device belongs to a gateway: when that is gone, nothing can be delivered there. */
+static bool is_plugged_in(const struct eni *eni, const struct eni_note *note)
 {
-	return note->here && *note->here->device;
+	return note->here && (!eni->routing || *note->here->device);
 }
 
 static struct image_port eni_port(const struct image_work *work, size_t i)
@@ -105,7 +105,7 @@ static struct image_port eni_port(const struct image_work *work, size_t i)
 		.device = note->here ? note->here->device : "",
 		.hook = note->here ? note->here->hook : HOOK_AUTO,
 		.kind = nat_of_eni(work, eni) ? PORT_NAT
-			: is_plugged_in(note) ? PORT_ENI
+			: is_plugged_in(eni, note) ? PORT_ENI
 					      : PORT_REMOTE,
 		.mode = note->here && (note->here->guard || note->here->side_instance) ? MODE_GUARD : MODE_ROUTER,
 		.flags = eni_flags(eni, note),
