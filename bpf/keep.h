@@ -236,6 +236,15 @@ static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
 	*ref = REF_NONE;
 }
 
+/* The way out of the gateway may lead over another peering by now, or over none. */
+static __always_inline void note_peering(const struct pkt *p)
+{
+	struct limbo *rest = p->nat && !(p->ref & 1) ? limbo_at(p->ref) : NULL;
+
+	if (rest && rest->mapping.peering != p->peering)
+		WRITE_ONCE(rest->mapping.peering, p->peering);
+}
+
 static __always_inline int flow_refresh(struct pkt *p)
 {
 	struct flow_record *record = record_at(p->ref);
@@ -262,6 +271,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	half_decide(p, half, sibling, alone);
+	note_peering(p);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;

@@ -128,6 +128,7 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
 	m->port = port;
 	m->ct = p->tuple.proto == IPPROTO_TCP ? ct_first(p) : CT_ESTABLISHED;
 	m->use = p->nat_use;
+	m->peering = p->peering;
 }
 
 /* Claim both names of a record that has a mapping, the inside one first: two CPUs that open one flow meet there, and
