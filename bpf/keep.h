@@ -195,9 +195,7 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 /* Nothing of the record lives any more, or a SYN starts over after the close: its successor is a new flow. */
 static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record)
 {
-	const struct flow_half *a = &record->half[0], *b = &record->half[1];
-
-	if (opens(p) && (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED))
+	if (opens(p) && half_closed(record))
 		return true;
 	return !p->nat && record_silent(record, p->now, 0); /* one with a mapping that lives is not over */
 }

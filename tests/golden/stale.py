@@ -4,7 +4,7 @@ from author import (A, A2, A6, B, Case, IGW4, IGW6, LOCAL, OPEN, QA, QB, UP, X, 
                     udp, uplink)
 from edges import EIGW, beyond_nat
 from gateways import C, network, pcx, rtb
-from nat import N, natted
+from nat import GONE, N, QN, data, natted, opened
 
 QN2 = "203.0.113.99"
 
@@ -65,6 +65,13 @@ def shared_uplink():
     yield c
 
 
+def syn_from_outside():
+    c = opened(Case("found-syn-from-outside-after-the-close", "NAT-09 NAT-10 D6: the port rests; nobody outside opens anything", natted()),
+               close=True)
+    c.put(UP, tcp(X, QN, 443, 40001, "S", 9000), GONE, 5, repeat=2).put("a", data(), uplink(sport=40001), 6)
+    yield opened(c, at=7)
+
+
 def stale():
-    for part in (dead_peering, turning_round, block_behind_a_middlebox, shared_uplink):
+    for part in (dead_peering, turning_round, block_behind_a_middlebox, shared_uplink, syn_from_outside):
         yield from part()
