@@ -195,9 +195,7 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 /* Nothing of the record lives any more, or a SYN starts over after the close: its successor is a new flow. */
 static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record)
 {
-	const struct flow_half *a = &record->half[0], *b = &record->half[1];
-
-	if (opens(p) && (CT_STATE(a->ct) == CT_CLOSED || CT_STATE(b->ct) == CT_CLOSED))
+	if (opens(p) && half_closed(record))
 		return true;
 	return !p->nat && record_silent(record, p->now, 0); /* one with a mapping that lives is not over */
 }
@@ -236,6 +234,15 @@ static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
 	*ref = REF_NONE;
 }
 
+/* The way out of the gateway may lead over another peering by now, or over none. */
+static __always_inline void note_peering(const struct pkt *p)
+{
+	struct limbo *rest = p->nat && !(p->ref & 1) ? limbo_at(p->ref) : NULL;
+
+	if (rest && rest->mapping.peering != p->peering)
+		WRITE_ONCE(rest->mapping.peering, p->peering);
+}
+
 static __always_inline int flow_refresh(struct pkt *p)
 {
 	struct flow_record *record = record_at(p->ref);
@@ -262,6 +269,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	half_decide(p, half, sibling, alone);
+	note_peering(p);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;

@@ -12,6 +12,11 @@ static __always_inline struct nat_stats *nat_stats_of(__u32 gateway)
 	return bpf_map_lookup_elem(&nat_stats, &gateway);
 }
 
+static __always_inline bool half_closed(const struct flow_record *record)
+{
+	return CT_STATE(record->half[0].ct) == CT_CLOSED || CT_STATE(record->half[1].ct) == CT_CLOSED;
+}
+
 /* The mapping that lives at this gateway under the packet's own name, or NULL. One that is over ends here. */
 static __always_inline struct gate_mapping *mapping_at(struct pkt *p, __u32 gateway, __u32 inbound)
 {
@@ -25,8 +30,8 @@ static __always_inline struct gate_mapping *mapping_at(struct pkt *p, __u32 gate
 		mapping_end_alone(record, rest, p->now);
 		return NULL;
 	}
-	if (!inbound && opens(p) && CT_STATE(rest->mapping.ct) == CT_CLOSED)
-		return NULL; /* a SYN starts over after the close */
+	if (opens(p) && (CT_STATE(rest->mapping.ct) == CT_CLOSED || (inbound && half_closed(record))))
+		return NULL; /* a SYN starts over after the close, and nobody outside starts anything */
 	return &rest->mapping;
 }
 
@@ -129,6 +134,7 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
 	m->port = port;
 	m->ct = p->tuple.proto == IPPROTO_TCP ? ct_first(p) : CT_ESTABLISHED;
 	m->use = p->nat_use;
+	m->peering = p->peering;
 }
 
 /* Claim both names of a record that has a mapping, the inside one first: two CPUs that open one flow meet there, and

@@ -119,6 +119,7 @@ struct pkt {
 	__u8 hops;          /* taken off the time to live */
 	/* at a gateway that keeps mappings (mapping.h) */
 	__u32 nat_use;   /* counter in `nat_uses` */
+	__u32 peering;   /* port of the peering behind the gateway; 0 = none */
 	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
 	__u8 nat_new;    /* the flow has no mapping there yet */

@@ -31,7 +31,7 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 		path_limit(p, PATH_8500, 0);
 	decide(p, STAGE_PEERING, peering);
 	if (p->nat)
-		p->flags |= HALF_PEERED;
+		p->peering = peering;
 	station(p, AT_PEER, far ? g->zone[1] : g->zone[0], 0, far ? g->table[1] : g->table[0]);
 	p->transit = 1;
 	return WALK_ON;

@@ -119,17 +119,29 @@ static __always_inline int step_from_nat(struct pkt *p)
 	return reason ? reason : leave_nat(p, nat, e);
 }
 
-/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18). ret: the gateway's
- * port, 0 = this is none */
+/* Does a peering that lives join the two? */
+static __always_inline bool peering_joins(const struct pkt *p, __u32 peering, __u32 a, __u32 b)
+{
+	struct gateway_policy *g = peering ? gateway_at(p, peering) : NULL;
+
+	if (!g || g->kind != GATEWAY_PEERING)
+		return false;
+	return (g->zone[0] == a && g->zone[1] == b) || (g->zone[0] == b && g->zone[1] == a);
+}
+
+/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18), as long as there is
+ * that peering. ret: the gateway's port, 0 = this is none */
 static __always_inline __u32 peered_nat(struct pkt *p)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
 	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
+	struct port_policy *e;
 
-	if (!rest || !(p->ref & 1) || !(record->half[0].flags & HALF_PEERED) || p->at != AT_SUBNET ||
-	    !(record->half[0].shared & RECORD_MAPPED) || rest->mapping.addr != p->out.daddr.ip4)
+	if (!rest || !(p->ref & 1) || p->at != AT_SUBNET || !(record->half[0].shared & RECORD_MAPPED) ||
+	    rest->mapping.addr != p->out.daddr.ip4)
 		return 0;
-	return rest->mapping.gateway;
+	e = policy_of(p, rest->mapping.gateway);
+	return e && peering_joins(p, rest->mapping.peering, p->at_zone, e->zone) ? rest->mapping.gateway : 0;
 }
 
 static __always_inline int step_unrouted(struct pkt *p)

@@ -79,7 +79,6 @@ enum conversation {
 
 /* What lies between the two ports carries no more than this (bits of half.flags). */
 enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
-#define HALF_PEERED     (1u << 11) /* from a NAT gateway over a peering: answers need no route (NAT-18) */
 #define HALF_PATH_SHIFT 12
 #define HALF_PATH_MASK  (3u << HALF_PATH_SHIFT)
 #define PATH_MTUS       (0xffffull | 8500ull << 16 | 1500ull << 32 | 1446ull << 48)
@@ -133,8 +132,8 @@ struct gate_mapping {
 	__be16 port;     /* ... and port, or ICMP identifier */
 	__u8 ct;         /* enum conversation, as the gateway saw it */
 	__u8 zero;
-	__u32 use; /* where in `nat_uses` it is counted */
-	__u32 none;
+	__u32 use;     /* where in `nat_uses` it is counted */
+	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
 };
 
 /* Parallel array `limbo`: what is seldom needed of a record. */

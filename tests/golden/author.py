@@ -207,8 +207,9 @@ def cases():
     from nat import nat
     from reasons import reasons
     from sizes import sizes
+    from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges, found_gates)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges, found_gates, stale)
     return [c for part in parts for c in part()]
 
 

@@ -7,9 +7,11 @@
  *   policy of a port (groups, flags, MAC, time-outs)      that port
  *   NACLs, route table, CIDRs of a subnet                 its ports
  *   who owns a MAC in a subnet                            ports of the subnet
- *   who owns an address, and which groups the owner has   every port of the zone: routing and group references may ask
- *                                                         for any address of the zone
+ *   who owns an address, which groups the owner has, and  every port of the zone: routing and group references may ask
+ *   what the internet may see of it                       for any address of the zone, and a way may end before it
  *   public address of an ENI                              the ENI, and the uplinks of its zone
+ *   ... of a NAT gateway, or where the internet gateway   every port of the zone: a packet that turns round there
+ *   has a route table                                     may come from, and go to, ENIs whose addresses stay
  *   the router's MAC                                      all
  *   a gateway, a NAT gateway's port, a subnet of either   every port of the realm: zones that gateways join share each
  *                                                         other's gateways, addresses and groups
@@ -22,7 +24,10 @@
 
 #include "base/base.h"
 
-enum concern { CONCERN_PORTS = 1, CONCERN_UPLINKS = 2, CONCERN_REALM = 4 };
+enum concern { CONCERN_PORTS = 1, CONCERN_UPLINKS = 2, CONCERN_REALM = 4, CONCERN_EDGE = 8 };
+
+/* Flags that count where others send to the port, even by way of a middlebox. */
+#define OUTSIDE_FLAGS (PORT_LIVE | PORT_BPA_IN | PORT_BPA_OUT | PORT_DENY_IGW)
 
 struct raise {
 	const struct placement *current;
@@ -93,11 +98,11 @@ static void highest_zone(const struct placement *placement, uint32_t *highest)
 			*highest = entry_zone(&placement->entries[ENTRY_ADDRESS].entries[i]);
 }
 
-/* What others see of a port: who it is for group references, and whether it can be reached. */
+/* What others see of a port: who it is for group references, and whether and whence it can be reached. */
 static bool outside_differs(const struct port_policy *old, const struct port_policy *new)
 {
 	return old->identity != new->identity || old->kind != new->kind || old->zone != new->zone ||
-	       old->subnet != new->subnet || (old->flags & PORT_LIVE) != (new->flags &PORT_LIVE) ||
+	       old->subnet != new->subnet || ((old->flags ^ new->flags) & OUTSIDE_FLAGS) ||
 	       memcmp(old->mac, new->mac, sizeof(old->mac)) != 0;
 }
 
@@ -127,6 +132,25 @@ static void concern_owner(struct raise *raise, const struct entry *entry)
 	raise->zones[new_policy(raise, number)->zone] |= CONCERN_UPLINKS;
 }
 
+/* Zones whose internet gateway has a route table. */
+static void mark_edges(struct raise *raise, const struct placement *placement)
+{
+	for (uint32_t number = 1; number < placement->nr_gateways; number++)
+		if (placement->gateways[number].kind == GATEWAY_EDGE)
+			raise->zones[placement->gateways[number].zone[0]] |= CONCERN_EDGE;
+}
+
+static void concern_association(struct raise *raise, const struct entry *entry)
+{
+	uint32_t number = entry ? entry->value[0] : 0;
+	const struct port_policy *policies[] = {old_policy(raise, number), new_policy(raise, number)};
+
+	concern_owner(raise, entry);
+	for (size_t i = 0; number && i < ARRAY_SIZE(policies); i++)
+		if (policies[i]->kind == PORT_NAT || raise->zones[policies[i]->zone] & CONCERN_EDGE)
+			raise->zones[policies[i]->zone] |= CONCERN_PORTS;
+}
+
 static void concern_entries(struct raise *raise)
 {
 	const struct plan *plan = raise->plan;
@@ -139,8 +163,8 @@ static void concern_entries(struct raise *raise)
 		concern_owner(raise, change->new);
 	}
 	for (size_t i = 0; i < plan->nr_entries[ENTRY_ASSOCIATION]; i++) {
-		concern_owner(raise, plan->entries[ENTRY_ASSOCIATION][i].old);
-		concern_owner(raise, plan->entries[ENTRY_ASSOCIATION][i].new);
+		concern_association(raise, plan->entries[ENTRY_ASSOCIATION][i].old);
+		concern_association(raise, plan->entries[ENTRY_ASSOCIATION][i].new);
 	}
 	for (size_t i = 0; i < plan->nr_entries[ENTRY_MAC]; i++) {
 		const struct plan_entry *change = &plan->entries[ENTRY_MAC][i];
@@ -240,6 +264,8 @@ int plan_raise_epochs(const struct placement *current, struct plan *plan)
 	for (size_t i = 0; i < plan->nr_subnets; i++)
 		raise.subnets[plan->subnets[i].number] = 1;
 	raise.subnets[0] = 0;
+	mark_edges(&raise, current);
+	mark_edges(&raise, next);
 	concern_ports(&raise);
 	concern_entries(&raise);
 	concern_gateways(&raise, current);
