@@ -104,9 +104,9 @@ static struct image_port eni_port(const struct image_work *work, size_t i)
 		.id = eni->id,
 		.device = note->here ? note->here->device : "",
 		.hook = note->here ? note->here->hook : HOOK_AUTO,
-		.kind = nat_of_eni(work, eni) ? PORT_NAT
+		.kind = nat_of_eni(work, eni)      ? PORT_NAT
 			: is_plugged_in(eni, note) ? PORT_ENI
-					      : PORT_REMOTE,
+						   : PORT_REMOTE,
 		.mode = note->here && (note->here->guard || note->here->side_instance) ? MODE_GUARD : MODE_ROUTER,
 		.flags = eni_flags(eni, note),
 		.zone = vpc_zone(eni->vpc),
