@@ -6,6 +6,7 @@ death and restart, the forwarding guard, and what `enid detach` leaves (hazards 
 Needs root and `make`. ENID names the binary (default build/enid). Works in namespaces of its own, called agent-*.
 Prints `ok ...` or `FAIL ...` for each sentence, then `N passed, N failed`.
 """
+import glob
 import json
 import os
 import shutil
@@ -222,13 +223,12 @@ class Probe:
 
 
 def links_of(pins=PINS):
-    """id -> pin of our links"""
+    """id -> pin of our links, in whatever layout"""
     found = {}
-    folder = os.path.join(pins, "v1/links")
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        done = sh(BPFTOOL, "-j", "link", "show", "pinned", os.path.join(folder, name), fail=False)
+    for pin in sorted(glob.glob(os.path.join(pins, "v*/links/*"))):
+        done = sh(BPFTOOL, "-j", "link", "show", "pinned", pin, fail=False)
         if done.returncode == 0:
-            found[json.loads(done.stdout)["id"]] = name
+            found[json.loads(done.stdout)["id"]] = os.path.basename(pin)
     return found
 
 
