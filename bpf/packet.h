@@ -80,7 +80,7 @@ struct pkt {
 	__u8 icmp_type, icmp_code;
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 zero;
+	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
