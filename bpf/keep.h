@@ -115,7 +115,7 @@ static __always_inline void uncharge(struct port_stats *stats, bool half_open)
  */
 static __always_inline int without_record(struct pkt *p)
 {
-	if (p->nat || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
+	if (p->nat || p->remembered || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
 		return REASON_CONNTRACK_FULL;
 	account_pass(p);
 	return 0;
@@ -268,7 +268,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
-	half_decide(p, half, sibling, alone);
+	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
+		half_decide(p, half, sibling, alone);
 	note_peering(p);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);

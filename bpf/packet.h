@@ -112,10 +112,12 @@ struct pkt {
 	__u32 at_gateway;   /* AT_VGW, AT_EDGE: the gateway; 0 = none */
 	__u32 at_az;        /* AT_TRANSIT: the availability zone that it comes from */
 	__u32 peer_zone;    /* where group references look for the other end's address */
+	__u32 via;          /* the attachment by which it came out of a transit gateway first; 0 = none */
 	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
 	__u8 at;            /* enum station */
 	__u8 routed;        /* p->route is looked up */
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
+	__u8 remembered;    /* by a gateway that lets nothing in but answers: the flow needs a record */
 	__u8 hops;          /* taken off the time to live */
 	/* at a gateway that keeps mappings (mapping.h) */
 	__u32 nat_use;   /* counter in `nat_uses` */
