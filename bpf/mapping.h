@@ -133,6 +133,7 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
 	m->addr = p->nat_addr;
 	m->port = port;
 	m->ct = p->tuple.proto == IPPROTO_TCP ? ct_first(p) : CT_ESTABLISHED;
+	m->paused = 0;
 	m->use = p->nat_use;
 	m->peering = p->peering;
 }

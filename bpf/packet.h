@@ -124,6 +124,10 @@ struct pkt {
 	__u32 peering;   /* port of the peering behind the gateway; 0 = none */
 	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
+	__u8 moved;      /* the sender's entry moves to a new record: as it stood in the old one */
+	__u8 moved_ct;
+	__u32 moved_ack[2]; /* of the sender, of its peer */
+	__u64 moved_ns;
 	__u8 nat_new;    /* the flow has no mapping there yet */
 	__u8 ttl;        /* as it arrived; not read on the fast path */
 	/* sizes and answers */
