@@ -151,7 +151,7 @@ def quotes():
     short = tcp(QN, X, 40001, 443, "A", 1001, 5001, b"data")
     c.put(UP, quote(X, QN, short, 3, 4, cut=28), deliver("a", isrc=A, isport=40001, idport=443))
     for cut in (20, 21, 22, 24, 27):      # less than RFC 792 asks for: whose it is cannot be known
-        c.put(UP, quote(X, QN, short, 3, 4, cut=cut), drop("malformed", "nat-no-mapping", "nat-protocol"))
+        c.put(UP, quote(X, QN, short, 3, 4, cut=cut), drop("malformed", "nat-no-mapping", "nat-protocol", "not-served"))
     big = F.sealed(F.UDP, F.ip(QN), F.ip(X), F.udp(5000, 53, b"u" * 2000))
     first, later = pieces(QN, X, F.UDP, big, 77)
     c.put(UP, quote(R1, QN, first, 11, 1, b"\0" * 4), deliver("a", src=R1, isrc=A, isport=5000, idport=53))
@@ -180,9 +180,10 @@ def orders():
         c.put(who, there[1], uplink(src=QN)).put(UP, back[1], deliver(who, dst=own))      # late, twice
     # a first piece for nobody leaves no way for the others; nor does a live datagram's memory serve another's pieces
     lost = pieces(X, QN, F.UDP, F.sealed(F.UDP, F.ip(X), F.ip(QN), F.udp(53, 5002, b"v" * 2000)), 90)
-    c.put(UP, lost[0], GONE).put(UP, lost[1], GONE)
+    c.put(UP, lost[0], GONE).put(UP, lost[1], drop("nat-no-mapping", "fragment"))
     other = pieces("198.51.100.8", QN, F.UDP, F.sealed(F.UDP, F.ip("198.51.100.8"), F.ip(QN), F.udp(53, 5000, b"v" * 2000)), 77)
-    yield c.put(UP, other[1], drop("fragment")).put(UP, other[0], GONE).put(UP, other[1], GONE)
+    c.put(UP, other[1], drop("fragment")).put(UP, other[0], GONE)
+    yield c.put(UP, other[1], drop("nat-no-mapping", "fragment"))
 
 
 def loops():
