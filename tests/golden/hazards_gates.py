@@ -2,7 +2,7 @@
 """What gateways may be tricked into: hazards B11, B12 and D, by the id of their class."""
 import struct
 
-from author import (A, A2, B, Case, IGW4, LOCAL, OPEN, QA, QB, UP, X, deliver, drop, handshake, perm, ping, route, state, table, tcp,
+from author import (A, A2, B, Case, IGW4, LOCAL, MAC, OPEN, QA, QB, UP, X, deliver, drop, edited, handshake, perm, ping, route, state, table, tcp,
                     udp, uplink)
 from gateways import (C, D, LOCAL2, LOCAL3, R, TGW_ROUTES, by_pcx, by_tgw, network, out, pcx, peered, rtb, tgw_route, transit)
 from nat import BASE, GONE, N, QN, data, exceeded, natted, opened, pieces, quote
@@ -37,6 +37,22 @@ def tunnels():
         c.put(UP, F.packet(PEER, HOST, proto, body), drop("igw-no-owner"))
         c.put("a", F.packet(A, A2, proto, body), drop("sg-ingress"))
     yield c
+
+
+def neighbours():
+    """v2 has an internet gateway of its own."""
+    igws = [{"InternetGatewayId": i, "Attachments": [{"VpcId": v, "State": "available"}]} for i, v in (("igw-1", "v1"), ("igw-2", "v2"))]
+    public = {"PrivateIpAddresses": [{"Primary": True, "PrivateIpAddress": C, "Association": {"PublicIp": QC}}]}
+    both = edited(network(None, [rtb("v2", LOCAL2, route("0.0.0.0/0", "GatewayId", "igw-2"))], uplinks=["igw-2"], InternetGateways=igws),
+                  lambda s: next(e for e in s["NetworkInterfaces"] if e["NetworkInterfaceId"] == "c").update(public))
+    c = Case("b9-public-address-of-a-neighbour", "B9 IGW-04: by one tenant's uplink nobody reaches another's addresses", both)
+    for body in (lambda q: udp(X, q, 4000, 99), lambda q: tcp(X, q, 4000, 80), lambda q: ping(X, q)):
+        c.put(UP, body(QA), deliver("a", src=X, dst=A)).put("igw-2", body(QC), deliver("c", src=X, dst=C))
+        c.put(UP, body(QC), drop("igw-no-owner")).put("igw-2", body(QA), drop("igw-no-owner"))
+    # nor is the answer of one taken for the other's
+    c.put("a", udp(A, X, 5000, 53), uplink(src=QA)).put("igw-2", udp(X, QA, 53, 5000), drop("igw-no-owner"))
+    # across: what one sends to the other's public address leaves, and comes in as anybody's
+    yield c.put("a", udp(A, QC, 4000, 99), uplink(src=QA, dst=QC)).put("igw-2", udp(QA, QC, 4000, 99), deliver("c", src=QA, dst=C))
 
 
 def chain(routes=((C, "pcx-1", "v1"), (D, "pcx-1", "v1"), (A, "pcx-1", "v2"), (D, "pcx-2", "v2"), (C, "pcx-2", "v3"), (A, "pcx-2", "v3")),
@@ -165,7 +181,13 @@ def quotes():
     yield c.put(UP, quote(X, QN, quote(QN, X, short), 3, 1, cut=60), drop("nat-protocol", "nat-no-mapping"))
 
 
-R1 = "192.0.2.1"
+R1, QC = "192.0.2.1", "203.0.113.30"
+MAC["igw-2"] = MAC["up"]
+
+
+def whole(body, source=MAC["router"], target=None):
+    """The frame as it leaves, byte by byte; nothing is known of the MACs behind an uplink."""
+    return (F.frame(source, target, body) if target else b"\0" * 12 + b"\x08\0" + body).hex()
 
 
 def orders():
@@ -176,7 +198,8 @@ def orders():
         back = pieces(X, QN, F.UDP, F.sealed(F.UDP, F.ip(X), F.ip(QN), F.udp(53, port, b"v" * 2000)), ident)
         c.put(who, there[1], drop("fragment")).put(UP, back[1], drop("fragment"))
         c.put(who, there[0], uplink(src=QN, sport=port, ttl=63)).put(UP, back[0], deliver(who, dst=own, dport=port, ttl=63))
-        c.put(who, there[1], uplink(src=QN, ttl=63)).put(UP, back[1], deliver(who, dst=own, ttl=63))
+        gone, come = pieces(QN, X, F.UDP, F.udp(0, 0, b"u" * 2000), ident, ttl=63), pieces(X, own, F.UDP, F.udp(0, 0, b"v" * 2000), ident, ttl=63)
+        c.put(who, there[1], uplink(bytes=whole(gone[1]))).put(UP, back[1], deliver(who, bytes=whole(come[1], target=MAC[who])))
         c.put(who, there[1], uplink(src=QN)).put(UP, back[1], deliver(who, dst=own))      # late, twice
     # a first piece for nobody leaves no way for the others; nor does a live datagram's memory serve another's pieces
     lost = pieces(X, QN, F.UDP, F.sealed(F.UDP, F.ip(X), F.ip(QN), F.udp(53, 5002, b"v" * 2000)), 90)
@@ -256,5 +279,5 @@ def moves():
 
 
 def gate_hazards():
-    for part in (tunnels, peerings, hairpins, unasked, sums, quotes, orders, loops, moves):
+    for part in (neighbours, tunnels, peerings, hairpins, unasked, sums, quotes, orders, loops, moves):
         yield from part()
