@@ -89,6 +89,8 @@ __noinline int check_size(struct pkt *p)
 	exit = port_at(p->exit);
 	if (!exit || fits(p, exit))
 		return 0;
+	if (exit->mtu == MTU_DOWN)
+		return REASON_NOT_SERVED;
 	p->mtu = path_mtu(p->flags);
 	if (exit->mtu - 1 < p->mtu) {
 		p->mtu = exit->mtu;
