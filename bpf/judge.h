@@ -158,15 +158,31 @@ static __always_inline int transit_inbound(struct pkt *p, const struct gateway_p
 	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
 }
 
+/* An egress-only gateway without an uplink of its own shares the internet gateway's. What comes in there is for it if it
+ * is the receiver's way out to the sender; nobody outside opens anything then (EIGW-01). */
+static __always_inline bool shared_with_eigw(struct pkt *p, const struct port_policy *e)
+{
+	struct subnet_policy *subnet;
+	struct port_policy *owner;
+	struct route *back;
+
+	if (p->out.family != 6)
+		return false;
+	owner = policy_of(p, owner_of(&p->out.daddr, e->zone, 6, p->parity));
+	subnet = owner ? subnet_of(p, owner->subnet) : NULL;
+	back = subnet ? route_find(subnet->table, &p->out.saddr, 6) : NULL;
+	return back && back->kind == ROUTE_EIGW && back->target == IN_PORT(p->in);
+}
+
 /* Into the gateway that the uplink belongs to. ret: 0 = the first station is set, or a reason */
 static __always_inline int uplink_inbound(struct pkt *p, const struct port_policy *e)
 {
 	struct gateway_policy *g = gateway_of(p, e);
 
+	if (e->gateway == ROUTE_EIGW || (e->gateway == ROUTE_IGW && shared_with_eigw(p, e)))
+		return eigw_inbound(p, e);
 	if (e->gateway == ROUTE_IGW)
 		return igw_inbound(p, e->zone);
-	if (e->gateway == ROUTE_EIGW)
-		return eigw_inbound(p, e);
 	if (!g)
 		return REASON_NOT_SERVED;
 	if (g->flags & GATEWAY_VPN || g->kind == GATEWAY_TRANSIT)
