@@ -25,7 +25,7 @@ static __always_inline int ingress_half(struct pkt *p)
 		if (reason)
 			return reason;
 	}
-	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
+	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->out.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
 	if (e->flags & PORT_ENDPOINT)
 		p->tracked = 1;

@@ -8,6 +8,7 @@
 
 #include "mapping.h"
 #include "mtu.h"
+#include "nat64.h"
 #include "owner.h"
 #include "private.h"
 #include "rewrite.h"
@@ -21,18 +22,21 @@ static __always_inline struct gateway_policy *nat_policy(const struct pkt *p, __
 	return g && g->kind == GATEWAY_NAT && g->nr ? g : NULL;
 }
 
-/* What the gateway carries at all (NAT-01, NAT-11). */
+/* What the gateway carries at all (NAT-01, NAT-11, NAT-21). */
 static __always_inline int nat_carries(const struct pkt *p)
 {
 	__u8 proto = p->out.proto;
+	bool six = p->out.family == 6;
 
-	if (p->out.family != 4 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_ICMP) ||
+	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != (six ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) ||
 	    p->kind == KIND_BARE)
 		return REASON_NAT_PROTOCOL;
-	return p->fragment && proto != IPPROTO_UDP ? REASON_FRAGMENT : 0;
+	if (p->fragment && proto != IPPROTO_UDP)
+		return REASON_FRAGMENT;
+	return six ? nat64_carries(p) : 0;
 }
 
-/* The gateway is a hop (NAT-20). The sender hears of it from `from`. */
+/* The gateway is a hop (NAT-20). The sender hears of it from `from`, an IPv6 one from that address by NAT64. */
 static __always_inline int nat_hop(struct pkt *p, __be32 from)
 {
 	union addr self = {};
@@ -42,6 +46,8 @@ static __always_inline int nat_hop(struct pkt *p, __be32 from)
 		return 0;
 	}
 	self.ip4 = from;
+	if (p->tuple.family == 6)
+		nat64_embed(&self, from);
 	complain(p, COMPLAIN_TTL, &self);
 	return REASON_TTL;
 }
@@ -99,7 +105,7 @@ static __always_inline int nat_refuse(struct pkt *p)
 
 	if (p->out.proto != IPPROTO_TCP || p->kind != KIND_PLAIN || p->tcp_flags & TCP_RST)
 		return REASON_NAT_NO_MAPPING;
-	complain(p, COMPLAIN_RESET, &p->out.daddr);
+	complain(p, COMPLAIN_RESET, &p->tuple.daddr);
 	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
 	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
 		record->half[0].ct = CT_CLOSED;
@@ -159,6 +165,8 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 	struct gate_mapping *m;
 	int reason = nat_carries(p);
 
+	if (!reason && p->out.family == 6)
+		nat64_narrow(p);
 	if (!reason && hairpins(p, nat, g->zone[0]))
 		reason = REASON_NAT_HAIRPIN;
 	if (!reason)
@@ -223,9 +231,15 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 	record = m ? record_at(p->ref) : NULL;
 	if (!m || !record || m->addr != p->out.daddr.ip4)
 		return inside ? REASON_NAT_HAIRPIN : REASON_NAT_NO_MAPPING;
-	reason = nat_hop(p, p->tuple.daddr.ip4);
+	reason = record->half[0].tuple.family == 6 ? nat64_takes(p) : 0;
+	if (!reason)
+		reason = nat_hop(p, p->tuple.daddr.ip4);
 	if (reason)
 		return reason;
+	if (record->half[0].tuple.family == 6) {
+		nat64_widen(p, &record->half[0].tuple);
+		return 0;
+	}
 	p->out.daddr = record->half[0].tuple.saddr;
 	if (p->kind == KIND_ERROR) {
 		p->inner_out.saddr = record->half[0].tuple.saddr;
@@ -234,6 +248,7 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 		p->out.sport = record->half[0].tuple.sport;
 	} else {
 		p->out.dport = record->half[0].tuple.sport;
+		p->service = be16(p->out.dport); /* what is behind the gateway knows the client's port (NAT-13) */
 	}
 	return 0;
 }

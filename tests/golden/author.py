@@ -207,12 +207,13 @@ def cases():
     from hazards_frames import frames_hazards
     from hazards_gates import gate_hazards
     from nat import nat
+    from nat64 import nat64
     from reasons import reasons
     from sizes import sizes
     from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, gateways, gates, edges, found_gates,
-             stale)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, nat64, gateways, gates, edges,
+             found_gates, stale)
     return [c for part in parts for c in part()]
 
 
