@@ -68,10 +68,11 @@ static __always_inline bool sends_own(const struct pkt *p, const struct port_pol
 	return owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity) == p->source.port;
 }
 
-/* Does a middlebox or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
+/* Does a middlebox, an endpoint of one or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
 static __always_inline bool sends_through(const struct pkt *p, const struct port_policy *e)
 {
-	return p->route.kind == ROUTE_NAT || (p->route.kind == ROUTE_ENI && sends_own(p, e));
+	return p->route.kind == ROUTE_NAT || p->route.kind == ROUTE_GWLBE ||
+	       (p->route.kind == ROUTE_ENI && sends_own(p, e));
 }
 
 /* Where egress references look for the destination (SG-17): in the peer VPC if the route leads there. */
@@ -167,6 +168,8 @@ static __always_inline int uplink_inbound(struct pkt *p, const struct port_polic
 		return igw_inbound(p, e->zone);
 	if (e->gateway == ROUTE_EIGW)
 		return eigw_inbound(p, e);
+	if (e->gateway == ROUTE_GWLBE)
+		return gwlbe_inbound(p);
 	if (!g)
 		return REASON_NOT_SERVED;
 	if (g->flags & GATEWAY_VPN || g->kind == GATEWAY_TRANSIT)
@@ -191,7 +194,7 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	reason = uplink_inbound(p, e);
 	if (!reason)
 		reason = conclude(p, walk(p));
-	if (!reason && inside_address(p, e, &p->tuple.saddr))
+	if (!reason && e->gateway != ROUTE_GWLBE && inside_address(p, e, &p->tuple.saddr))
 		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
 	return reason;
 }

@@ -305,5 +305,7 @@ int private_collect(struct image_work *work)
 		r = collect_edges(work);
 	if (!r)
 		r = collect_endpoints(work);
+	if (!r)
+		r = gwlbe_collect(work);
 	return r ? r : collect_vgws(work);
 }
