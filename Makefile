@@ -87,8 +87,8 @@ TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
 LONG_MINUTES ?= 60
 LONG_TESTS := golden test-kernels
 CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
-	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' 'tests/kernels/golden --hook xdp $(B)/enid' \
-	'/usr/bin/python3 tests/golden/run.py --hooks xdp -k tv42-full-table $(B)/enid')
+	'tests/kernels/golden --hook tc $(B)/enid' 'tests/kernels/golden --hook xdp $(B)/enid' \
+	'/usr/bin/python3 tests/golden/run.py -k tv42-full-table $(B)/enid')
 
 -include $(sort $(wildcard tests/*/rules.mk))
 

@@ -14,7 +14,9 @@
 #define OVERSIZE_TELL 1 /* with DF, and IPv6: the sender is told */
 #define OVERSIZE_CUT  2 /* without DF: fragments */
 
-#define PACKET_CUT (1u << 16) /* in p->flags, beyond what a half keeps: leaves in pieces of p->mtu */
+/* In p->flags, beyond what a half keeps. */
+#define PACKET_CUT    (1u << 16) /* leaves in pieces of p->mtu */
+#define PACKET_TICKET (1u << 17) /* to an appliance, with p->target.ticket */
 
 /* A gateway on the way carries no more than this; the smallest limit holds. */
 static __always_inline void path_limit(struct pkt *p, enum path_limit limit, __u8 oversize)

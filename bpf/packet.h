@@ -46,6 +46,7 @@ struct spot {
 	__u8 fresh; /* the entry is new: the rules admitted it */
 	__u8 ct;    /* enum conversation of the entry before this packet */
 	__u8 zero;
+	struct gate_ticket ticket; /* LEG_GATE */
 };
 
 /* What the sender of a dropped packet is told (complain.h). */
@@ -132,6 +133,8 @@ struct pkt {
 	__u64 moved_ns;
 	__u8 nat_new;    /* the flow has no mapping there yet */
 	__u8 ttl;        /* as it arrived; not read on the fast path */
+	/* from an appliance of a Gateway Load Balancer endpoint (geneve.h) */
+	struct gate_ticket shown;
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */

@@ -244,6 +244,8 @@ static int fill_gateway(struct image_work *work, const struct hop *hop, struct i
 		return 0;
 	case GATEWAY_VGW:
 		return fill_vgw(work, hop->object, gateway);
+	case GATEWAY_GWLBE:
+		return fill_gwlbe(work, hop->object, gateway);
 	}
 	return 0;
 }
