@@ -80,7 +80,7 @@ struct pkt {
 	__u8 icmp_type, icmp_code;
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 zero;
+	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
@@ -124,6 +124,10 @@ struct pkt {
 	__u32 peering;   /* port of the peering behind the gateway; 0 = none */
 	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
+	__u8 moved;      /* the sender's entry moves to a new record: as it stood in the old one */
+	__u8 moved_ct;
+	__u32 moved_ack[2]; /* of the sender, of its peer */
+	__u64 moved_ns;
 	__u8 nat_new;    /* the flow has no mapping there yet */
 	__u8 ttl;        /* as it arrived; not read on the fast path */
 	/* sizes and answers */

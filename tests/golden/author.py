@@ -205,12 +205,14 @@ def cases():
     from gateways import gateways
     from hazards_flows import flow_hazards
     from hazards_frames import frames_hazards
+    from hazards_gates import gate_hazards
     from nat import nat
     from reasons import reasons
     from sizes import sizes
     from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, gates, edges, found_gates, stale)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, gateways, gates, edges, found_gates,
+             stale)
     return [c for part in parts for c in part()]
 
 
