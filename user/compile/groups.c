@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Groups of uplinks: of equal cost (TGW-09), or the first whose device works (VGW-03, VGW-08). A group is a station of the
- * walk, named by its members. */
+/* Groups of uplinks: of equal cost (TGW-09), or the first whose device works (VGW-03, VGW-08). A group is a station of
+ * the walk, named by its members. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -77,7 +77,8 @@ static int add_connections(struct vgw_work *vgw)
 		for (size_t k = 0; k < connection->nr_routes && !r; k++)
 			r = add_site(vgw, connection->routes + k, VGW_STATIC, uplink_of(vgw, connection));
 	}
-	/* VGW-01: one with a dynamic connection, or without any that is listed, forwards whatever a route sends to it. */
+	/* VGW-01: one with a dynamic connection, or without any that is listed, forwards whatever a route sends to it.
+	 */
 	vgw->learns = !vgw->any || vgw->dynamic.nr;
 	if (!vgw->dynamic.nr)
 		uplinks_add(&vgw->dynamic, vgw->vgw->id);
@@ -163,8 +164,8 @@ static void add_tunnels(const struct vgw_work *vgw, size_t first, struct uplinks
 			uplinks_add(uplinks, vgw->sites[i].uplink);
 }
 
-/* The tunnels that lead to a prefix, best first: its own, then those of the outer ones, since what is up goes before what
- * is longer (VGW-03). None if the best one is another host's. */
+/* The tunnels that lead to a prefix, best first: its own, then those of the outer ones, since what is up goes before
+ * what is longer (VGW-03). None if the best one is another host's. */
 static struct uplinks tunnels_to(const struct vgw_work *vgw, const struct nest *nest)
 {
 	struct uplinks uplinks = {.ordered = true};
