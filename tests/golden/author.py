@@ -206,11 +206,12 @@ def cases():
     from hazards_frames import frames_hazards
     from nat import nat
     from nat64 import nat64
+    from nat_places import nat_places
     from reasons import reasons
     from sizes import sizes
     from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, nat64, gateways, edges, found_gates, stale)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, nat64, nat_places, gateways, edges, found_gates, stale)
     return [c for part in parts for c in part()]
 
 
