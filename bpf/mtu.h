@@ -52,12 +52,13 @@ static __always_inline bool fits(const struct pkt *p, const struct port *exit)
 static __always_inline __u32 nat64_limit(const struct pkt *p, const struct port *exit)
 {
 	__u32 six = path_mtu(p->flags), device = exit->mtu ?: 0xffff;
+	__u32 growth = p->fragment ? NAT64_GROWTH + 8 : NAT64_GROWTH;
 
 	if (six != path_mtu(PATH_8500 << HALF_PATH_SHIFT))
-		six += NAT64_GROWTH;
+		six += growth;
 	if (p->tuple.family == 6)
-		return six < device + NAT64_GROWTH ? six : device + NAT64_GROWTH;
-	return (six < device ? six : device) - NAT64_GROWTH;
+		return six < device + growth ? six : device + growth;
+	return (six < device ? six : device) - growth;
 }
 
 /* The router's address that the sender knows: of its subnet; outside, nobody but the addressee is known. */
@@ -90,8 +91,9 @@ static __always_inline bool may_cut(const struct pkt *p)
 {
 	__u32 header = p->l4 - ETH_HLEN, room = CUT_ROOM(p->mtu, header);
 
-	return p->tuple.family == 4 && !changes_family(p) && !p->dont_fragment && p->oversize & OVERSIZE_CUT && p->segments == 1 &&
-	       p->bytes <= CUT_MAX && p->mtu > header + 8 && room <= 8192 && room * CUT_PIECES_MAX >= p->payload;
+	return p->tuple.family == 4 && !changes_family(p) && !p->dont_fragment && p->oversize & OVERSIZE_CUT &&
+	       p->segments == 1 && p->bytes <= CUT_MAX && p->mtu > header + 8 && room <= 8192 &&
+	       room * CUT_PIECES_MAX >= p->payload;
 }
 
 static __always_inline void set_mtu(struct pkt *p, const struct port *exit)

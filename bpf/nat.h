@@ -70,24 +70,33 @@ static __always_inline bool use_has_room(__u32 use)
 	return used && *used < NAT_PORTS_LIMIT;
 }
 
-/* A client keeps to one address while that has ports for the destination, then the next one serves (NAT-07). */
+/* A client keeps to one address while that has ports for the destination, then the next one serves (NAT-07). Of a
+ * regional gateway those of the client's zone come first (NAT-23). */
 static __always_inline bool choose_address(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
 	__u32 nr = g->nr > GATEWAY_MEMBERS_MAX ? GATEWAY_MEMBERS_MAX : g->nr;
 	__u32 first = (__u32)(flow_mix(p->out.saddr.ip4, control.secrets[4]) >> 32) % (nr ? nr : 1);
+	struct subnet_policy *from = p->at_subnet ? subnet_of(p, p->at_subnet) : NULL;
+	__u32 az = from ? from->az : AZ_ANY;
+	__be32 other = 0;
 
 	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX; i++) {
 		__u32 at = first + i;
 
 		if (i >= nr)
 			break;
-		at = at >= nr ? at - nr : at;
-		p->nat_addr = g->members[at & (GATEWAY_MEMBERS_MAX - 1)];
+		at = (at >= nr ? at - nr : at) & (GATEWAY_MEMBERS_MAX - 1);
+		p->nat_addr = g->members[at];
 		p->nat_use = use_of(p, nat, p->nat_addr);
-		if (use_has_room(p->nat_use))
+		if (!use_has_room(p->nat_use))
+			continue;
+		if (g->az[at] == AZ_ANY || g->az[at] == az)
 			return true;
+		other = other ?: p->nat_addr;
 	}
-	return false;
+	p->nat_addr = other;
+	p->nat_use = use_of(p, nat, other);
+	return other != 0;
 }
 
 /* The client's own port if it is one that the gateway uses (NAT-03); whether it is free shows when it is claimed. */

@@ -78,7 +78,10 @@ static __always_inline __u32 icmp_narrow(__u8 type, __u8 code)
 	case 129:
 		return ICMP_WORD(0, 0);
 	case 1:
-		return code == 1 ? ICMP_WORD(3, 10) : code == 4 ? ICMP_WORD(3, 3) : code < 4 ? ICMP_WORD(3, 1) : ICMP_NONE;
+		return code == 1   ? ICMP_WORD(3, 10)
+		       : code == 4 ? ICMP_WORD(3, 3)
+		       : code < 4  ? ICMP_WORD(3, 1)
+				   : ICMP_NONE;
 	case 2:
 		return ICMP_WORD(3, 4);
 	case 3:
@@ -186,6 +189,8 @@ static __always_inline void nat64_widen(struct pkt *p, const struct tuple *clien
 
 	if (p->out.proto == IPPROTO_ICMP)
 		p->service = icmp_widen(p->icmp_type, p->icmp_code);
+	else
+		p->service = be16(client->sport);
 	tuple_reverse(&p->out, client);
 	if (p->kind != KIND_ERROR)
 		return;

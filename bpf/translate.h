@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* NAT64 in the frame (nat64.h has the tuples): the IP header is exchanged for one of the other family, the L4 header
- * keeps its place behind it, and only its checksum and what NAT changes are written. On TC the kernel's helpers make the
- * room, so that segments and partial checksums stay what they are. An ICMP error is made anew on the workbench, since the
- * quoted header grows, too. IP options and extension headers end here (RFC 7915, 4.1 and 5.1). */
+ * keeps its place behind it, and only its checksum and what NAT changes are written. On TC the kernel's helpers make
+ * the room, so that segments and partial checksums stay what they are. An ICMP error is made anew on the workbench,
+ * since the quoted header grows, too. IP options and extension headers end here (RFC 7915, 4.1 and 5.1). */
 #ifndef ENID_TRANSLATE_H
 #define ENID_TRANSLATE_H
 
@@ -237,8 +237,7 @@ static __always_inline int l4_change(void *ctx, const int hook, const struct pkt
 		return 0;
 	if (!has_ports(&p->tuple))
 		return echo_change(ctx, hook, p, len);
-	follow_l4(ctx, hook, p, addrs_change(&p->tuple, &p->out),
-		  rewrite_ports(ctx, hook, p->l4, &p->tuple, &p->out));
+	follow_l4(ctx, hook, p, addrs_change(&p->tuple, &p->out), rewrite_ports(ctx, hook, p->l4, &p->tuple, &p->out));
 	if (p->tuple.proto != IPPROTO_UDP || p->out.family == 4)
 		return 0;
 	if (ctx_load(ctx, hook, p->l4 + 6, &check, 2))
@@ -319,8 +318,8 @@ static __always_inline __u32 error_widen(void *ctx, const int hook, const struct
 	e->ip.hops -= HALF_TTL(p->flags);
 	rest_widen(icmp, be32(p->icmp_rest), &rest);
 	e->icmp = (struct icmp_error){.type = icmp >> 8, .code = icmp, .rest = be32(rest)};
-	e->icmp.check = ~fold(sum_quote(
-		sum_more(sum_pseudo(e->ip.saddr, 32, IPPROTO_ICMPV6, size + 8), &e->icmp, 8), e->quote, size));
+	e->icmp.check = ~fold(sum_quote(sum_more(sum_pseudo(e->ip.saddr, 32, IPPROTO_ICMPV6, size + 8), &e->icmp, 8),
+					e->quote, size));
 	e->eth.ethertype = be16(ETH_P_IPV6);
 	return ETH_HLEN + 48 + size;
 }

@@ -109,7 +109,10 @@ struct gateway_policy {
 	__u32 realm;    /* lowest zone of those that gateways join to this one: a change in one concerns all (epochs) */
 	__u32 nr;       /* of members */
 	__u32 members[GATEWAY_MEMBERS_MAX];
+	__u8 az[GATEWAY_MEMBERS_MAX]; /* NAT: the availability zone that an address serves first */
 };
+
+#define AZ_ANY 0xff
 
 struct gateway_slots {
 	struct gateway_policy slot[2];
