@@ -32,6 +32,8 @@ static void tuple_of(const struct pkt *p, bool outward, struct tuple *t)
 		if (t->qtype >= 0 && p->inner.qreply != outward)
 			t->qtype = -2; /* a request from outside, a reply from inside: of no mapping */
 	}
+	if (!p->has_inner && t->qtype >= 0 && p->qreply == outward)
+		t->qtype = -2;
 	t->near = outward ? *src : *dst;
 	t->far = outward ? *dst : *src;
 	t->near_port = outward ? sport : dport;
@@ -112,7 +114,7 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 
 		if (!same_outside(f, want) || f->port != port)
 			continue;
-		if (!is_live(m, f))
+		if (!is_live(m, f) || f->elsewhere)
 			state = state ? state : 1;
 		else
 			state = own && f->closing ? 1 : 2;
@@ -220,6 +222,8 @@ void map_commit(struct model *m, const struct map_change *c, const struct pkt *p
 	if (c->kind == CHANGE_NONE || p->has_inner)
 		return; /* CT-15: an error refreshes nothing */
 	f = stored(m, &c->map);
+	if (f)
+		f->elsewhere = false;
 	if (c->kind == CHANGE_OPEN) {
 		if (!f) {
 			f = malloc(sizeof(*f));
@@ -238,6 +242,20 @@ void map_commit(struct model *m, const struct map_change *c, const struct pkt *p
 	if (p->proto == P_TCP)
 		advance(f, p, c->outward, c->kind == CHANGE_OPEN);
 	f->expires = m->now + idle_time(f) * NS;
+}
+
+/* The client's packets take another way by now: whether the gateway still knows the flow is not fixed. */
+void map_left(struct model *m, int from, const struct map_change *c, const struct pkt *p)
+{
+	struct tuple t;
+
+	if (p->has_inner)
+		return;
+	tuple_of(p, true, &t);
+	for (struct mapping *f = m->mappings; f; f = f->next)
+		if (f->from == from && is_live(m, f) && fits(f, &t) && ip_eq(&f->client, &t.near) &&
+		    f->client_port == t.near_port && (c->kind == CHANGE_NONE || c->map.gate != f->gate))
+			f->elsewhere = true;
 }
 
 /* ---- edits: what belongs to a gateway, an address or a client that is gone goes, but its port may stay taken */

@@ -244,6 +244,7 @@ struct eni {
 	int nr_group;
 	int64_t tcp_established, udp_stream, udp; /* seconds */
 	bool port, guard, instance;
+	int mtu;
 	uint64_t policy; /* digest of its security group rules */
 };
 
@@ -256,6 +257,7 @@ struct gate {
 	int vpc;   /* -1: not attached */
 	int table; /* of what comes in by it (RT-18); -1: none, so local delivery */
 	bool uplink;
+	int mtu; /* of the uplink, 0: any */
 	bool tracks;          /* CT-06: a DynamoDB endpoint */
 	bool vpn;             /* VGW-05: through tunnels, not Direct Connect */
 	bool any_site;        /* VGW-01: a dynamic VPN, or none listed */
@@ -411,6 +413,7 @@ struct mapping {
 	int64_t expires;
 	int peering; /* number of the peering it left by; -1: none (NAT-18) */
 	int from;    /* number of the ENI whose packet opened it */
+	bool elsewhere; /* that ENI sends the flow by another way by now */
 };
 
 struct map_change {
@@ -460,6 +463,7 @@ void map_open(struct model *m, int gate, int from, const struct ip *addr, const 
 void map_touch(const struct mapping *f, bool outward, struct map_change *ret_change);
 const char *map_port_fits(const struct model *m, const struct map_change *c, uint16_t port);
 void map_commit(struct model *m, const struct map_change *c, const struct pkt *p);
+void map_left(struct model *m, int from, const struct map_change *c, const struct pkt *p);
 void map_prune(struct model *m, const struct world *w);
 void map_clear(struct model *m);
 void track_commit(struct model *m, const struct change *c, const struct pkt *p);

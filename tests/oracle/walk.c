@@ -12,9 +12,9 @@ static void drop(struct trip *t, uint64_t reasons)
 	verdict_drop(t->v, reasons);
 }
 
-void trip_begin(struct trip *t, struct model *m, struct verdict *v, const struct pkt *p, int vpc)
+void trip_begin(struct trip *t, struct model *m, struct verdict *v, const struct pkt *p, int vpc, const char *by)
 {
-	*t = (struct trip){.m = m, .v = v, .p = p, .q = *p, .vpc = vpc, .refs = REFS_NONE, .peering = -1, .mtu_of = -1};
+	*t = (struct trip){.m = m, .v = v, .p = p, .q = *p, .vpc = vpc, .refs = REFS_NONE, .peering = -1, .by = by};
 }
 
 static bool nacl(struct trip *t, int subnet, bool egress)
@@ -40,9 +40,78 @@ static void translate(struct trip *t, const struct ip *src, const struct ip *dst
 	q->dst = *dst;
 }
 
+/* The smallest limit on the way counts, and with it whether the sender is told. */
+static void limit(struct trip *t, int mtu, bool told)
+{
+	if (!mtu || (t->mtu && mtu >= t->mtu))
+		return;
+	t->mtu = mtu;
+	t->told = told;
+}
+
+static bool answers_allowed(const struct pkt *p)
+{
+	return !p->foff && (p->itype < 0 || p->qtype >= 0);
+}
+
+/* The router's address in the sender's subnet. */
+static struct ip router_of(const struct trip *t)
+{
+	const struct subnet *s = &t->m->world->subnet[t->from->subnet];
+	struct ip router = {0};
+
+	for (int i = 0; i < s->nr_cidr; i++) {
+		if (s->cidr[i].fam != t->p->fam)
+			continue;
+		router = s->cidr[i].ip;
+		router.b[t->p->fam == 4 ? 3 : 15] += 1;
+	}
+	return router;
+}
+
+/* CT-14: the answer is let in by the flow, if it is tracked, or by a rule. */
+static bool answer_admitted(struct trip *t, const struct change *opened, const struct ip *src)
+{
+	struct pkt error = {.fam = t->p->fam, .src = *src, .dst = t->p->src, .qtype = -1, .icode = t->p->fam == 4 ? 4 : 0};
+	struct sg_verdict sg;
+
+	error.proto = error.fam == 4 ? P_ICMP : P_ICMP6;
+	error.itype = error.fam == 4 ? 3 : 2;
+	sg_judge(t->m->world, t->from, false, REFS_NONE, &error, &sg);
+	return track_is_tracked(t->m, opened) || sg.admitted;
+}
+
+/* MTU-02: to a guest from its router, to who is outside from the address that it sent to. */
+static bool too_big(struct trip *t)
+{
+	struct verdict *v = t->v;
+	struct change opened = v->change[0];
+	struct ip from = t->p->dst;
+
+	if (!t->mtu || t->p->end - 14 <= t->mtu)
+		return false;
+	drop(t, BIT(WHY_MTU));
+	if (!t->told || !answers_allowed(t->p))
+		return true;
+	if (t->from)
+		from = router_of(t);
+	if (t->from && !answer_admitted(t, &opened, &from))
+		return true;
+	v->act = ACT_REPLY;
+	v->answer = ANSWER_TOO_BIG;
+	v->answer_mtu = t->mtu;
+	v->nr_answer_src = 1;
+	v->answer_src[0] = from;
+	snprintf(v->to, sizeof(v->to), "%s", t->by);
+	return true;
+}
+
 static void leave(struct trip *t, enum act act, const char *to)
 {
 	struct rewrite *o = &t->v->out;
+
+	if (too_big(t))
+		return;
 
 	t->v->act = act;
 	snprintf(t->v->to, sizeof(t->v->to), "%s", to);
@@ -57,11 +126,6 @@ static void leave(struct trip *t, enum act act, const char *to)
 			      .ttl_less = t->ttl_less,
 			      .mss = t->mss};
 	t->v->map.map.peering = t->peering;
-}
-
-static bool answers_allowed(const struct pkt *p)
-{
-	return !p->foff && (p->itype < 0 || p->qtype >= 0);
 }
 
 /* One hop less; the last one tells the sender or does not (NAT-20, L2-07). */
@@ -115,6 +179,7 @@ static void deliver(struct trip *t, int at, bool crosses)
 	if (!track_judge(t->m, e, false, t->refs, &t->q, c))
 		return drop(t, BIT(WHY_SG_INGRESS));
 	c->always = t->tracked;
+	limit(t, e->mtu, true);
 	if (!served)
 		return drop(t, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
 	leave(t, ACT_DELIVER, e->id);
@@ -128,11 +193,17 @@ static int from_number(const struct trip *t)
 	return t->from ? t->from->number : -1;
 }
 
+/* A mapping whose client sends the flow by another way by now is still there or not. */
+static const struct mapping *still(struct trip *t, const struct mapping *f)
+{
+	return f && f->elsewhere && model_pick(t->m, 2) ? NULL : f;
+}
+
 /* The mapping that an outgoing packet belongs to. Another ENI's, if it sent the same tuple: taken for this one's or
  * not. */
 static const struct mapping *mapping_of(struct trip *t, int gate, bool *ret_other)
 {
-	const struct mapping *f = map_inside(t->m, gate, from_number(t), &t->q);
+	const struct mapping *f = still(t, map_inside(t->m, gate, from_number(t), &t->q));
 
 	*ret_other = f && f->from != from_number(t);
 	return *ret_other && model_pick(t->m, 2) ? NULL : f;
@@ -237,7 +308,7 @@ static void nat_inward(struct trip *t, const struct nat *n)
 {
 	if (ends_early(t, n) || !nat_takes(t, n, false))
 		return;
-	const struct mapping *f = map_outside(t->m, n->number, &t->q);
+	const struct mapping *f = still(t, map_outside(t->m, n->number, &t->q));
 
 	if (!spend_ttl(t, n)) {
 		t->v->reasons |= f ? 0 : BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_HAIRPIN);
@@ -293,47 +364,9 @@ static void arrive_at_owner(struct trip *t)
 
 /* ---- gateways out of the VPC */
 
-static bool too_big(struct trip *t, int mtu)
+static void leave_by_uplink(struct trip *t, const struct gate *g)
 {
-	struct verdict *v = t->v;
-	const struct world *w = t->m->world;
-	int size = t->p->end - 14;
-
-	if (size <= mtu)
-		return false;
-	struct change opened = v->change[0];
-
-	drop(t, BIT(WHY_MTU));
-	if (!t->from || !answers_allowed(t->p))
-		return true;
-	struct pkt error = {.fam = t->p->fam, .dst = t->p->src, .qtype = -1, .icode = t->p->fam == 4 ? 4 : 0};
-	const struct subnet *s = &w->subnet[t->from->subnet];
-	struct sg_verdict sg;
-
-	error.proto = error.fam == 4 ? P_ICMP : P_ICMP6;
-	error.itype = error.fam == 4 ? 3 : 2;
-	for (int i = 0; i < s->nr_cidr; i++) {
-		if (s->cidr[i].fam != error.fam)
-			continue;
-		error.src = s->cidr[i].ip;
-		error.src.b[error.fam == 4 ? 3 : 15] += 1;
-	}
-	sg_judge(w, t->from, false, REFS_NONE, &error, &sg);
-	if (!track_is_tracked(t->m, &opened) && !sg.admitted)
-		return true; /* CT-14 */
-	v->act = ACT_REPLY;
-	v->answer = ANSWER_TOO_BIG;
-	v->answer_mtu = mtu;
-	v->nr_answer_src = t->by_nat ? 0 : 1;
-	v->answer_src[0] = error.src;
-	snprintf(v->to, sizeof(v->to), "%s", t->from->id);
-	return true;
-}
-
-static void leave_by_uplink(struct trip *t, const struct gate *g, int mtu)
-{
-	if (too_big(t, mtu))
-		return;
+	limit(t, g->mtu, true);
 	t->v->smac = MAC_ANY;
 	leave(t, ACT_UPLINK, g->id);
 }
@@ -350,10 +383,10 @@ static void out_by_igw(struct trip *t, const struct gate *g, int subnet)
 		bad |= BIT(WHY_DENY_IGW);
 	if (bpa_blocks(w, g->vpc, subnet, !t->by_nat))
 		bad |= BIT(WHY_BPA);
+	if (t->by_tgw && !t->by_nat)
+		bad |= BIT(WHY_IGW_NO_PUBLIC); /* IGW-08: no transit */
 	if (bad)
 		return drop(t, bad);
-	if (t->by_tgw && !t->by_nat && t->q.fam == 4)
-		return drop(t, BIT(WHY_IGW_NO_PUBLIC)); /* IGW-08: no transit */
 	if (t->q.fam == 4 && !public_of(w, g->vpc, &t->q.src, &src))
 		return drop(t, BIT(WHY_IGW_NO_PUBLIC));
 	if (t->by_nat)
@@ -361,10 +394,9 @@ static void out_by_igw(struct trip *t, const struct gate *g, int subnet)
 	bool hairpin = t->q.fam == 4 && public_owner(w, g->vpc, &t->q.dst, &dst) >= 0;
 
 	translate(t, &src, &t->q.dst);
+	limit(t, 1500, true); /* IGW-09 */
 	if (!hairpin)
-		return leave_by_uplink(t, g, 1500);
-	if (too_big(t, 1500))
-		return;
+		return leave_by_uplink(t, g);
 	t->refs = REFS_NONE;
 	come_in(t, g); /* IGW-11 */
 }
@@ -394,7 +426,8 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 	else if (model_pick(t->m, 2))
 		return drop(t, BIT(WHY_EIGW)); /* an error or a reply that belongs to nothing: out or not */
 	t->tracked = true;
-	leave_by_uplink(t, g, 1500);
+	limit(t, 1500, true);
+	leave_by_uplink(t, g);
 }
 
 static bool reaches_site(const struct gate *g, const struct pkt *q)
@@ -415,7 +448,7 @@ static void out_by_gate(struct trip *t, const struct gate *g, const struct route
 		if (t->by_tgw)
 			return drop(t, BIT(WHY_ENDPOINT)); /* EP-03 */
 		t->tracked |= g->tracks;
-		return leave_by_uplink(t, g, 8500);
+		return leave_by_uplink(t, g);
 	}
 	if (ends_early(t, NULL))
 		return;
@@ -427,9 +460,9 @@ static void out_by_gate(struct trip *t, const struct gate *g, const struct route
 		return;
 	if (g->vpn)
 		clamp(t, 1406);
-	if (g->vpn && t->p->end - 14 > 1446)
-		return drop(t, BIT(WHY_MTU)); /* VGW-05: vanishes */
-	leave_by_uplink(t, g, FRAME_MAX);
+	if (g->vpn)
+		limit(t, 1446, false); /* VGW-05: what is larger vanishes */
+	leave_by_uplink(t, g);
 }
 
 /* ---- between VPCs */
@@ -614,7 +647,7 @@ static int egress_refs(const struct trip *t, const struct step *s, bool own)
 		x = &t->m->world->peering[s->c.at];
 		return x->vpc[0] == t->vpc ? x->vpc[1] : x->vpc[0];
 	}
-	if (own && ((s->c.kind == TO_ENI && s->eni >= 0) || s->c.kind == TO_NAT))
+	if (s->c.kind == TO_NAT || (own && s->c.kind == TO_ENI && s->eni >= 0))
 		return REFS_NONE; /* SG-18 */
 	return t->vpc;
 }
@@ -635,7 +668,7 @@ static bool is_always_tracked(const struct world *w, const struct step *s)
 static bool returns_to_nat(struct trip *t, struct step *s)
 {
 	const struct world *w = t->m->world;
-	const struct mapping *f = map_by_peering(t->m, &t->q);
+	const struct mapping *f = still(t, map_by_peering(t->m, &t->q));
 
 	for (int i = 0; f && i < w->nr_peering; i++) {
 		if (eni_number(w->peering[i].id) != f->peering || !w->peering[i].active ||
@@ -723,7 +756,7 @@ static void come_in(struct trip *t, const struct gate *g)
 
 static bool in_by_eigw(struct trip *t, const struct gate *g)
 {
-	const struct mapping *f = t->q.fam == 6 ? map_outside(t->m, eni_number(g->id), &t->q) : NULL;
+	const struct mapping *f = t->q.fam == 6 ? still(t, map_outside(t->m, eni_number(g->id), &t->q)) : NULL;
 
 	if (!f || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) ||
 	    (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {

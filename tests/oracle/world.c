@@ -485,12 +485,18 @@ static void read_host(struct world *w, json_t *root, const char *host)
 		if (at < 0)
 			continue;
 		w->eni[at].port = true;
+		w->eni[at].mtu = int_of(o, "Mtu", 9001);
 		w->eni[at].instance = !strcmp(text_of(o, "Side"), "instance");
 		w->eni[at].guard = w->eni[at].instance || !strcmp(text_of(o, "Mode"), "guard");
 	}
-	json_array_foreach (json_object_get(h, "Uplinks"), i, o)
-		if (find_gate(w, text_of(o, "GatewayId")) >= 0)
-			w->gate[find_gate(w, text_of(o, "GatewayId"))].uplink = true;
+	json_array_foreach (json_object_get(h, "Uplinks"), i, o) {
+		int at = find_gate(w, text_of(o, "GatewayId"));
+
+		if (at < 0)
+			continue;
+		w->gate[at].uplink = true;
+		w->gate[at].mtu = int_of(o, "Mtu", 0);
+	}
 }
 
 static uint64_t digest(uint64_t h, const void *data, size_t n)
