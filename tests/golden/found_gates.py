@@ -51,6 +51,13 @@ def found_gates():
     c.put("c", tcp(C, A, 443, 40000, "SA", 5000, 1001), deliver("a", ttl=63))
     yield c.put("c", F.packet(C, A, F.ICMP, F.icmp(3, 1, data=tcp(A, C, 40000, 443))), deliver("a"))
 
+    # M sends in A's name, as a middlebox may; A's own way out is taken then, which costs A nothing but the packet
+    proxy = edited(asked, lambda s: [t["Routes"].__setitem__(-1, route("::/0", "EgressOnlyInternetGatewayId", "eigw-1"))
+                                     for t in s["RouteTables"] if t["RouteTableId"] == "rtb-v1-main"])
+    c = Case("found-tuple-of-another-at-an-egress-only-gateway", "CT-01 EIGW-02: who finds its name taken keeps its entry", proxy)
+    c.put("m", udp(A6, X6, 4000, 53), out("eigw-1"), 0).put(UP, udp(X6, A6, 53, 4000), deliver("a"), 349)
+    yield c.put("a", udp(A6, X6, 4000, 53), drop("nat-no-port")).put("a", udp(A6, X6, 4000, 53), out("eigw-1"), 351)
+
     short = edited(eigw, lambda s: s["NetworkInterfaces"][0].update(ConnectionTrackingConfiguration={"TcpEstablishedTimeout": 60}))
     c = Case("found-mapping-outlives-the-entry", "EIGW-02 NAT-08 CT-09: what opens the entry anew does not end the mapping", short)
     c.put("a", tcp(A6, X6, 40000, 443, "A", 1001, 5001), out("eigw-1"), 0)
