@@ -206,7 +206,13 @@ static const char *judge_and_compare(struct model *m, const struct line *l, cons
 {
 	const char *what = NULL, *first = NULL;
 	int choices = 1;
+	struct pkt g;
 
+	m->seen_port = -1;
+	if (a->n > 0) {
+		pkt_parse(a->frame, a->n, &g);
+		m->seen_port = g.sport;
+	}
 	for (m->choice = 0; m->choice < choices; m->choice++) {
 		model_judge(m, l->port, l->tx, p, ret_verdict);
 		choices = m->choices > choices ? m->choices : choices;

@@ -340,7 +340,7 @@ void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p
 	else if (g)
 		judge_uplink(m, g, p, v);
 	else
-		verdict_drop(v, WHY_ANY);
+		verdict_drop(v, WHY_ANY); /* a port without an ENI or gateway any more */
 	if (e && (e->guard || tx) && p->fam && is_martian(p->fam, &p->dst)) {
 		v->others |= 1u << ACT_DROP;
 		v->reasons = WHY_ANY;

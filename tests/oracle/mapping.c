@@ -50,7 +50,7 @@ static bool fits(const struct mapping *f, const struct tuple *t)
 
 static bool is_live(const struct model *m, const struct mapping *f)
 {
-	return !f->ghost && f->expires > m->now;
+	return !f->ghost && f->expires >= m->now;
 }
 
 /* The mapping of a packet that comes from the client's side; that of this ENI's flow before another's (a middlebox may
@@ -124,8 +124,9 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 	return state;
 }
 
-/* A new mapping. Translating ones may get any port that is free; the client's own, if it is and has a right number. */
-void map_open(struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
+/* A new mapping. Translating ones may get any port that is free, and have the one that came out if it fits; the client's
+ * own, if that is free and has a right number. */
+void map_open(const struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
 	      struct map_change *ret_change)
 {
 	struct map_change *c = ret_change;
@@ -152,8 +153,16 @@ void map_open(struct model *m, int gate, int from, const struct ip *addr, const 
 	if (!c->port_free)
 		return;
 	c->kept = t.near_port >= 1024 && port_state(m, &c->map, t.near_port) == 0;
-	for (unsigned port = 1024; !c->kept && port_state(m, &c->map, c->map.port) && port < 65536; port++)
-		c->map.port = (uint16_t)port; /* the model's own choice, in case it is asked for one */
+	bool usable = c->map.qtype >= 0 || t.near_port >= 1024;
+
+	if (m->seen_port >= 0 && !map_port_fits(m, c, (uint16_t)m->seen_port)) {
+		c->map.port = (uint16_t)m->seen_port;
+		return;
+	}
+	for (unsigned port = 1024; (!usable || port_state(m, &c->map, c->map.port) == 2) && port < 65536; port++) {
+		c->map.port = (uint16_t)port;
+		usable = true;
+	}
 }
 
 void map_touch(const struct mapping *f, bool outward, struct map_change *ret_change)

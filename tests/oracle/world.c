@@ -117,6 +117,7 @@ static void read_vpcs(struct world *w, json_t *root)
 		struct vpc *v = &w->vpc[w->nr_vpc++];
 
 		copy_id(v->id, text_of(o, "VpcId"));
+		copy_id(v->bpa, text_of(json_object_get(o, "BlockPublicAccessStates"), "InternetGatewayBlockMode"));
 		if (!cidr_read(text_of(o, "CidrBlock"), &v->cidr[0]))
 			v->nr_cidr = 1;
 		read_cidrs(json_object_get(o, "CidrBlockAssociationSet"), "CidrBlock", "CidrBlockState", v->cidr,
@@ -462,6 +463,7 @@ static void read_enis(struct world *w, json_t *root)
 		json_array_foreach (json_object_get(o, "Groups"), k, g)
 			if (e->nr_group < (int)ARRAY_SIZE(e->group))
 				copy_id(e->group[e->nr_group++], text_of(g, "GroupId"));
+		e->endpoint = !strcmp(text_of(o, "InterfaceType"), "vpc_endpoint");
 		e->compute = e->nr_group || !strcmp(text_of(o, "InterfaceType"), "interface");
 		e->tcp_established = int_of(times, "TcpEstablishedTimeout", 432000);
 		e->udp_stream = int_of(times, "UdpStreamTimeout", 180);
