@@ -146,7 +146,8 @@ def differs(want, got, answers=()):
         return "action %s, wanted %s (reason %s)" % (got.get("action"), "/".join(action), got.get("reason"))
     if "to" in want and got.get("to") not in (want["to"] if isinstance(want["to"], list) else [want["to"]]):
         return "to %s, wanted %s" % (got.get("to"), want["to"])
-    if want.get("reason") and got["action"] == "drop" and got.get("reason") not in want["reason"]:
+    # a program that does not fix which stage speaks first names several
+    if want.get("reason") and got["action"] == "drop" and not set(got.get("reason", "").split("|")) & set(want["reason"]):
         return "reason %s, wanted %s" % (got.get("reason"), "/".join(want["reason"]))
     if not set(want) - {"action", "to", "reason", "changed"}:
         return None
