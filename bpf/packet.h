@@ -82,8 +82,8 @@ struct pkt {
 	__be32 icmp_rest;   /* what stands behind the checksum */
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
 	__u8 unsummed;      /* UDP without a checksum; not known of later fragments, nor on the fast path */
+	__u32 walk_at, walk_len, walk_found; /* of a walk through options (option_walk) */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
@@ -131,8 +131,8 @@ struct pkt {
 	__u8 moved_ct;
 	__u32 moved_ack[2]; /* of the sender, of its peer */
 	__u64 moved_ns;
-	__u8 nat_new;    /* the flow has no mapping there yet */
-	__u8 ttl;        /* as it arrived; not read on the fast path */
+	__u8 nat_new; /* the flow has no mapping there yet */
+	__u8 ttl;     /* as it arrived; not read on the fast path */
 	/* from an appliance of a Gateway Load Balancer endpoint (geneve.h) */
 	struct gate_ticket shown;
 	/* sizes and answers */
