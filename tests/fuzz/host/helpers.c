@@ -348,6 +348,8 @@ long helper_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 	return 0;
 }
 
+#define ENCAPSULATE (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP)
+
 /* Room is made or taken right behind the Ethernet header. */
 long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags)
 {
@@ -356,7 +358,7 @@ long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, _
 
 	if (len_diff > 0xfff || len_diff < -0xfff || access_fails())
 		return -EFAULT;
-	if (mode != BPF_ADJ_ROOM_MAC || flags || (!six && skb->protocol != 8) || (len_diff < 0 && net + len_diff < least))
+	if (mode != BPF_ADJ_ROOM_MAC || (flags && (flags != ENCAPSULATE || len_diff < 0)) || (!six && skb->protocol != 8) || (len_diff < 0 && net + len_diff < least))
 		return -ENOTSUP;
 	if (len_diff > 0)
 		resize((__u32)(packet.length + len_diff));
@@ -367,6 +369,23 @@ long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, _
 		memmove(linear() + FRAME_MIN, linear() + FRAME_MIN - len_diff, (size_t)(net + len_diff));
 	if (len_diff < 0)
 		resize((__u32)(packet.length + len_diff));
+	if (flags)
+		skb->protocol = 8;
+	skb->len = packet.length;
+	return 0;
+}
+
+/* From IPv4 to IPv6 only: room for the longer header. */
+long helper_skb_change_proto(struct __sk_buff *skb, __be16 proto, __u64 flags)
+{
+	long net = (long)packet.length - FRAME_MIN;
+
+	if (proto != 0xdd86 || skb->protocol != 8 || flags || access_fails())
+		return -ENOTSUP;
+	resize(packet.length + 20);
+	helper_skb_pull_data(skb, packet.length);
+	memmove(linear() + FRAME_MIN + 20, linear() + FRAME_MIN, (size_t)net);
+	skb->protocol = proto;
 	skb->len = packet.length;
 	return 0;
 }
@@ -414,6 +433,27 @@ long helper_xdp_store_bytes(struct xdp_md *xdp_md, __u32 offset, void *buf, __u3
 	if (!inside(offset, len))
 		return -EINVAL;
 	move(offset, buf, len, false);
+	return 0;
+}
+
+/* The frame keeps its place: what is in front of it moves in, or goes. */
+long helper_xdp_adjust_head(struct xdp_md *xdp_md, int delta)
+{
+	long len = (long)packet.length - delta;
+
+	if (len < FRAME_MIN || len > HOST_FRAME_MAX || delta < -HEADROOM || packet.linear != packet.length || access_fails())
+		return -EINVAL;
+	if (delta < 0) {
+		__u32 before = packet.length;
+
+		resize((__u32)len);
+		memmove(linear() - delta, linear(), before);
+		memset(linear(), 0, (size_t)-delta);
+	} else {
+		memmove(linear(), linear() + delta, (size_t)len);
+		resize((__u32)len);
+	}
+	xdp_md->data_end = xdp_md->data + (__u32)len;
 	return 0;
 }
 
