@@ -25,7 +25,7 @@ static __always_inline int ingress_half(struct pkt *p)
 		if (reason)
 			return reason;
 	}
-	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
+	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->out.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
 	if (e->flags & PORT_ENDPOINT)
 		p->tracked = 1;
@@ -159,15 +159,31 @@ static __always_inline int transit_inbound(struct pkt *p, const struct gateway_p
 	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
 }
 
+/* An egress-only gateway without an uplink of its own shares the internet gateway's. What comes in there is for it if it
+ * is the receiver's way out to the sender; nobody outside opens anything then (EIGW-01). */
+static __always_inline bool shared_with_eigw(struct pkt *p, const struct port_policy *e)
+{
+	struct subnet_policy *subnet;
+	struct port_policy *owner;
+	struct route *back;
+
+	if (p->out.family != 6)
+		return false;
+	owner = policy_of(p, owner_of(&p->out.daddr, e->zone, 6, p->parity));
+	subnet = owner ? subnet_of(p, owner->subnet) : NULL;
+	back = subnet ? route_find(subnet->table, &p->out.saddr, 6) : NULL;
+	return back && back->kind == ROUTE_EIGW && back->target == IN_PORT(p->in);
+}
+
 /* Into the gateway that the uplink belongs to. ret: 0 = the first station is set, or a reason */
 static __always_inline int uplink_inbound(struct pkt *p, const struct port_policy *e)
 {
 	struct gateway_policy *g = gateway_of(p, e);
 
+	if (e->gateway == ROUTE_EIGW || (e->gateway == ROUTE_IGW && shared_with_eigw(p, e)))
+		return eigw_inbound(p, e);
 	if (e->gateway == ROUTE_IGW)
 		return igw_inbound(p, e->zone);
-	if (e->gateway == ROUTE_EIGW)
-		return eigw_inbound(p, e);
 	if (e->gateway == ROUTE_GWLBE)
 		return gwlbe_inbound(p);
 	if (!g)
@@ -202,8 +218,6 @@ static __always_inline int outsider_may(struct pkt *p, const struct port_policy 
 {
 	struct gateway_policy *g = gateway_of(p, e);
 
-	if (e->gateway == ROUTE_GWLBE)
-		return 0; /* it brings what was sent there */
 	if (inside_address(p, e, &p->tuple.saddr) || (g && g->kind == GATEWAY_TRANSIT && transit_martian(p)))
 		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
 	return g && g->kind == GATEWAY_ENDPOINT && !answers(p) ? REASON_ENDPOINT_SCOPE : 0;
@@ -218,7 +232,7 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	reason = uplink_inbound(p, e);
 	if (!reason)
 		reason = conclude(p, walk(p));
-	return reason ? reason : outsider_may(p, e);
+	return reason || e->gateway == ROUTE_GWLBE ? reason : outsider_may(p, e);
 }
 
 /* The host's own stack sends toward the ENI of a router-mode port: an ingress packet like any other. */

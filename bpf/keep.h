@@ -153,16 +153,6 @@ static __always_inline int join_twin(struct pkt *p)
 	return 0;
 }
 
-/* Who pays for the record: an ENI, else the Gateway Load Balancer endpoint. */
-static __always_inline __u32 charged_port(const struct pkt *p)
-{
-	if (p->source.port || p->target.port)
-		return p->source.port ? p->source.port : p->target.port;
-	if (p->source.leg == LEG_GATE)
-		return IN_PORT(p->in);
-	return p->target.leg == LEG_GATE ? p->exit : 0;
-}
-
 /* The entry of the sender's ENI goes on in the new record, as this packet moves it. */
 static __always_inline void entry_resume(struct pkt *p, struct flow_record *record, __u32 index)
 {
@@ -174,6 +164,16 @@ static __always_inline void entry_resume(struct pkt *p, struct flow_record *reco
 	if (CT_STATE(half->ct) == CT_CLOSED)
 		half->last_ns = p->moved_ns;
 	flow_track(p, index << 1, MOVE_HALF(0));
+}
+
+/* Who pays for the record: an ENI, else the Gateway Load Balancer endpoint. */
+static __always_inline __u32 charged_port(const struct pkt *p)
+{
+	if (p->source.port || p->target.port)
+		return p->source.port ? p->source.port : p->target.port;
+	if (p->source.leg == LEG_GATE)
+		return IN_PORT(p->in);
+	return p->target.leg == LEG_GATE ? p->exit : 0;
 }
 
 /* Open the record of p. hold_target: only the target's entry needs a home, the source's has one (asymmetric path).
@@ -238,12 +238,15 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 
 /* ---- a known flow */
 
-/* Nothing of the record lives any more, or a SYN starts over after the close: its successor is a new flow. */
-static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record)
+/* Nothing of the record lives any more, neither entry nor mapping, or a SYN starts over after the close: its successor
+ * is a new flow. */
+static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record, __u32 ref)
 {
+	struct limbo *rest = record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+
 	if (opens(p) && half_closed(record))
 		return true;
-	return !p->nat && record_silent(record, p->now, 0); /* one with a mapping that lives is not over */
+	return record_silent(record, p->now, 0) && (!rest || mapping_over(record, rest, p->now));
 }
 
 /* A flow with a mapping whose way does not pass the gateway any more, or leaves it elsewhere, starts anew: what the
@@ -290,7 +293,7 @@ static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
 {
 	struct flow_record *record = *ref == REF_NONE ? NULL : record_at(*ref);
 
-	if (!record || !record_over(p, record))
+	if (!record || !record_over(p, record, *ref))
 		return;
 	flow_close(*ref, p->now);
 	*ref = REF_NONE;
@@ -348,6 +351,18 @@ static __always_inline int flow_refresh(struct pkt *p)
 	return 0;
 }
 
+/* The packet's way makes entries tracked, old ones as well (CT-06). */
+static __always_inline void entry_tracked(struct spot *spot)
+{
+	struct flow_record *record = spot->fresh || spot->ref == REF_NONE ? NULL : record_at(spot->ref);
+
+	if (spot->leg != LEG_UNTRACKED)
+		return;
+	spot->leg = LEG_TRACKED;
+	if (record)
+		half_of(record, spot->ref)->leg = LEG_TRACKED;
+}
+
 /* After judge() let p pass. ret: 0 or REASON_CONNTRACK_FULL */
 __noinline int flow_keep(struct pkt *p)
 {
@@ -358,10 +373,8 @@ __noinline int flow_keep(struct pkt *p)
 		return 0;
 	}
 	if (p->tracked) {
-		if (p->source.leg == LEG_UNTRACKED)
-			p->source.leg = LEG_TRACKED;
-		if (p->target.leg == LEG_UNTRACKED)
-			p->target.leg = LEG_TRACKED;
+		entry_tracked(&p->source);
+		entry_tracked(&p->target);
 	}
 	p->moved = 0;
 	close_if_gate_left(p);

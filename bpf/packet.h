@@ -79,9 +79,11 @@ struct pkt {
 	__u8 fragment; /* enum fragment_kind */
 	__u8 tcp_flags;
 	__u8 icmp_type, icmp_code;
+	__be32 icmp_rest;   /* what stands behind the checksum */
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
 	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
+	__u8 unsummed;      /* UDP without a checksum; not known of later fragments, nor on the fast path */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */

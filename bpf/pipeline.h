@@ -284,7 +284,7 @@ static __always_inline __u16 clamp_of(const struct pkt *p)
 		came = path_mtu(PATH_1446 << HALF_PATH_SHIFT);
 	if (mtu > came)
 		mtu = came;
-	return mtu - (p->out.family == 4 ? 40 : 60);
+	return mtu - (p->out.family == 4 && !changes_family(p) ? 40 : 60); /* NAT-21 */
 }
 
 /* What the way does to the packet, in the words of a half's flags. */
@@ -293,6 +293,8 @@ static __always_inline void compose(struct pkt *p)
 	p->flags |= p->hops << HALF_TTL_SHIFT;
 	if (p->hops || !tuple_equal(&p->out, &p->tuple))
 		p->flags |= HALF_REWRITE;
+	if (changes_family(p))
+		p->flags |= HALF_NAT64;
 	if (p->flags & HALF_CLAMP && p->tcp_flags & TCP_SYN)
 		p->clamp = clamp_of(p);
 }
@@ -332,6 +334,14 @@ static __always_inline int piece_goes(struct __sk_buff *ctx, struct pkt *p)
 	return 0;
 }
 
+/* A kept decision looked at the packet's size as it came. */
+static __always_inline bool nat64_exceptional(const struct pkt *p)
+{
+	struct port *exit = port_at(p->exit);
+
+	return !exit || size_on_wire(p) > nat64_limit(p, exit) || p->fragment == FRAGMENT_FIRST;
+}
+
 /* Where the way is more than delivery a kept decision does not fit every packet: the time to live may run out on it,
  * and gateways that keep mappings carry no fragments but of UDP (NAT-11). */
 static __always_inline bool exceptional(void *ctx, const int hook, const struct pkt *p)
@@ -345,7 +355,7 @@ static __always_inline bool exceptional(void *ctx, const int hook, const struct 
 	if ((void *)(at + 2) > ctx_data_end(ctx, hook))
 		return true;
 	ttl = p->tuple.family == 4 ? at[1] : at[0];
-	return ttl <= HALF_TTL(p->flags);
+	return ttl <= HALF_TTL(p->flags) || (p->flags & HALF_NAT64 && nat64_exceptional(p));
 }
 
 /* From an appliance of a Gateway Load Balancer endpoint: what is inside goes on. */

@@ -139,7 +139,7 @@ static __always_inline __u32 peered_nat(struct pkt *p)
 	struct port_policy *e;
 
 	if (!rest || !(p->ref & 1) || p->at != AT_SUBNET || !(record->half[0].shared & RECORD_MAPPED) ||
-	    rest->mapping.addr != p->out.daddr.ip4)
+	    p->out.family != 4 || rest->mapping.addr != p->out.daddr.ip4)
 		return 0;
 	e = policy_of(p, rest->mapping.gateway);
 	return e && peering_joins(p, rest->mapping.peering, p->at_zone, e->zone) ? rest->mapping.gateway : 0;

@@ -78,6 +78,8 @@ enum conversation {
 #define HALF_TTL_MAX    7u
 #define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
 
+#define HALF_NAT64 (1u << 14) /* the packet changes its family on the way (NAT-21) */
+
 /* What lies between the two ports carries no more than this (bits of half.flags). */
 enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
 #define HALF_PATH_SHIFT 12

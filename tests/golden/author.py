@@ -216,12 +216,14 @@ def cases():
     from hazards_frames import frames_hazards
     from hazards_gates import gate_hazards
     from nat import nat
+    from nat64 import nat64
+    from nat_places import nat_places
     from reasons import reasons
     from sizes import sizes
     from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, gateways, gates, edges, found_gates,
-             stale, geneve)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, nat64, nat_places, gateways, gates,
+             edges, found_gates, stale, geneve)
     return [c for part in parts for c in part()]
 
 

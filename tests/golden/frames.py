@@ -143,6 +143,8 @@ def fields(raw):
     src, dst, proto, ttl, at, end, offset, more = layers(raw[14:])
     l4 = raw[14 + at:14 + end]
     o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end, offset=offset, more=more)
+    if len(src) == 4:
+        o.update(df=bool(raw[20] & 0x40))
     if offset:
         return o
     if wrapped(raw):

@@ -28,6 +28,8 @@ static void detach(struct port *port)
 {
 	__atomic_store_n(&port->deliver, DELIVER_NOT, __ATOMIC_RELEASE);
 	__atomic_store_n(&port->ifindex, 0, __ATOMIC_RELEASE);
+	if (port->slot[0].kind == PORT_UPLINK || port->slot[1].kind == PORT_UPLINK)
+		__atomic_store_n(&port->mtu, MTU_DOWN, __ATOMIC_RELEASE);
 }
 
 int datapath_set_device(struct datapath *datapath, uint32_t port, uint32_t ifindex, enum deliver_how how)
