@@ -128,8 +128,8 @@ struct pkt {
 	__u8 moved_ct;
 	__u32 moved_ack[2]; /* of the sender, of its peer */
 	__u64 moved_ns;
-	__u8 nat_new;    /* the flow has no mapping there yet */
-	__u8 ttl;        /* as it arrived; not read on the fast path */
+	__u8 nat_new; /* the flow has no mapping there yet */
+	__u8 ttl;     /* as it arrived; not read on the fast path */
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */
@@ -138,6 +138,7 @@ struct pkt {
 	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
 	__u8 complaint;     /* enum complaint */
 	union addr complain_from;
+	__u32 complain_nat; /* port of the NAT gateway that says so; 0 = the fabric does */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */
