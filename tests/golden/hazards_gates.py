@@ -121,6 +121,9 @@ def unasked():
     c.put("b", tcp(B, "198.51.100.8", 443, 40001), uplink(src=QN)).put(UP, tcp("198.51.100.8", QN, 40001, 40001, "A", 1, 1), GONE)
     # from the mapping's own server a SYN gets as far as the group, which has not asked for it (RFC 5382, REQ-2)
     yield c.put(UP, tcp(X, QN, 443, 40001, "S", 9), drop("sg-ingress"))
+    c = opened(Case("d6-a-port-at-rest-opens-nothing", "D6 NAT-09: while it rests after the close, its server starts nothing, either", BASE),
+               close=True)
+    yield c.put(UP, tcp(X, QN, 443, 40001, "S", 9), GONE, 1).put(UP, tcp(X, QN, 443, 40001, "S", 9), GONE, 59)
 
 
 def sums():
@@ -139,6 +142,15 @@ def sums():
             c.put(UP, quote(X, QN, tcp(QN, X, 6000 + n, 443, "A", n, data=bytes(40)), 3, 1, cut=cut), deliver("a", isrc=A, isport=6000 + n))
             c.put(UP, quote(X, QN, ping(QN, X, ident=7000 + n), 11, 0, cut=cut), deliver("a", isrc=A, idst=X))
     yield c
+    c = Case("d7-wrong-sums-stay-wrong", "D7: nobody mends a packet that was broken before (RFC 5508, REQ-3)", BASE)
+    c.put("a", udp(A, X, 5000, 53, b"sent"), uplink(src=QN, sport=5000)).put("a", tcp(A, X, 6000, 443), uplink(src=QN, sport=6000))
+    for was, now in ((udp(A, X, 5000, 53, b"x"), udp(QN, X, 5000, 53, b"x", ttl=63)), (tcp(A, X, 6000, 443, "A", 1001), tcp(QN, X, 6000, 443, "A", 1001, ttl=63))):
+        at = 26 if was[9] == F.UDP else 36
+        c.put("a", off_by_one(was, at), {"action": "uplink", "to": UP, "bytes": whole(off_by_one(now, at))})
+    sent = udp(QN, X, 5000, 53)
+    c.put(UP, off_by_one(quote(X, QN, sent, 3, 3), 22),
+          {"action": "deliver", "to": "a", "bytes": whole(off_by_one(quote(X, A, udp(A, X, 5000, 53), 3, 3, ttl=63), 22), target=MAC["a"])})
+    yield c
     # a sum that becomes 0 by translation is sent as 0xffff (UDP), and one that is absent stays so
     c = Case("d7-sums-at-the-edge", "D7 IGW-05: a UDP sum that comes out as zero is 0xffff; zero is none", state())
     for n in range(0x10000 // 997):
@@ -148,6 +160,11 @@ def sums():
     bare = F.ip4(F.ip(A), F.ip(X), F.UDP, F.udp(4000, 99, b"bare"))
     told = F.ip4(F.ip(QA), F.ip(X), F.UDP, F.udp(4000, 99, b"bare"))
     yield c.put("a", bare, uplink(bytes=(b"\0" * 12 + b"\x08\0" + told).hex()))
+
+
+def off_by_one(packet, at):
+    """With its L4 checksum at this offset wrong by one."""
+    return packet[:at] + struct.pack("!H", struct.unpack_from("!H", packet, at)[0] + 1) + packet[at + 2:]
 
 
 def edge_words():

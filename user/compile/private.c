@@ -139,5 +139,7 @@ int private_collect(struct image_work *work)
 		r = collect_edges(work);
 	if (!r)
 		r = collect_endpoints(work);
+	if (!r)
+		r = gwlbe_collect(work);
 	return r ? r : vgw_collect(work);
 }

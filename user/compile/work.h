@@ -103,6 +103,10 @@ int fill_vgw(struct image_work *work, const struct gateway *gateway, struct imag
 int fill_edge(struct image_work *work, const struct gateway *igw, struct image_gateway *gateway);
 int fill_endpoint(struct image_work *work, const struct vpc_endpoint *endpoint, struct image_gateway *gateway);
 int vgw_collect(struct image_work *work);
+/* gwlbe.c */
+int gwlbe_collect(struct image_work *work);
+int fill_gwlbe(struct image_work *work, const struct vpc_endpoint *endpoint, struct image_gateway *gateway);
+const struct vpc_subnet *gwlbe_subnet(const struct vpc_endpoint *endpoint); /* NULL: it is in none of its VPC */
 int transit_collect(struct image_work *work);
 int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *attachment,
 		    struct image_gateway *gateway);

@@ -60,7 +60,12 @@ void datapath_set_mtu(struct datapath *datapath, uint32_t port, uint32_t mtu)
 {
 	struct port *ports = datapath->ports.at;
 
-	if (port && port < PORTS_MAX && ports[port].mtu != mtu)
+	if (port >= PORTS_MAX)
+		return;
+	/* what leaves for an appliance gets larger on the device (EP-08) */
+	if (ports[port].slot[datapath_control(datapath)->generation & 1].gateway == ROUTE_GWLBE && mtu > GENEVE_ROOM)
+		mtu -= GENEVE_ROOM;
+	if (port && ports[port].mtu != mtu)
 		__atomic_store_n(&ports[port].mtu, mtu, __ATOMIC_RELEASE);
 }
 
