@@ -294,6 +294,7 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->transit = 0;
 	p->via = 0;
 	p->remembered = 0;
+	p->complain_nat = 0;
 	p->nat_new = 0;
 	p->nat_addr = 0;
 	p->peering = 0;

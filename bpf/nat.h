@@ -36,8 +36,15 @@ static __always_inline int nat_carries(const struct pkt *p)
 	return six ? nat64_carries(p) : 0;
 }
 
+/* What the gateway says itself leaves by its subnet. */
+static __always_inline void nat_complain(struct pkt *p, __u32 nat, enum complaint what, const union addr *from)
+{
+	complain(p, what, from);
+	p->complain_nat = nat;
+}
+
 /* The gateway is a hop (NAT-20). The sender hears of it from `from`, an IPv6 one from that address by NAT64. */
-static __always_inline int nat_hop(struct pkt *p, __be32 from)
+static __always_inline int nat_hop(struct pkt *p, __u32 nat, __be32 from)
 {
 	union addr self = {};
 
@@ -48,7 +55,7 @@ static __always_inline int nat_hop(struct pkt *p, __be32 from)
 	self.ip4 = from;
 	if (p->tuple.family == 6)
 		nat64_embed(&self, from);
-	complain(p, COMPLAIN_TTL, &self);
+	nat_complain(p, nat, COMPLAIN_TTL, &self);
 	return REASON_TTL;
 }
 
@@ -106,28 +113,18 @@ static __always_inline void choose_port(struct pkt *p)
 		p->out.sport = be16(port_number(port_hash(&p->tuple, p->in), 0));
 }
 
-/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09), and the ENI's entry
- * ends like after any reset. */
-static __always_inline int nat_refuse(struct pkt *p)
+/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09). */
+static __always_inline int nat_refuse(struct pkt *p, __u32 nat)
 {
-	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
-
-	if (p->out.proto != IPPROTO_TCP || p->kind != KIND_PLAIN || p->tcp_flags & TCP_RST)
-		return REASON_NAT_NO_MAPPING;
-	complain(p, COMPLAIN_RESET, &p->tuple.daddr);
-	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
-	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
-		record->half[0].ct = CT_CLOSED;
-		record->half[0].last_ns = p->now;
-		flow_settle(p, record, p->ref);
-	}
+	if (p->out.proto == IPPROTO_TCP && p->kind == KIND_PLAIN && !(p->tcp_flags & TCP_RST))
+		nat_complain(p, nat, COMPLAIN_RESET, &p->tuple.daddr);
 	return REASON_NAT_NO_MAPPING;
 }
 
 static __always_inline int nat_new(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
 	if (p->kind != KIND_PLAIN || !may_open(p) || (p->out.proto == IPPROTO_TCP && !opens(p)))
-		return nat_refuse(p);
+		return nat_refuse(p, nat);
 	if (p->fragment == FRAGMENT_LATER)
 		return REASON_FRAGMENT; /* its datagram had a mapping */
 	if (g->flags & GATEWAY_DRAINING)
@@ -179,7 +176,7 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 	if (!reason && hairpins(p, nat, g->zone[0]))
 		reason = REASON_NAT_HAIRPIN;
 	if (!reason)
-		reason = nat_hop(p, g->members[0]);
+		reason = nat_hop(p, nat, g->members[0]);
 	if (reason)
 		return reason;
 	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 0) : NULL;
@@ -242,7 +239,7 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 		return inside ? REASON_NAT_HAIRPIN : REASON_NAT_NO_MAPPING;
 	reason = record->half[0].tuple.family == 6 ? nat64_takes(p) : 0;
 	if (!reason)
-		reason = nat_hop(p, p->tuple.daddr.ip4);
+		reason = nat_hop(p, nat, p->tuple.daddr.ip4);
 	if (reason)
 		return reason;
 	if (record->half[0].tuple.family == 6) {

@@ -143,6 +143,7 @@ struct pkt {
 	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
 	__u8 complaint;     /* enum complaint */
 	union addr complain_from;
+	__u32 complain_nat; /* port of the NAT gateway that says so; 0 = the fabric does */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */
