@@ -198,6 +198,28 @@ static __always_inline int uplink_inbound(struct pkt *p, const struct port_polic
 	return REASON_NOT_SERVED;
 }
 
+/* Does the packet belong to a flow that was opened toward the port it came in by, or that its ENI remembers? */
+static __always_inline bool answers(const struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+
+	if (opens(p))
+		return false;
+	if (record && p->ref & 1 && !record_silent(record, p->now, 0))
+		return true;
+	return p->target.leg != LEG_NONE && !p->target.fresh;
+}
+
+/* What the groups and everything else would admit, but no outsider may send. ret: 0 or the reason */
+static __always_inline int outsider_may(struct pkt *p, const struct port_policy *e)
+{
+	struct gateway_policy *g = gateway_of(p, e);
+
+	if (inside_address(p, e, &p->tuple.saddr) || (g && g->kind == GATEWAY_TRANSIT && transit_martian(p)))
+		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
+	return g && g->kind == GATEWAY_ENDPOINT && !answers(p) ? REASON_ENDPOINT_SCOPE : 0;
+}
+
 /* From outside, by an uplink. Gateways have no security group. */
 static __always_inline int judge_uplink(struct pkt *p, const struct port_policy *e)
 {
@@ -207,9 +229,7 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	reason = uplink_inbound(p, e);
 	if (!reason)
 		reason = conclude(p, walk(p));
-	if (!reason && inside_address(p, e, &p->tuple.saddr))
-		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
-	return reason;
+	return reason ? reason : outsider_may(p, e);
 }
 
 /* The host's own stack sends toward the ENI of a router-mode port: an ingress packet like any other. */
@@ -269,6 +289,8 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->nat = 0;
 	p->hops = 0;
 	p->transit = 0;
+	p->via = 0;
+	p->remembered = 0;
 	p->nat_new = 0;
 	p->nat_addr = 0;
 	p->peering = 0;

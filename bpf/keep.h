@@ -70,6 +70,19 @@ static __always_inline void half_take_entry(const struct pkt *p, struct flow_hal
 		rest->policy[ref & 1] = rules_hash(e);
 }
 
+/* A packet that took another way touches the entry, but not the mapping of a gateway that it did not pass (EIGW-02). */
+static __always_inline void mapping_pause(struct flow_record *record, __u32 ref)
+{
+	struct limbo *rest = record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	__u64 a = record->half[0].last_ns, b = record->half[1].last_ns;
+
+	if (!rest || rest->mapping.paused || CT_STATE(rest->mapping.ct) == CT_CLOSED)
+		return;
+	rest->mapping.closed_ns = a > b ? a : b;
+	WRITE_ONCE(rest->mapping.paused, 1);
+	decision_forget(sibling_of(record, ref));
+}
+
 /* The target's entry stands in another record: touch it there. */
 static __always_inline void touch_target(struct pkt *p)
 {
@@ -80,6 +93,8 @@ static __always_inline void touch_target(struct pkt *p)
 		return;
 	half = half_of(record, p->target.ref);
 	decision_forget(half);
+	if (p->ref == REF_NONE || (p->ref ^ p->target.ref) > 1)
+		mapping_pause(record, p->target.ref);
 	half_part(half, sibling_of(record, p->target.ref));
 	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
 	if (p->target.fresh) {
@@ -115,7 +130,7 @@ static __always_inline void uncharge(struct port_stats *stats, bool half_open)
  */
 static __always_inline int without_record(struct pkt *p)
 {
-	if (p->nat || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
+	if (p->nat || p->remembered || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
 		return REASON_CONNTRACK_FULL;
 	account_pass(p);
 	return 0;
@@ -132,6 +147,19 @@ static __always_inline int join_twin(struct pkt *p)
 	if (record)
 		flow_count(p, half_of(record, p->ref));
 	return 0;
+}
+
+/* The entry of the sender's ENI goes on in the new record, as this packet moves it. */
+static __always_inline void entry_resume(struct pkt *p, struct flow_record *record, __u32 index)
+{
+	struct flow_half *half = &record->half[0];
+
+	half->ct = p->moved_ct;
+	half->ack = p->moved_ack[0];
+	record->half[1].ack = p->moved_ack[1];
+	if (CT_STATE(half->ct) == CT_CLOSED)
+		half->last_ns = p->moved_ns;
+	flow_track(p, index << 1, MOVE_HALF(0));
 }
 
 /* Open the record of p. hold_target: only the target's entry needs a home, the source's has one (asymmetric path).
@@ -162,6 +190,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		half_take_entry(p, &record->half[0], &p->source, false, index << 1);
 		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
 		half_decide(p, &record->half[0], &record->half[1], false);
+		if (p->moved)
+			entry_resume(p, record, index);
 	}
 	flow_settle(p, record, index << 1);
 	if (hold_target)
@@ -211,6 +241,21 @@ static __always_inline bool gate_left(const struct pkt *p, const struct flow_rec
 	return !(ref & 1) && (sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back));
 }
 
+/* The record ends, the entry of the sender's ENI does not (CT-02). */
+static __always_inline void entry_move_on(struct pkt *p, const struct flow_record *record)
+{
+	const struct flow_half *half = p->ref & 1 ? &record->half[1] : &record->half[0];
+	const struct flow_half *sibling = p->ref & 1 ? &record->half[0] : &record->half[1];
+
+	if (p->source.ref != p->ref || p->source.fresh || p->source.leg == LEG_NONE)
+		return;
+	p->moved = 1;
+	p->moved_ct = half->ct ^ (p->ref & 1 ? CT_BACKWARDS : 0);
+	p->moved_ack[0] = half->ack;
+	p->moved_ack[1] = sibling->ack;
+	p->moved_ns = half->last_ns;
+}
+
 static __always_inline void close_if_gate_left(struct pkt *p)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
@@ -220,6 +265,7 @@ static __always_inline void close_if_gate_left(struct pkt *p)
 	tuple_reverse(&p->back, &p->out);
 	if (!gate_left(p, record, p->ref))
 		return;
+	entry_move_on(p, record);
 	flow_close(p->ref, p->now);
 	p->ref = REF_NONE;
 }
@@ -241,6 +287,14 @@ static __always_inline void note_peering(const struct pkt *p)
 
 	if (rest && rest->mapping.peering != p->peering)
 		WRITE_ONCE(rest->mapping.peering, p->peering);
+}
+
+static __always_inline void mapping_resume(const struct pkt *p)
+{
+	struct limbo *rest = p->nat ? limbo_at(p->ref) : NULL;
+
+	if (rest && rest->mapping.paused)
+		WRITE_ONCE(rest->mapping.paused, 0);
 }
 
 static __always_inline int flow_refresh(struct pkt *p)
@@ -268,8 +322,10 @@ static __always_inline int flow_refresh(struct pkt *p)
 		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
-	half_decide(p, half, sibling, alone);
+	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
+		half_decide(p, half, sibling, alone);
 	note_peering(p);
+	mapping_resume(p);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;
@@ -290,6 +346,7 @@ __noinline int flow_keep(struct pkt *p)
 		if (p->target.leg == LEG_UNTRACKED)
 			p->target.leg = LEG_TRACKED;
 	}
+	p->moved = 0;
 	close_if_gate_left(p);
 	close_if_over(p, &p->ref);
 	close_if_over(p, &p->target.ref);

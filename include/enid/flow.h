@@ -125,13 +125,13 @@ struct ledger {
 
 /* What a NAT gateway or an egress-only gateway remembers of a flow (NAT-04, EIGW-02). */
 struct gate_mapping {
-	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there */
+	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there; or see `paused` */
 	__u32 gateway;   /* its port number */
 	__u32 idle_s;    /* time-out of the state that it is in */
 	__be32 addr;     /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__be16 port;     /* ... and port, or ICMP identifier */
 	__u8 ct;         /* enum conversation, as the gateway saw it */
-	__u8 zero;
+	__u8 paused;     /* the flow's last packet took another way: here the last one passed at closed_ns */
 	__u32 use;     /* where in `nat_uses` it is counted */
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
 };
@@ -153,7 +153,9 @@ static inline __attribute__((always_inline)) __u64 mapping_end(const struct flow
 
 	if (!(record->half[0].shared & RECORD_MAPPED))
 		return 0;
-	return (CT_STATE(mapping->ct) == CT_CLOSED ? mapping->closed_ns : last) + mapping->idle_s * FLOW_NS_PER_S;
+	if (CT_STATE(mapping->ct) == CT_CLOSED || mapping->paused)
+		last = mapping->closed_ns;
+	return last + mapping->idle_s * FLOW_NS_PER_S;
 }
 
 /* Map `nat_stats`, by port number of the gateway (NAT-25). Bytes and packets of flows stand in their records; here is

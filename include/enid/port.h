@@ -66,9 +66,11 @@ enum gateway_kind {
 	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
 	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
 	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: subnets, then their AZs. table[0]: TGW table */
-	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table */
+	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table;
+			     * members: ports of all uplinks of the transit gateway */
 	GATEWAY_GROUP,      /* members: ports of equal cost (TGW-09) */
-	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
+	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC;
+			     * members: ports of all its uplinks */
 };
 
 #define GATEWAY_PRIVATE   1u   /* NAT: no public address (NAT-16) */

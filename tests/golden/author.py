@@ -201,6 +201,7 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 def cases():
     from edges import edges
     from found_gates import found_gates
+    from gates import gates
     from gateways import gateways
     from hazards_flows import flow_hazards
     from hazards_frames import frames_hazards
@@ -210,7 +211,8 @@ def cases():
     from sizes import sizes
     from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, gateways, edges, found_gates, stale)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, gateways, gates, edges, found_gates,
+             stale)
     return [c for part in parts for c in part()]
 
 

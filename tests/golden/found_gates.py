@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What the random runs found at the gateways."""
-from author import (A, A6, ANY4, Case, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, ping, route, tcp, udp)
+import frames as F
+from author import (A, A6, ANY4, ANY6, Case, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, ping, route, tcp, udp)
 from gateways import C, LOCAL, R, network, out, rtb, transit
 from nat import N, data, mss, natted, reset, syn
 
@@ -15,6 +16,31 @@ def found_gates():
     c = Case("found-echo-by-an-egress-only-gateway", "EIGW-01 EIGW-02: the answer comes back, a question does not", eigw)
     c.put("a", ping(A6, X6, 128), out("eigw-1", src=A6, dst=X6)).put("eigw-1", ping(X6, A6, 129), deliver("a", src=X6))
     yield c.put("eigw-1", ping(X6, A6, 128), drop("eigw-unsolicited")).put("eigw-1", ping(X6, A6, 129, 8), drop("eigw-unsolicited"))
+
+    # in by the internet gateway, out by the egress-only one: the ENI's entry is neither's
+    asked = edited(eigw, lambda s: s["SecurityGroups"][0].update(IpPermissions=[ANY6], IpPermissionsEgress=[]))
+    c = Case("found-answers-by-another-gateway", "CT-01 CT-05 EIGW-01: an answer ends nothing, whichever way it takes", asked)
+    c.put(UP, ping(X6, A6, 128), deliver("a", src=X6))
+    yield c.put("a", ping(A6, X6, 129), out("eigw-1", src=A6, dst=X6), repeat=3)
+
+    c = Case("found-entry-that-another-gateway-meets", "CT-02 CT-11: it stays as it is, opened by the world and half-open", asked)
+    c.put(UP, tcp(X6, A6, 53, 40000, "SA", 5000, 1001), deliver("a"), 0)
+    c.put("a", tcp(A6, X6, 40000, 53, "A", 1001, 5001), out("eigw-1"), repeat=2)
+    yield c.put("a", tcp(A6, X6, 40000, 53, "A", 1001, 5001), drop("sg-egress"), 61)
+
+    c = Case("found-exchanges-by-two-gateways", "CT-09: UDP in by one and out by the other is a stream after the second answer", asked)
+    for _ in range(2):
+        c.put(UP, udp(X6, A6, 53, 4000), deliver("a")).put("a", udp(A6, X6, 4000, 53), out("eigw-1"))
+    c.put("a", udp(A6, X6, 4000, 53), out("eigw-1"), 170)
+    yield c.put("a", udp(A6, X6, 4000, 53), drop("sg-egress"), 351)
+
+    c = Case("found-mapping-that-other-ways-do-not-feed", "EIGW-02 NAT-08: it lives by what passes its gateway", eigw)
+    c.put("a", F.packet(A6, X6, 50, b"12345678"), out("eigw-1"), 0).put(UP, F.packet(X6, A6, 50, b"12345678"), deliver("a"), 340)
+    c.put("eigw-1", F.packet(X6, A6, 50, b"12345678"), drop("eigw-unsolicited"), 360)
+    c.put("a", F.packet(A6, X6, 50, b"12345678"), out("eigw-1"), 400)
+    c.put(UP, F.packet(X6, A6, 50, b"12345678"), deliver("a"), 600)
+    c.put("eigw-1", F.packet(X6, A6, 50, b"12345678"), deliver("a"), 740)
+    yield c.put("eigw-1", F.packet(X6, A6, 50, b"12345678"), deliver("a"), 1080)
 
     c = Case("found-segment-size-over-a-transit-gateway", "TGW-13", transit())
     c.put("a", syn(A, C, 40000, 80, "S", 1000, 0, mss(8961)), deliver("c", mss=8460, ttl=63))

@@ -128,9 +128,9 @@ def announced(options):
     """The MSS among TCP options, or None."""
     at = 0
     while at < len(options) and options[at]:
-        if options[at] == 2:
+        if options[at] == 2 and at + 4 <= len(options):
             return struct.unpack("!H", options[at + 2:at + 4])[0]
-        at += 1 if options[at] == 1 else options[at + 1]
+        at += 1 if options[at] == 1 else max(options[at + 1:at + 2] or b"\x01")
     return None
 
 

@@ -237,6 +237,10 @@ def clamp():
         c.put(UP, syn(X, QN, 443, 40001 + i, "SA", 5000, 1001, mss(back, odd)), deliver("a", mss=min(back, 1460)))
         c.put(UP, syn(X, QN, 443, 40001 + i, "SA", 5000, 1001, mss(back, odd)), deliver("a", mss=min(back, 1460)))
     yield c.put("a", syn(A, X, 41000, 443, "S", 1000, 0, b"\1\1\0\0"), uplink(sport=41000))
+    c = Case("nat-clamps-no-data", "NAT-19: an option that ends behind the header is none: what stands there is the guest's data", BASE)
+    cut = F.tcp(40001, 443, "S", 1000, 0, b"\xff\xff data", b"\1\1\2\4")
+    told = F.packet(QN, X, F.TCP, cut, ttl=63)
+    yield c.put("a", F.packet(A, X, F.TCP, cut), uplink(bytes=(b"\0" * 12 + b"\x08\0" + told).hex()))
 
 
 def places():

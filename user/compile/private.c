@@ -272,6 +272,21 @@ static size_t count_vgw_routes(const struct vgw_work *vgw)
 	return nr;
 }
 
+/* By any of them an answer may come. */
+static void list_tunnels(const struct vgw_work *vgw, struct image_gateway *gateway)
+{
+	const struct state_extra *extra = work_extra(vgw->work);
+
+	if (has_uplink(vgw->work, vgw->vgw->id))
+		gateway->members[gateway->nr++] = uplink_port_of(vgw->work, vgw->vgw->id);
+	for (size_t i = 0; i < extra->nr_vpn_connections && gateway->nr < GATEWAY_MEMBERS_MAX; i++) {
+		const struct vpn_connection *connection = extra->vpn_connections + i;
+
+		if (belongs(connection, vgw->vgw) && has_uplink(vgw->work, connection->id))
+			gateway->members[gateway->nr++] = uplink_port_of(vgw->work, connection->id);
+	}
+}
+
 int fill_vgw(struct image_work *work, const struct gateway *gateway, struct image_gateway *ret)
 {
 	static const struct cidr everywhere = {.family = 4};
@@ -290,6 +305,7 @@ int fill_vgw(struct image_work *work, const struct gateway *gateway, struct imag
 		add_vgw_route(&vgw, &everywhere, VGW_LEARNED, uplink_of(&vgw, dynamic));
 	add_vgw_learned(&vgw, dynamic);
 	ret->flags = has_connections(&vgw) ? GATEWAY_VPN : 0;
+	list_tunnels(&vgw, ret);
 	r = add_table(work, gateway->id, vgw.entries, vgw.nr, &ret->table[0]);
 	free(vgw.entries);
 	ret->zone[0] = vpc_zone(gateway->vpc);

@@ -408,10 +408,26 @@ int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *at
 	return transit_table(work, association_of(work, attachment->id, attachment->tgw), &gateway->table[0]);
 }
 
+/* By any of them an answer may come. */
+static void list_tunnels(const struct image_work *work, const struct tgw *tgw, struct image_gateway *gateway)
+{
+	const struct state_extra *extra = work_extra(work);
+
+	for (size_t i = 0; i < extra->nr_tgw_attachments && gateway->nr < GATEWAY_MEMBERS_MAX; i++) {
+		const struct tgw_attachment *attachment = extra->tgw_attachments + i;
+		const char *uplink = uplink_of(work, attachment);
+
+		if (attachment->tgw == tgw && usable(attachment) && *uplink)
+			gateway->members[gateway->nr++] = uplink_port_of(work, uplink);
+	}
+}
+
 int fill_transit(struct image_work *work, const struct tgw_attachment *attachment, struct image_gateway *gateway)
 {
 	gateway->realm = realm_of_tgw(work, attachment->tgw);
 	gateway->flags = strcmp(attachment->type, "vpn") ? 0 : GATEWAY_VPN;
+	if (*uplink_of(work, attachment))
+		list_tunnels(work, attachment->tgw, gateway);
 	return transit_table(work, association_of(work, attachment->id, attachment->tgw), &gateway->table[0]);
 }
 
