@@ -25,7 +25,7 @@ static __always_inline int ingress_half(struct pkt *p)
 		if (reason)
 			return reason;
 	}
-	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
+	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->out.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
 	if (e->flags & PORT_ENDPOINT)
 		p->tracked = 1;
@@ -68,10 +68,11 @@ static __always_inline bool sends_own(const struct pkt *p, const struct port_pol
 	return owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity) == p->source.port;
 }
 
-/* Does a middlebox or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
+/* Does a middlebox, an endpoint of one or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
 static __always_inline bool sends_through(const struct pkt *p, const struct port_policy *e)
 {
-	return p->route.kind == ROUTE_NAT || (p->route.kind == ROUTE_ENI && sends_own(p, e));
+	return p->route.kind == ROUTE_NAT || p->route.kind == ROUTE_GWLBE ||
+	       (p->route.kind == ROUTE_ENI && sends_own(p, e));
 }
 
 /* Where egress references look for the destination (SG-17): in the peer VPC if the route leads there. */
@@ -183,6 +184,8 @@ static __always_inline int uplink_inbound(struct pkt *p, const struct port_polic
 		return eigw_inbound(p, e);
 	if (e->gateway == ROUTE_IGW)
 		return igw_inbound(p, e->zone);
+	if (e->gateway == ROUTE_GWLBE)
+		return gwlbe_inbound(p);
 	if (!g)
 		return REASON_NOT_SERVED;
 	if (g->flags & GATEWAY_VPN || g->kind == GATEWAY_TRANSIT)
@@ -229,7 +232,7 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	reason = uplink_inbound(p, e);
 	if (!reason)
 		reason = conclude(p, walk(p));
-	return reason ? reason : outsider_may(p, e);
+	return reason || e->gateway == ROUTE_GWLBE ? reason : outsider_may(p, e);
 }
 
 /* The host's own stack sends toward the ENI of a router-mode port: an ingress packet like any other. */

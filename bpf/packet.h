@@ -46,6 +46,7 @@ struct spot {
 	__u8 fresh; /* the entry is new: the rules admitted it */
 	__u8 ct;    /* enum conversation of the entry before this packet */
 	__u8 zero;
+	struct gate_ticket ticket; /* LEG_GATE */
 };
 
 /* What the sender of a dropped packet is told (complain.h). */
@@ -78,9 +79,11 @@ struct pkt {
 	__u8 fragment; /* enum fragment_kind */
 	__u8 tcp_flags;
 	__u8 icmp_type, icmp_code;
+	__be32 icmp_rest;   /* what stands behind the checksum */
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
 	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
+	__u8 unsummed;      /* UDP without a checksum; not known of later fragments, nor on the fast path */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
@@ -130,6 +133,8 @@ struct pkt {
 	__u64 moved_ns;
 	__u8 nat_new;    /* the flow has no mapping there yet */
 	__u8 ttl;        /* as it arrived; not read on the fast path */
+	/* from an appliance of a Gateway Load Balancer endpoint (geneve.h) */
+	struct gate_ticket shown;
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */

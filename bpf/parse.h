@@ -437,6 +437,7 @@ static __always_inline int parse_icmp(void *ctx, const int hook, struct pkt *p, 
 		return cut;
 	p->icmp_type = icmp.type;
 	p->icmp_code = icmp.code;
+	__builtin_memcpy(&p->icmp_rest, &icmp.id, 4);
 	p->service = icmp.type << 8 | icmp.code;
 	if (p->fragment == FRAGMENT_FIRST && p->tuple.family == 6 && icmp.type >= 133 && icmp.type <= 137)
 		return REASON_FRAGMENT; /* neighbour discovery in pieces (B4, RFC 6980) */
@@ -480,6 +481,7 @@ static __always_inline int parse_l4(void *ctx, const int hook, struct pkt *p)
 			return REASON_MALFORMED;
 		p->tuple.sport = udp.sport;
 		p->tuple.dport = udp.dport;
+		p->unsummed = !udp.check;
 		p->service = be16(udp.dport);
 	} else if (proto == (p->tuple.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
 		return parse_icmp(ctx, hook, p, cut);

@@ -129,6 +129,47 @@ static __always_inline int leave_by_uplink(struct pkt *p, __u32 uplink)
 	return 0;
 }
 
+/* A tunnel works if its device does (VGW-08); replay knows none. */
+static __always_inline bool works(__u32 uplink)
+{
+	struct port *port = port_at(uplink);
+
+	return port && port->mtu != MTU_DOWN && (replay || port->deliver != DELIVER_NOT);
+}
+
+/* The member of a group that the flow takes: its own if that works, else the next one that does. */
+__noinline int group_member(struct pkt *p, __u32 group)
+{
+	struct gateway_policy *g = p ? gateway_at(p, group) : NULL;
+	__u32 first, nr, own = 0;
+
+	if (!g || !g->nr || g->nr > GATEWAY_MEMBERS_MAX)
+		return 0;
+	nr = g->nr;
+	first = g->flags & GATEWAY_ORDERED ? 0 : flow_choice(p, nr);
+	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX && i < nr; i++) {
+		__u32 at = first + i < nr ? first + i : first + i - nr, uplink;
+
+		asm volatile("" : "+r"(at)); /* so that the verifier sees the mask */
+		uplink = g->members[at & (GATEWAY_MEMBERS_MAX - 1)];
+		if (works(uplink))
+			return uplink;
+		own = i ? own : uplink;
+	}
+	return own;
+}
+
+static __always_inline int through_group(struct pkt *p, __u32 group)
+{
+	__u32 uplink = group_member(p, group);
+
+	if (!uplink)
+		return REASON_NOT_SERVED;
+	if (p->at == AT_VGW && uplink == IN_PORT(p->in))
+		return REASON_VGW; /* nothing turns round there */
+	return leave_by_uplink(p, uplink);
+}
+
 static __always_inline int through_attachment(struct pkt *p, __u32 attachment)
 {
 	struct gateway_policy *g = gateway_at(p, attachment);
@@ -139,7 +180,7 @@ static __always_inline int through_attachment(struct pkt *p, __u32 attachment)
 	case GATEWAY_ATTACHMENT:
 		return into_vpc(p, g, attachment);
 	case GATEWAY_GROUP:
-		return leave_by_uplink(p, member(g, flow_choice(p, g->nr)));
+		return through_group(p, attachment);
 	case GATEWAY_TRANSIT: /* the far side of a peering of transit gateways */
 		p->relayed = 1;
 		station(p, AT_TRANSIT, 0, 0, g->table[0]);

@@ -3,12 +3,14 @@
 Names are those of gateways.py."""
 import struct
 
-from author import (A, ANY4, B, Case, LOCAL, MAC, OPEN, UP, X, deliver, drop, edited, ping, route, tcp, udp)
+import author
+from author import (A, ANY4, B, Case, LOCAL, MAC, OPEN, UP, X, deliver, drop, edited, perm, ping, route, tcp, udp)
 import frames as F
 from edges import S3, from_outside, on_premises, served, vpn
 from gateways import (C, D, LOCAL2, LOCAL3, R, TGW_ROUTES, U, associated, attachment, by_pcx, by_tgw, network, out, pcx, rtb,
                       subnet, tgw_route, transit)
 
+MAC["e"] = "02:00:00:00:00:09"
 N2 = "10.2.7.100"                 # a NAT gateway in subnet P of v2
 
 
@@ -147,6 +149,111 @@ def other_members():
     yield c
 
 
+# ---- appliance mode, peerings of transit gateways
+
+AB = [subnet("U1", "v1", "10.0.8.0/24"), subnet("U2", "v2", "10.2.8.0/24"), subnet("Z1", "v1", "10.0.9.0/24", "eu-west-1b"),
+      subnet("Z2", "v2", "10.2.9.0/24", "eu-west-1b"), subnet("U3", "v3", "10.3.8.0/24")]
+
+
+def inspected(appliance, ends=("eu-west-1a", "eu-west-1a")):
+    """v1 and v3 meet by way of v2, where C inspects zone a and E zone b. A is in zone a, D where ends[1] says."""
+    e = dict(author.eni("e", "T2", "10.2.2.30"), VpcId="v2")
+    places = (("U1", "Z1"), ("U2", "Z2"), ("U3",) if ends[1] == "eu-west-1a" else ("Y3",))
+    more = [*AB, subnet("T2", "v2", "10.2.2.0/24", "eu-west-1b"), subnet("Y3", "v3", "10.3.9.0/24", "eu-west-1b")]
+    tables = [rtb("v1", LOCAL, by_tgw("10.0.0.0/8")), rtb("v3", LOCAL3, by_tgw("10.0.0.0/8")), rtb("v2", LOCAL2, by_tgw("10.0.0.0/8")),
+              rtb("v2", LOCAL2, route("0.0.0.0/0", "NetworkInterfaceId", "c"), sub="U2"),
+              rtb("v2", LOCAL2, route("0.0.0.0/0", "NetworkInterfaceId", "e"), sub="Z2")]
+    lists = {"TransitGatewayRouteTables": [{"TransitGatewayRouteTableId": t, "TransitGatewayId": "tgw-1", "State": "available"}
+                                           for t in ("tgw-rtb-1", "tgw-rtb-2")],
+             "TransitGatewayAttachments": [associated("att-%d" % n, "tgw-rtb-%d" % (2 if n == 2 else 1), resource="v%d" % n) for n in (1, 2, 3)],
+             "TransitGatewayRoutes": [{"TransitGatewayRouteTableId": "tgw-rtb-1", "Routes": [tgw_route("0.0.0.0/0", "att-2")]},
+                                      {"TransitGatewayRouteTableId": "tgw-rtb-2", "Routes": [
+                                          tgw_route("10.0.0.0/16", "att-1"), tgw_route("10.3.0.0/16", "att-3")]}]}
+    s = transit(places=places, options=({}, {"ApplianceModeSupport": "enable" if appliance else "disable"}, {}), subnets=more,
+                tables=tables, lists=lists, ports=[e])
+    s["SecurityGroups"].append({"GroupId": "sg-e", "GroupName": "e", "VpcId": "v2", "OwnerId": "111122223333",
+                                "IpPermissions": OPEN, "IpPermissionsEgress": OPEN})
+    for o in s["NetworkInterfaces"]:
+        if o["NetworkInterfaceId"] in "ce":
+            o["SourceDestCheck"] = False
+    next(o for o in s["Subnets"] if o["SubnetId"] == "W")["AvailabilityZone"] = ends[1]
+    return s
+
+
+def appliances():
+    cross = ("eu-west-1a", "eu-west-1b")
+    c = Case("tgw-10-each-way-in-its-own-zone", "TGW-03 TGW-10: without appliance mode the ways differ where the zones do", inspected(False, cross))
+    for n in range(8):
+        c.put("a", udp(A, D, 4000 + n, 99), {"action": "deliver", "to": "c", "src": A, "dst": D})
+        c.put("d", udp(D, A, 99, 4000 + n), {"action": "deliver", "to": "e", "src": D, "dst": A})
+    c.put("c", udp(A, D, 4000, 99), deliver("d", src=A))
+    yield c
+    for n, zones in (("one-zone", ("eu-west-1a", "eu-west-1a")), ("two-zones", cross)):
+        # which appliance a flow takes is secret; that both ways take one of them is not: the other's route leads nowhere
+        c = Case("tgw-10-appliance-mode-in-" + n, "TGW-10: both ways of a flow by one appliance, whichever zone they come from", inspected(True, zones))
+        for k in range(12):
+            c.put("a", udp(A, D, 4000 + k, 99), {"action": "deliver", "to": ["c", "e"], "src": A})
+            c.put("d", udp(D, A, 99, 4000 + k), {"action": "deliver", "to": ["c", "e"], "src": D})
+        yield c
+
+
+def two_transit_gateways(far=(), near=None):
+    """v1 at tgw-1, v2 at tgw-2; the two are peered by att-p, which each lists. tgw-rtb-2 is the table of tgw-2."""
+    near = [tgw_route("10.0.0.0/16", "att-1"), tgw_route("10.2.0.0/16", "att-p")] if near is None else near
+    lists = {"TransitGateways": [{"TransitGatewayId": t, "State": "available", "Options": {"SecurityGroupReferencingSupport": "enable"}}
+                                 for t in ("tgw-1", "tgw-2")],
+             "TransitGatewayVpcAttachments": [attachment("att-1", "v1", ["U1"]), attachment("att-2", "v2", ["U2"], tgw="tgw-2")],
+             "TransitGatewayAttachments": [associated("att-1", "tgw-rtb-1", resource="v1"),
+                                           associated("att-2", "tgw-rtb-2", tgw="tgw-2", resource="v2"),
+                                           associated("att-p", "tgw-rtb-1", kind="peering", resource="tgw-2"),
+                                           associated("att-p", "tgw-rtb-2", tgw="tgw-2", kind="peering", resource="tgw-1")],
+             "TransitGatewayRouteTables": [{"TransitGatewayRouteTableId": "tgw-rtb-%d" % n, "TransitGatewayId": "tgw-%d" % n,
+                                            "State": "available"} for n in (1, 2)],
+             "TransitGatewayRoutes": [{"TransitGatewayRouteTableId": "tgw-rtb-1", "Routes": near},
+                                      {"TransitGatewayRouteTableId": "tgw-rtb-2", "Routes": [
+                                          tgw_route("10.0.0.0/16", "att-p"), tgw_route("10.2.0.0/16", "att-2"), *far]}]}
+    return transit({"c": ([perm("tcp", 80, "sg-a"), perm("tcp", 81, "10.0.0.0/8")], OPEN)}, lists=lists, tables=[
+        rtb("v1", LOCAL, by_tgw("10.0.0.0/8")), rtb("v2", LOCAL2, route("10.0.0.0/8", "TransitGatewayId", "tgw-2"))])
+
+
+def peered_transit_gateways():
+    c = Case("tgw-08-peering-of-transit-gateways", "TGW-01 TGW-06 TGW-08: two hops, static routes only, no group references across",
+             two_transit_gateways([tgw_route("10.3.0.0/16", "att-p")]))
+    c.put("a", tcp(A, C, 40000, 81), deliver("c", src=A, dst=C, ttl=62)).put("c", tcp(C, A, 81, 40000, "SA", 5000, 1001), deliver("a", ttl=62))
+    c.put("a", tcp(A, C, 40001, 80), drop("sg-ingress")).put("a", tcp(A, C, 40002, 81, ttl=2), drop("ttl"))
+    c.put("a", udp(A, D, 4000, 99), drop("tgw-no-route")).put("c", udp(C, D, 4000, 99), drop("tgw-no-route"))
+    c.edit(two_transit_gateways(near=[tgw_route("10.0.0.0/16", "att-1"), tgw_route("10.2.0.0/16", "att-p", active=False)]))
+    c.put("a", tcp(A, C, 40000, 81, "A", 1001, 5001), drop("tgw-blackhole"))
+    gone = edited(two_transit_gateways(), lambda s: s["TransitGatewayAttachments"].pop())
+    c.edit(gone).put("a", tcp(A, C, 40000, 81, "A", 1001, 5001), drop("not-served"))      # the other end is not of this state
+    c.edit(two_transit_gateways()).put("a", tcp(A, C, 40000, 81, "A", 1001, 5001), deliver("c", ttl=62))
+    yield c
+    round_about = two_transit_gateways([tgw_route("10.3.0.0/16", "att-p")], near=[
+        tgw_route("10.0.0.0/16", "att-1"), tgw_route("10.2.0.0/16", "att-p"), tgw_route("10.3.0.0/16", "att-p")])
+    yield Case("d10-two-transit-gateways-in-a-circle", "D10: it ends", round_about).put("a", udp(A, D, 4000, 99), drop("ttl"))
+
+
+def turns():
+    """A route of several attachments that may not share."""
+    def by(*names):
+        return transit(routes=TGW_ROUTES[:1] + (tgw_route("172.20.0.0/16", *names),), tables=[rtb("v1", LOCAL, by_tgw("172.20.0.0/16"))],
+                       tgw={"VpnEcmpSupport": "disable"}, links=["vpn-7", "vpn-8"],
+                       more=[associated("att-7", "tgw-rtb-1", kind="vpn", resource="vpn-7"),
+                             associated("att-8", "tgw-rtb-1", kind="vpn", resource="vpn-8")])
+    c = Case("tgw-09-without-equal-cost", "TGW-09: one of a route's attachments, by name, in whatever order they are listed", by("att-8", "att-7"))
+    for n in range(8):
+        c.put("a", udp(A, R, 4000 + n, 99), out("vpn-7", src=A))
+    c.edit(by("att-7", "att-8")).put("a", udp(A, R, 4000, 99), out("vpn-7"))
+    yield from_outside(c, "vpn-8", udp(R, A, 99, 4000), deliver("a", src=R))
+    both = on_premises((), [vpn("vpn-1", ["172.20.0.0/16"]), vpn("vpn-2", ["172.20.0.0/16", "172.20.0.0/24"])], links=("vpn-1", "vpn-2"))
+    c = Case("vgw-03-one-tunnel-at-a-time", "VGW-03: the longest prefix, never equal cost", both)
+    for n in range(8):
+        c.put("a", udp(A, R, 4000 + n, 99), out("vpn-2")).put("a", udp(A, "172.20.1.7", 4000 + n, 99), out("vpn-1"))
+    from_outside(c, "vpn-2", udp("172.20.1.7", R, 4000, 99), drop("vgw"))
+    from_outside(c, "vpn-1", udp("172.20.1.7", R, 4000, 99), out("vpn-2"))
+    yield from_outside(c, "vpn-1", udp(R, A, 99, 4000), deliver("a", src=R))
+
+
 def gates():
-    for part in (edge_to_edge, sources, endpoints, other_members):
+    for part in (edge_to_edge, sources, endpoints, other_members, appliances, peered_transit_gateways, turns):
         yield from part()

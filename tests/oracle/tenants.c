@@ -216,14 +216,6 @@ static bool add_edit(struct crowd *c, struct rnd *r, json_t **current, struct li
 	return true;
 }
 
-static struct world *world_of(json_t *state)
-{
-	struct world *w = NULL;
-
-	(void)world_read(state, HOST, &w);
-	return w;
-}
-
 static int make_script(struct crowd *c, struct rnd *r, int nr)
 {
 	struct traffic *t = malloc(sizeof(*t));
@@ -234,7 +226,7 @@ static int make_script(struct crowd *c, struct rnd *r, int nr)
 	c->all.state[0] = crowd_state(current, c->tenants);
 	c->alone[0] = crowd_state(current, 1);
 	c->all.nr_state = 1;
-	w = world_of(c->alone[0]);
+	w = case_world(c->alone[0]);
 	if (!t || !w)
 		return -ENOMEM;
 	traffic_init(t, r);
@@ -245,7 +237,7 @@ static int make_script(struct crowd *c, struct rnd *r, int nr)
 			l->at = t->now;
 			if (!l->broken) {
 				world_free(w);
-				w = world_of(c->alone[c->all.nr_state - 1]);
+				w = case_world(c->alone[c->all.nr_state - 1]);
 			}
 			continue;
 		}
@@ -446,7 +438,7 @@ static const char *judge_answer(struct crowd *c, struct model *m, int i, const c
 
 static void judge_answers(struct crowd *c, FILE *out, struct tally *tally, struct difference *d)
 {
-	struct model m = {.host = HOST, .world = world_of(c->alone[0])};
+	struct model m = {.host = HOST, .world = case_world(c->alone[0])};
 	char *text = NULL;
 	size_t room = 0;
 

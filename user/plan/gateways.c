@@ -67,6 +67,7 @@ static struct gateway_policy gateway_policy(const struct planner *planner, const
 	}
 	for (uint32_t i = 0; i < GATEWAY_MEMBERS_MAX; i++)
 		policy.members[i] = gateway_member(planner, gateway, i);
+	memcpy(policy.az, gateway->az, sizeof(policy.az));
 	return policy;
 }
 
