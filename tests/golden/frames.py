@@ -163,7 +163,6 @@ def fields(raw):
     return o
 
 
-<<<<<<< HEAD
 def bad_quote(l4):
     """Of an ICMP error: the quoted IPv4 packet's sums, if it is quoted whole."""
     inner = l4[8:]
@@ -172,7 +171,8 @@ def bad_quote(l4):
     whole = struct.unpack_from("!H", inner, 2)[0] == len(inner) and inner[9] != ICMP
     wrong = bad_checksum(b"\0" * 12 + b"\x08\0" + inner) if whole else None
     return "quoted: " + wrong if wrong else None
-=======
+
+
 GENEVE, OUTER = 6081, 68
 
 
@@ -203,7 +203,6 @@ def turned(raw, change=(), inner=None, dmac="02:65:6e:69:64:01"):
     raw[24:26] = b"\0\0"
     raw[24:26] = struct.pack("!H", ~ones(raw[14:34]) & 0xFFFF)
     return bytes(raw)
->>>>>>> main
 
 
 def bad_checksum(raw):
