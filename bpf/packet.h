@@ -119,12 +119,15 @@ struct pkt {
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
 	__u8 hops;          /* taken off the time to live */
 	/* at a gateway that keeps mappings (mapping.h) */
-	__u32 nat_use;   /* counter in `nat_uses` */
-	__u32 peering;   /* port of the peering behind the gateway; 0 = none */
-	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
-	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
-	__u8 nat_new;    /* the flow has no mapping there yet */
-	__u8 ttl;        /* as it arrived; not read on the fast path */
+	__u64 nat_print;       /* ... and whose word there it is */
+	__u32 nat_use;         /* word in `nat_uses` that counts the mapping */
+	__u32 nat_inner;       /* NAT gateway that the packet passed before p->nat; 0 = none */
+	__be32 nat_inner_addr; /* ... and the client's address there */
+	__u32 peering;         /* port of the peering behind the gateway; 0 = none */
+	__be32 nat_addr;       /* the gateway's address that stands for the client; 0 = it translates nothing */
+	__u16 clamp;           /* the largest MSS that the way carries; 0 = any */
+	__u8 nat_new;          /* the flow has no mapping there yet */
+	__u8 ttl;              /* as it arrived; not read on the fast path */
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */
