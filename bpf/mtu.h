@@ -14,7 +14,9 @@
 #define OVERSIZE_TELL 1 /* with DF, and IPv6: the sender is told */
 #define OVERSIZE_CUT  2 /* without DF: fragments */
 
-#define PACKET_CUT (1u << 16) /* in p->flags, beyond what a half keeps: leaves in pieces of p->mtu */
+/* In p->flags, beyond what a half keeps. */
+#define PACKET_CUT    (1u << 16) /* leaves in pieces of p->mtu */
+#define PACKET_TICKET (1u << 17) /* to an appliance, with p->target.ticket */
 
 /* A gateway on the way carries no more than this; the smallest limit holds. */
 static __always_inline void path_limit(struct pkt *p, enum path_limit limit, __u8 oversize)
@@ -121,6 +123,8 @@ __noinline int check_size(struct pkt *p)
 	exit = port_at(p->exit);
 	if (!exit || (changes_family(p) ? size_on_wire(p) <= nat64_limit(p, exit) : fits(p, exit)))
 		return 0;
+	if (exit->mtu == MTU_DOWN)
+		return REASON_NOT_SERVED;
 	set_mtu(p, exit);
 	if (may_cut(p)) {
 		p->flags |= PACKET_CUT;

@@ -10,6 +10,7 @@
 #include "mtu.h"
 #include "nat64.h"
 #include "owner.h"
+#include "private.h"
 #include "rewrite.h"
 #include "station.h"
 
@@ -209,6 +210,37 @@ static __always_inline int to_inner(struct pkt *p, const struct gate_mapping *m)
 	return 0;
 }
 
+/* ---- answers by another tunnel */
+
+struct tunnels { /* bpf_loop wants its context on the stack */
+	struct pkt *p;
+	struct gateway_policy *g;
+};
+
+static long tunnel_look(__u32 i, struct tunnels *tunnels)
+{
+	struct pkt *p = tunnels->p;
+
+	if (i < GATEWAY_MEMBERS_MAX)
+		p->ref = flow_find(&p->back, tunnels->g->members[i]);
+	return p->ref != REF_NONE;
+}
+
+/* A transit or virtual private gateway does not ask by which of its uplinks an answer comes (TGW-09, VGW-03), but the
+ * mapping is named after the one that the flow left by: look under the names of the others. */
+static __always_inline void find_by_tunnels(struct pkt *p)
+{
+	struct gateway_policy *g = gateway_at(p, IN_PORT(p->in));
+	struct tunnels tunnels = {.p = p, .g = g};
+
+	if (p->ref != REF_NONE || p->kind == KIND_BARE || !g || (g->kind != GATEWAY_TRANSIT && g->kind != GATEWAY_VGW))
+		return;
+	p->back = p->tuple;
+	if (p->related)
+		tuple_reverse(&p->back, &p->inner);
+	bpf_loop(g->nr, tunnel_look, &tunnels, 0);
+}
+
 static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
 	bool inside = p->source.port && !p->transit && p->at_zone == g->zone[0];
@@ -218,6 +250,7 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 
 	if (reason)
 		return reason;
+	find_by_tunnels(p);
 	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 1) : NULL;
 	record = m ? record_at(p->ref) : NULL;
 	if (!m || !record || mapped_at(m, nat) != p->out.daddr.ip4)

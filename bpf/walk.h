@@ -6,6 +6,7 @@
 #define ENID_WALK_H
 
 #include "egress.h"
+#include "gwlbe.h"
 #include "igw.h"
 #include "nacl.h"
 #include "nat.h"
@@ -156,6 +157,23 @@ static __always_inline int step_unrouted(struct pkt *p)
 	return reason ? reason : arrive(p, nat);
 }
 
+/* To a Gateway Load Balancer endpoint. Both its subnet's and the sender's network ACL see the packet, even if they are
+ * one (NACL-16). */
+static __always_inline int step_gwlbe(struct pkt *p)
+{
+	__u32 endpoint = p->route.target;
+	struct port_policy *e = policy_of(p, endpoint);
+	int reason;
+
+	if (!e || e->gateway != ROUTE_GWLBE)
+		return REASON_NOT_SERVED;
+	reason = depart(p, true);
+	if (reason)
+		return reason;
+	p->at_port = 0;
+	return nacl_ingress(p, e->subnet) ?: gwlbe_outbound(p, endpoint);
+}
+
 /* Out of a subnet by a gateway, which is beyond every border. */
 static __always_inline int step_out(struct pkt *p)
 {
@@ -190,6 +208,8 @@ static __always_inline int follow_route(struct pkt *p)
 		return step_eni(p);
 	case ROUTE_NAT:
 		return step_nat(p);
+	case ROUTE_GWLBE:
+		return step_gwlbe(p);
 	case ROUTE_ATTACHMENT:
 		return through_attachment(p, p->route.target);
 	case ROUTE_UPLINK:

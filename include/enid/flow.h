@@ -41,6 +41,7 @@ enum leg {
 	LEG_NONE,      /* no security group here (uplink, routing ENI, host) */
 	LEG_TRACKED,   /* stateful: survives an edit (CT-07) */
 	LEG_UNTRACKED, /* a cached decision, valid for its epoch only (CT-03) */
+	LEG_GATE,      /* a Gateway Load Balancer endpoint's own flow (EP-09): limbo.tickets[] */
 };
 
 /* Flags of a record: half[0].shared. */
@@ -127,17 +128,24 @@ struct ledger {
 
 /* What a NAT gateway or an egress-only gateway remembers of a flow (NAT-04, EIGW-02). */
 struct gate_mapping {
-	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there */
+	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there; or see `paused` */
 	__u32 gateway;   /* its port number */
 	__u32 idle_s;    /* time-out of the state that it is in */
 	__be32 addr;     /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__be16 port;     /* ... and port, or ICMP identifier */
 	__u8 ct;         /* enum conversation, as the gateway saw it */
-	__u8 zero;
-	__u32 use;         /* where in `nat_uses` it is counted */
-	__u32 inner;       /* port number of a NAT gateway between the client and this one; 0 = none */
+	__u8 paused;     /* the flow's last packet took another way: here the last one passed at closed_ns */
+	__u32 use;       /* where in `nat_uses` it is counted */
+	__u32 inner;     /* port number of a NAT gateway between the client and this one; 0 = none */
 	__be32 inner_addr; /* ... and its address that stands for the client there */
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
+};
+
+/* What a Gateway Load Balancer endpoint remembers of a flow (EP-08, EP-09), by half whose packets come from there. Both
+ * legs of the flow, before and behind the endpoint, have the same one: who meets the flow first makes it. */
+struct gate_ticket {
+	__u32 cookie;     /* of the flow, in this VPC's endpoint; 0 = none yet */
+	__be32 appliance; /* where its packets go, and come from */
 };
 
 /* Parallel array `limbo`: what is seldom needed of a record. */
@@ -145,6 +153,9 @@ struct limbo {
 	__u64 since_ns;  /* when the names of a closing record were gone; written by who closed it */
 	__u32 policy[2]; /* by half: hash of the rules that admitted the flow untracked at the half's ENI */
 	struct gate_mapping mapping;
+	struct gate_ticket tickets[2]; /* by half with LEG_GATE */
+	__u32 nr_tickets;              /* made in this place, ever: no cookie comes again soon */
+	__u32 zero;
 };
 
 #define FLOW_NS_PER_S 1000000000ull
@@ -157,7 +168,9 @@ static inline __attribute__((always_inline)) __u64 mapping_end(const struct flow
 
 	if (!(record->half[0].shared & RECORD_MAPPED))
 		return 0;
-	return (CT_STATE(mapping->ct) == CT_CLOSED ? mapping->closed_ns : last) + mapping->idle_s * FLOW_NS_PER_S;
+	if (CT_STATE(mapping->ct) == CT_CLOSED || mapping->paused)
+		last = mapping->closed_ns;
+	return last + mapping->idle_s * FLOW_NS_PER_S;
 }
 
 /* A word of the map `nat_uses`: how many mappings, and a print of address, destination and gateway that they have. */

@@ -257,9 +257,12 @@ static int fill_gateway(struct image_work *work, const struct hop *hop, struct i
 	case GATEWAY_TRANSIT:
 		return fill_transit(work, hop->object, gateway);
 	case GATEWAY_GROUP:
-		return fill_group(work, hop->object, gateway);
+		fill_group(work, hop->object, gateway);
+		return 0;
 	case GATEWAY_VGW:
 		return fill_vgw(work, hop->object, gateway);
+	case GATEWAY_GWLBE:
+		return fill_gwlbe(work, hop->object, gateway);
 	}
 	return 0;
 }

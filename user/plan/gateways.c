@@ -44,6 +44,8 @@ static uint32_t gateway_member(const struct planner *planner, const struct image
 	case GATEWAY_ATTACHMENT:
 		return i < AZS_MAX && i < gateway->nr ? planner->subnets[member] : member;
 	case GATEWAY_GROUP:
+	case GATEWAY_TRANSIT:
+	case GATEWAY_VGW:
 		return i < gateway->nr ? planner->plan->port_numbers[member] : 0;
 	default:
 		return member;
