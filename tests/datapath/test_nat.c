@@ -378,7 +378,7 @@ static void d3_search_for_a_port_ends(void **unused)
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	printf("refused with %u of %u ports taken, after %.3f ms\n", i, NAT_PORTS,
 	       (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6);
-	assert_in_range(i, NAT_PORTS - 300, NAT_PORTS);
+	assert_in_range(i, NAT_PORTS - 300, NAT_PORTS - 1); /* it did not look at each of them */
 	assert_int_equal(last_reason(&nat), REASON_NAT_NO_PORT);
 	assert_int_equal(stats_of(&nat)->no_port, 1);
 	assert_int_equal(stats_of(&nat)->active, i);
