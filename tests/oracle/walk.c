@@ -218,7 +218,7 @@ static const struct mapping *mapping_of(struct trip *t, int gate, bool *ret_othe
 	const struct mapping *f = still(t, map_inside(t->m, gate, from_number(t), &t->q));
 
 	*ret_other = f && f->from != from_number(t);
-	return *ret_other && model_pick(t->m, 2) ? NULL : f;
+	return *ret_other && !model_pick(t->m, 2) ? NULL : f;
 }
 
 static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
