@@ -203,7 +203,8 @@ static __always_inline int follow_route(struct pkt *p)
 /* Out of a gateway, into the subnet where that stands: no route counts (RT-07). */
 static __always_inline bool stays_in_subnet(const struct pkt *p)
 {
-	struct subnet_policy *subnet = p->at == AT_SUBNET && !p->routed && p->at_subnet ? subnet_of(p, p->at_subnet) : NULL;
+	struct subnet_policy *subnet =
+		p->at == AT_SUBNET && !p->routed && p->at_subnet ? subnet_of(p, p->at_subnet) : NULL;
 
 	return subnet && subnet_covers(subnet, &p->out.daddr, p->out.family);
 }

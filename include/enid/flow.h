@@ -132,7 +132,7 @@ struct gate_mapping {
 	__be16 port;     /* ... and port, or ICMP identifier */
 	__u8 ct;         /* enum conversation, as the gateway saw it */
 	__u8 paused;     /* the flow's last packet took another way: here the last one passed at closed_ns */
-	__u32 use;     /* where in `nat_uses` it is counted */
+	__u32 use;       /* where in `nat_uses` it is counted */
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
 };
 
