@@ -81,10 +81,12 @@ static __always_inline int endpoint_outbound(struct pkt *p, __u32 uplink)
 		return REASON_ENDPOINT_SCOPE; /* EP-03, EP-04 */
 	if (g->flags & GATEWAY_TRACKED)
 		p->tracked = 1;
+	p->remembered = 1;
 	decide(p, STAGE_ENDPOINT, uplink);
 	return leave_by_uplink(p, uplink);
 }
 
+/* Services only answer: judge.h asks for the flow when all else is known. */
 static __always_inline int endpoint_inbound(struct pkt *p, const struct gateway_policy *g)
 {
 	if (!endpoint_serves(g, &p->out.saddr, p->out.family))

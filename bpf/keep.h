@@ -5,6 +5,7 @@
 #define ENID_KEEP_H
 
 #include "account.h"
+#include "gwlbe.h"
 #include "mapping.h"
 #include "mtu.h"
 #include "sg.h"
@@ -57,7 +58,7 @@ static __always_inline void half_decide(const struct pkt *p, struct flow_half *h
 }
 
 /* A new entry at the ENI of `spot` stands in the half `ref`. */
-static __always_inline void half_take_entry(const struct pkt *p, struct flow_half *half, const struct spot *spot,
+static __always_inline void half_take_entry(const struct pkt *p, struct flow_half *half, struct spot *spot,
 					    bool backwards, __u32 ref)
 {
 	struct port_policy *e = policy_of(p, spot->port);
@@ -68,6 +69,8 @@ static __always_inline void half_take_entry(const struct pkt *p, struct flow_hal
 	half->ct = ct_first(p) | (backwards ? CT_BACKWARDS : 0);
 	if (e && rest && spot->leg == LEG_UNTRACKED)
 		rest->policy[ref & 1] = rules_hash(e);
+	if (rest && spot->leg == LEG_GATE)
+		gate_note(rest, spot, ref);
 }
 
 /* A packet that took another way touches the entry, but not the mapping of a gateway that it did not pass (EIGW-02). */
@@ -130,7 +133,8 @@ static __always_inline void uncharge(struct port_stats *stats, bool half_open)
  */
 static __always_inline int without_record(struct pkt *p)
 {
-	if (p->nat || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
+	if (p->nat || p->remembered || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED ||
+	    (p->target.leg == LEG_GATE && !p->target.ticket.cookie))
 		return REASON_CONNTRACK_FULL;
 	account_pass(p);
 	return 0;
@@ -162,11 +166,21 @@ static __always_inline void entry_resume(struct pkt *p, struct flow_record *reco
 	flow_track(p, index << 1, MOVE_HALF(0));
 }
 
+/* Who pays for the record: an ENI, else the Gateway Load Balancer endpoint. */
+static __always_inline __u32 charged_port(const struct pkt *p)
+{
+	if (p->source.port || p->target.port)
+		return p->source.port ? p->source.port : p->target.port;
+	if (p->source.leg == LEG_GATE)
+		return IN_PORT(p->in);
+	return p->target.leg == LEG_GATE ? p->exit : 0;
+}
+
 /* Open the record of p. hold_target: only the target's entry needs a home, the source's has one (asymmetric path).
  * ret: 0 or REASON_CONNTRACK_FULL */
 static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 {
-	__u32 owner = p->source.port ? p->source.port : p->target.port, index;
+	__u32 owner = charged_port(p), index;
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &owner);
 	bool half_open = p->tuple.proto == IPPROTO_TCP && ct_first(p) < CT_ESTABLISHED;
 	struct flow_record *record;
@@ -199,6 +213,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	else
 		claim = p->nat ? mapping_claim(p, index) : record_claim(index, record);
 	if (claim >= CLAIM_LOST) {
+		if (p->target.leg == LEG_GATE && p->target.fresh)
+			p->target.ticket.cookie = 0; /* unless it was known, it was this record's */
 		uncharge(stats, half_open);
 		record_give_back(index, record);
 		if (claim == CLAIM_NO_PORT)
@@ -313,7 +329,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 	sibling = sibling_of(record, p->ref);
 	tuple_reverse(&p->back, &p->out);
 	alone = sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back);
-	if (alone && p->target.ref == REF_NONE && p->target.leg == LEG_TRACKED && may_open(p))
+	if (alone && p->target.ref == REF_NONE && (p->target.leg == LEG_TRACKED || p->target.leg == LEG_GATE) &&
+	    may_open(p))
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
@@ -325,7 +342,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
-	half_decide(p, half, sibling, alone);
+	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
+		half_decide(p, half, sibling, alone);
 	note_peering(p);
 	mapping_resume(p);
 	flow_settle(p, record, p->ref);

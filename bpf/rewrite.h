@@ -6,6 +6,10 @@
 #ifndef ENID_REWRITE_H
 #define ENID_REWRITE_H
 
+#ifdef __bpf__
+#include <bpf/bpf_core_read.h>
+#endif
+
 #include "flow.h"
 #include "parse.h"
 
@@ -217,32 +221,79 @@ static __always_inline int rewrite_packet(void *ctx, const int hook, const struc
 	return p->tuple.family == 4 ? rewrite4(ctx, hook, p) : rewrite6(ctx, hook, p);
 }
 
-/* What most packets are: TCP or UDP over IPv4 without options, whose ports stay. One helper, and the rest in place.
- * ret: true = done */
+/* ---- what most packets are: TCP or UDP over IPv4 without options */
+
+/* How the kernel keeps the L4 sum of a packet (skb->ip_summed). */
+enum summed { SUMMED_NOT, SUMMED_KNOWN_GOOD, SUMMED_APART, SUMMED_PARTLY };
+
+#ifdef __bpf__
+struct sk_buff___enid {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+/* Since 6.2; before, its absence is known when the program is loaded, and the branch is gone. */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+
+/* SUMMED_APART: or unknown. The helper deals with any. */
+static __always_inline enum summed summed_how(struct __sk_buff *ctx)
+{
+	struct sk_buff___enid *skb = NULL;
+	__u64 bits;
+
+	if (!bpf_cast_to_kern_ctx || __CORE_RELO(skb, ip_summed, BYTE_SIZE) != 1)
+		return SUMMED_APART;
+	skb = bpf_cast_to_kern_ctx(ctx);
+	bits = *((__u8 *)skb + __CORE_RELO(skb, ip_summed, BYTE_OFFSET));
+	return bits << __CORE_RELO(skb, ip_summed, LSHIFT_U64) >> __CORE_RELO(skb, ip_summed, RSHIFT_U64);
+}
+#else
+static __always_inline enum summed summed_how(struct __sk_buff *ctx)
+{
+	(void)ctx;
+	return SUMMED_NOT;
+}
+#endif
+
+/* A partial sum covers addresses only, and is not complemented yet: a device adds the rest. */
+static __always_inline void check_in_place(__be16 *check, enum summed summed, __u32 addrs, __u32 header, bool udp)
+{
+	__be16 now;
+
+	if (udp && !*check)
+		return;
+	if (summed == SUMMED_PARTLY)
+		now = ~check_apply(~*check, addrs);
+	else
+		now = check_apply(*check, sum_add(addrs, header));
+	*check = udp && !now ? 0xffff : now;
+}
+
+/* No helper where the sum lies in the packet alone. ret: true = done */
+static __always_inline bool follow_in_place(struct __sk_buff *ctx, const struct pkt *p, __u32 addrs)
+{
+	enum summed summed = summed_how(ctx);
+	void *l4 = ctx_data(ctx, HOOK_TC) + ETH_HLEN + 20, *end = ctx_data_end(ctx, HOOK_TC);
+	bool udp = p->tuple.proto == IPPROTO_UDP;
+	__be16 *words = l4;
+	__u32 header;
+
+	if (unlikely(summed == SUMMED_APART) || l4 + 8 > end || (!udp && l4 + 20 > end))
+		return false;
+	header = sum_add(half_change(p->tuple.sport, p->out.sport), half_change(p->tuple.dport, p->out.dport));
+	words[0] = p->out.sport;
+	words[1] = p->out.dport;
+	check_in_place(udp ? &words[3] : &words[8], summed, addrs, header, udp);
+	return true;
+}
+
+/* ret: true = done */
 static __always_inline bool rewrite_quick(struct __sk_buff *ctx, const struct pkt *p)
 {
-	void *data = ctx_data(ctx, HOOK_TC);
-	struct ip4_header *ip = data + ETH_HLEN;
-	__u64 sum;
-	__u32 change;
+	__u32 addrs = sum_add(sum_change(p->tuple.saddr.ip4, p->out.saddr.ip4),
+			      sum_change(p->tuple.daddr.ip4, p->out.daddr.ip4));
 
-	if (p->tuple.family != 4 || p->kind != KIND_PLAIN || p->fragment || !has_ports(&p->tuple) ||
-	    p->tuple.sport != p->out.sport || p->tuple.dport != p->out.dport ||
-	    data + ETH_HLEN + 20 > ctx_data_end(ctx, HOOK_TC))
-		return false;
-	sum = (__u64)(__u32)~p->tuple.saddr.ip4 + p->out.saddr.ip4 + (__u32)~p->tuple.daddr.ip4 + p->out.daddr.ip4;
-	sum = (__u32)sum + (sum >> 32);
-	change = (__u32)sum + (__u32)(sum >> 32);
-	ip->saddr = p->out.saddr.ip4;
-	ip->daddr = p->out.daddr.ip4;
-	/* the time to live is the first byte of its word: what it loses, the complement gains */
-	ip->ttl -= HALF_TTL(p->flags);
-	ip->check = check_apply(ip->check, sum_add(change, (__u16)~be16(HALF_TTL(p->flags) << 8)));
-	if (p->tuple.proto == IPPROTO_TCP)
-		bpf_l4_csum_replace(ctx, p->l4 + 16, 0, change, BPF_F_PSEUDO_HDR);
-	else
-		bpf_l4_csum_replace(ctx, p->l4 + 6, 0, change, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0);
-	return true;
+	return p->tuple.family == 4 && p->kind == KIND_PLAIN && !p->fragment && p->l4 == ETH_HLEN + 20 &&
+	       has_ports(&p->tuple) && follow_in_place(ctx, p, addrs) && !rewrite_ip4(ctx, HOOK_TC, p, addrs);
 }
 
 /* ret: 0, or not: the packet is unfit to be sent */

@@ -41,6 +41,7 @@ enum leg {
 	LEG_NONE,      /* no security group here (uplink, routing ENI, host) */
 	LEG_TRACKED,   /* stateful: survives an edit (CT-07) */
 	LEG_UNTRACKED, /* a cached decision, valid for its epoch only (CT-03) */
+	LEG_GATE,      /* a Gateway Load Balancer endpoint's own flow (EP-09): limbo.tickets[] */
 };
 
 /* Flags of a record: half[0].shared. */
@@ -76,6 +77,8 @@ enum conversation {
 #define HALF_TTL_SHIFT  8    /* three bits: how much the way takes off the time to live */
 #define HALF_TTL_MAX    7u
 #define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
+
+#define HALF_NAT64 (1u << 14) /* the packet changes its family on the way (NAT-21) */
 
 /* What lies between the two ports carries no more than this (bits of half.flags). */
 enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
@@ -136,11 +139,21 @@ struct gate_mapping {
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
 };
 
+/* What a Gateway Load Balancer endpoint remembers of a flow (EP-08, EP-09), by half whose packets come from there. Both
+ * legs of the flow, before and behind the endpoint, have the same one: who meets the flow first makes it. */
+struct gate_ticket {
+	__u32 cookie;     /* of the flow, in this VPC's endpoint; 0 = none yet */
+	__be32 appliance; /* where its packets go, and come from */
+};
+
 /* Parallel array `limbo`: what is seldom needed of a record. */
 struct limbo {
 	__u64 since_ns;  /* when the names of a closing record were gone; written by who closed it */
 	__u32 policy[2]; /* by half: hash of the rules that admitted the flow untracked at the half's ENI */
 	struct gate_mapping mapping;
+	struct gate_ticket tickets[2]; /* by half with LEG_GATE */
+	__u32 nr_tickets;              /* made in this place, ever: no cookie comes again soon */
+	__u32 zero;
 };
 
 #define FLOW_NS_PER_S 1000000000ull

@@ -20,7 +20,7 @@
 #include "bench/drive.skel.h"
 #include "bench/ref.skel.h"
 
-#define ROUNDS      15
+#define ROUNDS_MAX  400
 #define REPEAT      100000
 #define FIRST_BATCH 2048 /* first packets a round: each makes a record */
 #define FLOWS_MAX   131072
@@ -33,11 +33,14 @@
 static const unsigned sizes[] = {10, 1000, 10000};
 #define SIZES (sizeof(sizes) / sizeof(*sizes))
 
+static unsigned rounds = 15;
+
 struct bench {
 	uint32_t ifindex[ENI_MAX];
 	struct ref_bpf *ref;
 	struct drive_bpf *drive;
 	struct scene scene[SIZES];
+	size_t scenes; /* open */
 	int nothing;
 	int failures;
 };
@@ -45,7 +48,7 @@ struct bench {
 /* One thing to measure, with its samples (ns a packet). */
 struct subject {
 	int prog;
-	double ns[ROUNDS];
+	double ns[ROUNDS_MAX];
 };
 
 struct load {
@@ -123,14 +126,14 @@ static int compare(const void *a, const void *b)
 
 static double best(struct subject *s)
 {
-	qsort(s->ns, ROUNDS, sizeof(*s->ns), compare);
+	qsort(s->ns, rounds, sizeof(*s->ns), compare);
 	return s->ns[0];
 }
 
 static double median(struct subject *s)
 {
-	qsort(s->ns, ROUNDS, sizeof(*s->ns), compare);
-	return s->ns[ROUNDS / 2];
+	qsort(s->ns, rounds, sizeof(*s->ns), compare);
+	return s->ns[rounds / 2];
 }
 
 /* limit 0 = told, not judged */
@@ -220,13 +223,13 @@ static void established_hot(struct bench *b)
 	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, ENI_B, TCP_ACK, false, 1))
 		return failure(b, "established");
 	before = counted(&b->scene[0]);
-	for (int round = 0; round < ROUNDS; rest(), round++)
+	for (int round = 0; round < (int)rounds; rest(), round++)
 		for (int i = 0; i < 3; i++)
 			if ((s[i].ns[round] = run(s[i].prog, &load)) < 0)
 				return failure(b, "established");
-	if (counted(&b->scene[0]) - before != (uint64_t)ROUNDS * REPEAT) {
+	if (counted(&b->scene[0]) - before != (uint64_t)rounds * REPEAT) {
 		fprintf(stderr, "bench: %llu of %u packets counted\n",
-			(unsigned long long)(counted(&b->scene[0]) - before), ROUNDS * REPEAT);
+			(unsigned long long)(counted(&b->scene[0]) - before), rounds * REPEAT);
 		return failure(b, "established");
 	}
 	snprintf(more, sizeof(more), "  medians %.0f %.0f, test loop of %.0f included", median(&s[1]), median(&s[2]),
@@ -245,11 +248,22 @@ static void established_many(struct bench *b, const char *name, enum scene_eni t
 	if (establish(b, &b->scene[0], ENI_A, to, flows) ||
 	    sweep(b, bpf_program__fd(b->ref->progs.ref_learn), ENI_A, to, TCP_ACK, false, flows) < 0)
 		return failure(b, name);
-	for (int round = 0; round < ROUNDS; rest(), round++)
+	for (int round = 0; round < (int)rounds; rest(), round++)
 		for (int i = 0; i < 3; i++)
 			if ((s[i].ns[round] = run_driven(b, s[i].prog, &load, flows)) < 0)
 				return failure(b, name);
 	report(b, name, s, 0);
+}
+
+static void established_routed(struct bench *b)
+{
+	established_many(b, "established-routed", ENI_C, 1);
+}
+
+static void many_flows(struct bench *b)
+{
+	established_many(b, "established-routed-1k-flows", ENI_C, 1024);
+	established_many(b, "established-routed-32k-flows", ENI_C, 32768);
 }
 
 /* The same packet under 10, 1,000, 10,000 rules. */
@@ -264,7 +278,7 @@ static void established_by_rules(struct bench *b)
 		if (establish(b, &b->scene[i], ENI_A, ENI_C, 1))
 			return failure(b, "established-rules");
 	}
-	for (int round = 0; round < ROUNDS; rest(), round++)
+	for (int round = 0; round < (int)rounds; rest(), round++)
 		for (size_t i = 0; i < SIZES + 1; i++)
 			if ((s[i].ns[round] = run_driven(b, s[i].prog, &load, 1)) < 0)
 				return failure(b, "established-rules");
@@ -296,7 +310,7 @@ static double first_round(struct bench *b, int prog, const struct load *load, co
 
 /* First packets (SYN, routed, all stages), each of a flow of its own; dport_first decides whether a rule admits them.
  */
-static void first_by_rules(struct bench *b, const char *what, bool admitted, double limit)
+static void openings(struct bench *b, const char *what, bool admitted, double limit)
 {
 	struct load load = make_load(b, ENI_A, ENI_C, TCP_SYN, FIRST_BATCH), floor = load;
 	struct subject s[SIZES + 1] = {{.prog = b->nothing}};
@@ -304,7 +318,7 @@ static void first_by_rules(struct bench *b, const char *what, bool admitted, dou
 
 	load.verdict = admitted ? TC_ACT_REDIRECT : TC_ACT_SHOT;
 	b->drive->bss->plan.dport_first = admitted ? DRIVE_PORT_FIRST : 0;
-	for (int round = 0; round < ROUNDS; rest(), round++)
+	for (int round = 0; round < (int)rounds; rest(), round++)
 		for (size_t i = 0; i < SIZES + 1; i++) {
 			const struct scene *scene = i ? &b->scene[i - 1] : NULL;
 
@@ -319,6 +333,16 @@ static void first_by_rules(struct bench *b, const char *what, bool admitted, dou
 		snprintf(name, sizeof(name), "%s-%u-rules", what, sizes[i]);
 		report(b, name, three, limit);
 	}
+}
+
+static void first_by_rules(struct bench *b)
+{
+	openings(b, "first", true, 2.0);
+}
+
+static void denied_by_rules(struct bench *b)
+{
+	openings(b, "denied", false, 0);
 }
 
 /* ---- gateways, against the routed way within the VPC */
@@ -363,7 +387,7 @@ static void established_by_way(struct bench *b)
 	for (size_t i = 0; i < WAYS; i++)
 		if (establish(b, scene, ways[i].from, ways[i].to, 1))
 			return failure(b, "established-by-way");
-	for (int round = 0; round < ROUNDS; rest(), round++)
+	for (int round = 0; round < (int)rounds; rest(), round++)
 		for (size_t i = 0; i < WAYS + 1; i++) {
 			const struct way *way = &ways[i ? i - 1 : 0];
 			struct load load = make_load(b, way->from, way->to, TCP_ACK, REPEAT);
@@ -381,7 +405,7 @@ static void first_by_way(struct bench *b)
 	struct subject s[WAYS + 1] = {{.prog = b->nothing}};
 
 	b->drive->bss->plan.dport_first = DRIVE_PORT_FIRST + 1000; /* flows that nobody has opened yet */
-	for (int round = 0; round < ROUNDS; rest(), round++)
+	for (int round = 0; round < (int)rounds; rest(), round++)
 		for (size_t i = 0; i < WAYS + 1; i++) {
 			const struct way *way = &ways[i ? i - 1 : 0];
 			struct load load = make_load(b, way->from, way->to, TCP_SYN, FIRST_BATCH);
@@ -430,6 +454,32 @@ static void memory(struct bench *b)
 	     memory_of(bpf_map__fd(b->ref->maps.flows)) / REF_FLOWS_MAX, 0, "bytes", "");
 }
 
+static const struct metric {
+	const char *name;
+	void (*measure)(struct bench *b);
+	size_t scenes; /* how many of them it needs, from the first on */
+} metrics[] = {
+	{"hot", established_hot, 1},
+	{"routed", established_routed, 1},
+	{"flows", many_flows, 1},
+	{"rules", established_by_rules, SIZES},
+	{"ways", established_by_way, 1},
+	{"first-rules", first_by_rules, SIZES},
+	{"denied-rules", denied_by_rules, SIZES},
+	{"first-ways", first_by_way, 2},
+	{"memory", memory, 1},
+};
+#define METRICS (sizeof(metrics) / sizeof(*metrics))
+
+static int open_scenes(struct bench *b, size_t nr)
+{
+	int r = 0;
+
+	for (; !r && b->scenes < nr; b->scenes++)
+		r = scene_open(sizes[b->scenes], FLOWS_MAX, b->ifindex, &b->scene[b->scenes]);
+	return r;
+}
+
 static int set_up(struct bench *b)
 {
 	int r = scene_devices(b->ifindex);
@@ -444,32 +494,50 @@ static int set_up(struct bench *b)
 		return -errno;
 	b->nothing = bpf_program__fd(b->drive->progs.nothing);
 	b->drive->bss->plan.dport_first = DRIVE_PORT_FIRST;
-	for (size_t i = 0; !r && i < SIZES; i++)
-		r = scene_open(sizes[i], FLOWS_MAX, b->ifindex, &b->scene[i]);
-	return r;
+	return 0;
 }
 
-int main(void)
+/* bench [-r ROUNDS] [METRIC...]: all of them, or those whose names begin so */
+static bool wanted(int argc, char **argv, const char *name)
 {
-	struct bench b = {};
+	for (int i = optind; i < argc; i++)
+		if (!strncmp(name, argv[i], strlen(argv[i])))
+			return true;
+	return optind == argc;
+}
+
+static bool options(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "r:")) != -1) {
+		if (c == 'r')
+			rounds = (unsigned)strtoul(optarg, NULL, 10);
+		if (c != 'r' || !rounds || rounds > ROUNDS_MAX) {
+			fprintf(stderr, "usage: bench [-r ROUNDS] [METRIC...]\n");
+			return false;
+		}
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!set_up(&b)) {
-		printf("# %-32s %9s %9s %6s %s\n", "name", "ours", "reference", "ratio", "unit");
-		established_hot(&b);
-		established_many(&b, "established-routed", ENI_C, 1);
-		established_many(&b, "established-routed-1k-flows", ENI_C, 1024);
-		established_many(&b, "established-routed-32k-flows", ENI_C, 32768);
-		established_by_rules(&b);
-		first_by_rules(&b, "first", true, 2.0);
-		first_by_rules(&b, "denied", false, 0);
-		established_by_way(&b);
-		first_by_way(&b);
-		memory(&b);
-	} else {
-		b.failures++;
+	if (!options(argc, argv) || set_up(&b))
+		return 1;
+	printf("# %-32s %9s %9s %6s %s\n", "name", "ours", "reference", "ratio", "unit");
+	for (size_t i = 0; i < METRICS; i++) {
+		if (!wanted(argc, argv, metrics[i].name))
+			continue;
+		if (open_scenes(&b, metrics[i].scenes))
+			failure(&b, metrics[i].name);
+		else
+			metrics[i].measure(&b);
 	}
-	for (size_t i = 0; i < SIZES; i++)
+	for (size_t i = 0; i < b.scenes; i++)
 		scene_close(&b.scene[i]);
 	drive_bpf__destroy(b.drive);
 	ref_bpf__destroy(b.ref);

@@ -235,8 +235,7 @@ static int parse_options(int argc, char **argv, struct settings *s)
 			s->stop = strtol(optarg, NULL, 10);
 			break;
 		case 't':
-			gen_without = "nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,mss,ttl,sizes"; /* copies know no
-												       gateways yet */
+			gen_without = "bpa"; /* which is the account's: all tenants' */
 			s->tenants = atoi(optarg);
 			s->batch = 1;
 			break;
