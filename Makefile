@@ -87,8 +87,8 @@ TEST_PROGRAMS := $(UNIT_BIN) $(DATAPATH_BIN)
 LONG_MINUTES ?= 60
 LONG_TESTS := golden test-kernels
 CHECKS := 'make -s lint' $(UNIT_BIN) $(DATAPATH_BIN) $(if $(wildcard tests/golden/run.py), \
-	'/usr/bin/python3 tests/golden/run.py --hooks tc $(B)/enid' 'tests/kernels/golden --hook xdp $(B)/enid' \
-	'/usr/bin/python3 tests/golden/run.py --hooks xdp -k tv42-full-table $(B)/enid')
+	'tests/kernels/golden --hook tc $(B)/enid' 'tests/kernels/golden --hook xdp $(B)/enid' \
+	'/usr/bin/python3 tests/golden/run.py -k tv42-full-table $(B)/enid')
 
 -include $(sort $(wildcard tests/*/rules.mk))
 
@@ -119,9 +119,12 @@ deps: ## install what is missing (apt)
 set-up: deps
 	$(Q)mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 
-install: all ## enid and its service below DESTDIR
+install: all ## enid, its services, man pages and completion below DESTDIR
 	$(Q)install -D -m 755 $(B)/enid $(DESTDIR)/usr/sbin/enid
 	$(Q)install -D -m 644 -t $(DESTDIR)/lib/systemd/system $(wildcard deploy/*.service)
+	$(Q)install -D -m 644 -t $(DESTDIR)/usr/share/man/man8 $(wildcard deploy/man/*.8)
+	$(Q)install -D -m 644 -t $(DESTDIR)/usr/share/man/man5 $(wildcard deploy/man/*.5)
+	$(Q)install -D -m 644 deploy/enid.bash-completion $(DESTDIR)/usr/share/bash-completion/completions/enid
 	$(Q)install -d -m 755 $(DESTDIR)/etc/enid/state
 
 vmlinux: ## vmlinux/vmlinux.h from the running kernel (see vmlinux/README.md)

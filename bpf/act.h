@@ -9,7 +9,9 @@
 #include "account.h"
 #include "clamp.h"
 #include "cut.h"
+#include "geneve.h"
 #include "owner.h"
+#include "translate.h"
 
 /* A packet that this program sends out of a port's device by bpf_redirect meets the port's own egress guard. It carries
  * a fresh mark that the guard compares with what this CPU noted; the redirect runs on the same CPU before anything else
@@ -130,12 +132,14 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 		return TC_ACT_SHOT;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		if (rewrite(ctx, HOOK_TC, p))
+		if (unlikely(p->flags & HALF_NAT64) ? tc_translate(ctx, p) : rewrite(ctx, HOOK_TC, p))
 			return drop_late(p, REASON_NO_OWNER);
 	clamp(ctx, HOOK_TC, p);
 	if (p->action == ACTION_UPLINK) {
 		__u8 nobody[8] = {};
 
+		if (e->gateway == ROUTE_GWLBE && tc_wrap(ctx, p))
+			return drop_late(p, REASON_NO_OWNER);
 		if (replay)
 			return set_macs(ctx, HOOK_TC, nobody, e->mac, false) ? TC_ACT_SHOT : TC_ACT_OK;
 		if (unlikely(p->flags & PACKET_CUT))
@@ -240,9 +244,11 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		if (rewrite(ctx, HOOK_XDP, p))
+		if (unlikely(p->flags & HALF_NAT64) ? xdp_translate(ctx, p) : rewrite(ctx, HOOK_XDP, p))
 			return XDP_DROP;
 	clamp(ctx, HOOK_XDP, p);
+	if (p->action == ACTION_UPLINK && e->gateway == ROUTE_GWLBE && xdp_wrap(ctx, p))
+		return XDP_DROP;
 	if (p->action == ACTION_UPLINK)
 		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
 	return set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, keep) ? XDP_DROP : XDP_PASS;

@@ -52,7 +52,7 @@ static __always_inline void clamp_store(void *ctx, const int hook, const struct 
 
 static __always_inline int clamp_packet(void *ctx, const int hook, const struct pkt *p)
 {
-	struct clamp_walk walk = {};
+	struct clamp_walk walk = {.at = p->zero}; /* see option_walk */
 	__u8 offset;
 	__u32 size;
 	__u16 mss;

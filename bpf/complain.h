@@ -167,6 +167,22 @@ static __always_inline __u32 write_error4(void *ctx, const int hook, struct pkt 
 
 #define SUM_CHUNK 512
 
+/* Added to `sum`: what an error quotes, up to QUOTE6_MAX bytes; those behind `size` up to the next word are 0. */
+static __always_inline __u32 sum_quote(__u32 sum, const __u8 *quote, __u32 size)
+{
+	for (__u32 at = 0; at < QUOTE6_MAX; at += SUM_CHUNK) {
+		__u32 rest = at < size ? size - at + 3 & ~3u : 0;
+
+		if (rest > SUM_CHUNK)
+			rest = SUM_CHUNK;
+		rest = masked(rest, 1023);
+		if (rest > SUM_CHUNK)
+			return 0;
+		sum = sum_more(sum, quote + at, rest);
+	}
+	return sum;
+}
+
 static __always_inline __u32 write_error6(void *ctx, const int hook, struct pkt *p, struct workbench *bench)
 {
 	struct error6 *e = (void *)bench->bytes;
@@ -188,17 +204,7 @@ static __always_inline __u32 write_error6(void *ctx, const int hook, struct pkt 
 	answer_ip6(p, &e->ip, &p->complain_from, IPPROTO_ICMPV6, 8 + size);
 	icmp_begin(p, &e->icmp, true);
 	sum = sum_more(sum_pseudo(e->ip.saddr, 32, IPPROTO_ICMPV6, 8 + size), &e->icmp, 8);
-	for (__u32 at = 0; at < QUOTE6_MAX; at += SUM_CHUNK) {
-		__u32 rest = at < size ? size - at + 3 & ~3u : 0;
-
-		if (rest > SUM_CHUNK)
-			rest = SUM_CHUNK;
-		rest = masked(rest, 1023);
-		if (rest > SUM_CHUNK)
-			return 0;
-		sum = sum_more(sum, e->quote + at, rest);
-	}
-	e->icmp.check = ~fold(sum);
+	e->icmp.check = ~fold(sum_quote(sum, e->quote, size));
 	return ETH_HLEN + 48 + size;
 }
 
@@ -265,10 +271,8 @@ static __always_inline long ctx_blank(void *ctx, const int hook, const struct pk
 /* May the answer reach the ENI that sent the packet? */
 static __always_inline bool sender_admits(struct pkt *p)
 {
-	__u8 proto = p->tuple.proto;
 	bool six = p->tuple.family == 6;
 	struct icmp_error icmp;
-	int reason;
 
 	if (!p->source.port || p->tracked || p->source.leg == LEG_TRACKED || p->complaint == COMPLAIN_RESET)
 		return true;
@@ -279,11 +283,10 @@ static __always_inline bool sender_admits(struct pkt *p)
 	p->target.port = p->source.port;
 	p->target.ref = REF_NONE;
 	p->out.saddr = p->complain_from;
+	p->out.family = p->tuple.family;
+	p->out.proto = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	p->service = icmp.type << 8 | icmp.code;
-	p->tuple.proto = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-	reason = sg_ingress(p);
-	p->tuple.proto = proto;
-	return !reason;
+	return !sg_ingress(p);
 }
 
 static __always_inline bool worth_an_answer(const struct pkt *p)

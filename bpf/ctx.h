@@ -36,6 +36,13 @@ static __always_inline long ctx_store(void *ctx, const int hook, __u32 offset, v
 				: bpf_skb_store_bytes(ctx, offset, from, len, 0);
 }
 
+/* As ctx_store(), where the bytes change the sum over the whole packet that a device may have handed over. */
+static __always_inline long ctx_store_summed(void *ctx, const int hook, __u32 offset, void *from, __u32 len)
+{
+	return hook == HOOK_XDP ? bpf_xdp_store_bytes(ctx, offset, from, len)
+				: bpf_skb_store_bytes(ctx, offset, from, len, BPF_F_RECOMPUTE_CSUM);
+}
+
 static __always_inline void *ctx_data(void *ctx, const int hook)
 {
 	return (void *)(long)(hook == HOOK_XDP ? ((struct xdp_md *)ctx)->data : ((struct __sk_buff *)ctx)->data);

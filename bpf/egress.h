@@ -10,6 +10,21 @@
 
 /* ---- egress-only internet gateways */
 
+/* Nothing is translated there, so of two ENIs that send the same tuple only one has its answers. Asked before anything
+ * is kept: who is refused loses nothing. */
+static __always_inline bool name_of_another(struct pkt *p, __u32 uplink)
+{
+	struct flow_record *record;
+	struct limbo *rest;
+	__u32 ref;
+
+	tuple_reverse(&p->back, &p->out);
+	ref = flow_find(&p->back, uplink);
+	record = ref == REF_NONE || !((ref ^ p->ref) >> 1) ? NULL : record_at(ref);
+	rest = record && record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	return rest && !mapping_over(record, rest, p->now);
+}
+
 static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
 {
 	struct port_policy *e = p->at_port ? policy_of(p, p->at_port) : NULL;
@@ -19,14 +34,19 @@ static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
 	if (p->out.family != 6 || p->transit || unique_local(&p->out.saddr))
 		return REASON_IGW_NO_PUBLIC_ADDRESS;
 	decide(p, STAGE_IGW, uplink);
+	path_limit(p, PATH_1500, OVERSIZE_TELL);
+	p->tracked = 1; /* CT-06 */
 	if (!mapping_at(p, uplink, 0)) {
 		if (p->kind != KIND_PLAIN)
 			return REASON_EIGW_UNSOLICITED; /* opens nothing, belongs to nothing */
+		if (!may_open(p))
+			return leave_by_uplink(p, uplink); /* answers what came in elsewhere: nothing to remember */
+		if (name_of_another(p, uplink))
+			return REASON_NAT_NO_PORT;
 		p->nat_new = 1;
 		p->nat_addr = 0;
 	}
 	mapping_pass(p, uplink);
-	path_limit(p, PATH_1500, OVERSIZE_TELL);
 	return leave_by_uplink(p, uplink);
 }
 
@@ -61,10 +81,12 @@ static __always_inline int endpoint_outbound(struct pkt *p, __u32 uplink)
 		return REASON_ENDPOINT_SCOPE; /* EP-03, EP-04 */
 	if (g->flags & GATEWAY_TRACKED)
 		p->tracked = 1;
+	p->remembered = 1;
 	decide(p, STAGE_ENDPOINT, uplink);
 	return leave_by_uplink(p, uplink);
 }
 
+/* Services only answer: judge.h asks for the flow when all else is known. */
 static __always_inline int endpoint_inbound(struct pkt *p, const struct gateway_policy *g)
 {
 	if (!endpoint_serves(g, &p->out.saddr, p->out.family))

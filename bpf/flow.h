@@ -27,9 +27,10 @@ static __always_inline __u32 name_get(__u64 print)
 	return ref ? *ref : REF_NONE;
 }
 
-static __always_inline long name_claim(__u64 print, __u32 ref)
+/* ret: an int, whatever the helper is declared as: kernels before 6.4 leave the upper half of an error zero. */
+static __always_inline int name_claim(__u64 print, __u32 ref)
 {
-	return bpf_map_update_elem(&names, &print, &ref, BPF_NOEXIST);
+	return (int)bpf_map_update_elem(&names, &print, &ref, BPF_NOEXIST);
 }
 
 static __always_inline void name_drop(const struct tuple *tuple, __u32 in)
@@ -406,7 +407,7 @@ static __always_inline enum claim record_claim(__u32 index, struct flow_record *
 	bool back_first = back < there, one = false;
 	__u64 first = back_first ? back : there, second = back_first ? there : back;
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
-	long r;
+	int r;
 
 	r = name_claim(first, index << 1 | back_first);
 	if (r == -EEXIST && back_first && taken_for_good(back, &record->half[0].tuple, record->half[0].in))
@@ -437,7 +438,7 @@ static __always_inline enum claim record_claim(__u32 index, struct flow_record *
 static __always_inline enum claim record_claim_one(__u32 index, struct flow_record *record)
 {
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
-	long r = name_claim(name_print(&record->half[0].tuple, record->half[0].in), index << 1);
+	int r = name_claim(name_print(&record->half[0].tuple, record->half[0].in), index << 1);
 
 	if (r)
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;

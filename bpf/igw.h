@@ -103,6 +103,8 @@ static __always_inline int igw_destination(struct pkt *p, __u32 zone, __u32 *ret
 	__be32 other = 0;
 
 	if (p->out.family == 6) {
+		if (nat64_address(&p->out.saddr))
+			return REASON_MARTIAN; /* only NAT64 in the VPC makes such sources (B1) */
 		*ret_port = owner_of(&p->out.daddr, zone, 6, p->parity);
 		return *ret_port ? 0 : REASON_NO_OWNER;
 	}

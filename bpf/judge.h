@@ -25,7 +25,7 @@ static __always_inline int ingress_half(struct pkt *p)
 		if (reason)
 			return reason;
 	}
-	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->tuple.family, p->parity) != p->target.port)
+	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->out.family, p->parity) != p->target.port)
 		return REASON_DEST_CHECK;
 	if (e->flags & PORT_ENDPOINT)
 		p->tracked = 1;
@@ -68,10 +68,11 @@ static __always_inline bool sends_own(const struct pkt *p, const struct port_pol
 	return owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity) == p->source.port;
 }
 
-/* Does a middlebox or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
+/* Does a middlebox, an endpoint of one or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
 static __always_inline bool sends_through(const struct pkt *p, const struct port_policy *e)
 {
-	return p->route.kind == ROUTE_NAT || (p->route.kind == ROUTE_ENI && sends_own(p, e));
+	return p->route.kind == ROUTE_NAT || p->route.kind == ROUTE_GWLBE ||
+	       (p->route.kind == ROUTE_ENI && sends_own(p, e));
 }
 
 /* Where egress references look for the destination (SG-17): in the peer VPC if the route leads there. */
@@ -158,15 +159,33 @@ static __always_inline int transit_inbound(struct pkt *p, const struct gateway_p
 	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
 }
 
+/* An egress-only gateway without an uplink of its own shares the internet gateway's. What comes in there is for it if
+ * it is the receiver's way out to the sender; nobody outside opens anything then (EIGW-01). */
+static __always_inline bool shared_with_eigw(struct pkt *p, const struct port_policy *e)
+{
+	struct subnet_policy *subnet;
+	struct port_policy *owner;
+	struct route *back;
+
+	if (p->out.family != 6)
+		return false;
+	owner = policy_of(p, owner_of(&p->out.daddr, e->zone, 6, p->parity));
+	subnet = owner ? subnet_of(p, owner->subnet) : NULL;
+	back = subnet ? route_find(subnet->table, &p->out.saddr, 6) : NULL;
+	return back && back->kind == ROUTE_EIGW && back->target == IN_PORT(p->in);
+}
+
 /* Into the gateway that the uplink belongs to. ret: 0 = the first station is set, or a reason */
 static __always_inline int uplink_inbound(struct pkt *p, const struct port_policy *e)
 {
 	struct gateway_policy *g = gateway_of(p, e);
 
+	if (e->gateway == ROUTE_EIGW || (e->gateway == ROUTE_IGW && shared_with_eigw(p, e)))
+		return eigw_inbound(p, e);
 	if (e->gateway == ROUTE_IGW)
 		return igw_inbound(p, e->zone);
-	if (e->gateway == ROUTE_EIGW)
-		return eigw_inbound(p, e);
+	if (e->gateway == ROUTE_GWLBE)
+		return gwlbe_inbound(p);
 	if (!g)
 		return REASON_NOT_SERVED;
 	if (g->flags & GATEWAY_VPN || g->kind == GATEWAY_TRANSIT)
@@ -182,6 +201,28 @@ static __always_inline int uplink_inbound(struct pkt *p, const struct port_polic
 	return REASON_NOT_SERVED;
 }
 
+/* Does the packet belong to a flow that was opened toward the port it came in by, or that its ENI remembers? */
+static __always_inline bool answers(const struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+
+	if (opens(p))
+		return false;
+	if (record && p->ref & 1 && !record_silent(record, p->now, 0))
+		return true;
+	return p->target.leg != LEG_NONE && !p->target.fresh;
+}
+
+/* What the groups and everything else would admit, but no outsider may send. ret: 0 or the reason */
+static __always_inline int outsider_may(struct pkt *p, const struct port_policy *e)
+{
+	struct gateway_policy *g = gateway_of(p, e);
+
+	if (inside_address(p, e, &p->tuple.saddr) || (g && g->kind == GATEWAY_TRANSIT && transit_martian(p)))
+		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
+	return g && g->kind == GATEWAY_ENDPOINT && !answers(p) ? REASON_ENDPOINT_SCOPE : 0;
+}
+
 /* From outside, by an uplink. Gateways have no security group. */
 static __always_inline int judge_uplink(struct pkt *p, const struct port_policy *e)
 {
@@ -191,9 +232,7 @@ static __always_inline int judge_uplink(struct pkt *p, const struct port_policy 
 	reason = uplink_inbound(p, e);
 	if (!reason)
 		reason = conclude(p, walk(p));
-	if (!reason && inside_address(p, e, &p->tuple.saddr))
-		return REASON_MARTIAN; /* no rule for an inside address, and no flow with one, is meant for outsiders */
-	return reason;
+	return reason || e->gateway == ROUTE_GWLBE ? reason : outsider_may(p, e);
 }
 
 /* The host's own stack sends toward the ENI of a router-mode port: an ingress packet like any other. */
@@ -253,6 +292,8 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->nat = 0;
 	p->hops = 0;
 	p->transit = 0;
+	p->via = 0;
+	p->remembered = 0;
 	p->nat_new = 0;
 	p->nat_addr = 0;
 	p->peering = 0;

@@ -5,6 +5,7 @@
 #define ENID_KEEP_H
 
 #include "account.h"
+#include "gwlbe.h"
 #include "mapping.h"
 #include "mtu.h"
 #include "sg.h"
@@ -59,7 +60,7 @@ static __always_inline void half_decide(const struct pkt *p, __u32 ref, struct f
 }
 
 /* A new entry at the ENI of `spot` stands in the half `ref`. */
-static __always_inline void half_take_entry(const struct pkt *p, struct flow_half *half, const struct spot *spot,
+static __always_inline void half_take_entry(const struct pkt *p, struct flow_half *half, struct spot *spot,
 					    bool backwards, __u32 ref)
 {
 	struct port_policy *e = policy_of(p, spot->port);
@@ -70,6 +71,21 @@ static __always_inline void half_take_entry(const struct pkt *p, struct flow_hal
 	half->ct = ct_first(p) | (backwards ? CT_BACKWARDS : 0);
 	if (e && rest && spot->leg == LEG_UNTRACKED)
 		rest->policy[ref & 1] = rules_hash(e);
+	if (rest && spot->leg == LEG_GATE)
+		gate_note(rest, spot, ref);
+}
+
+/* A packet that took another way touches the entry, but not the mapping of a gateway that it did not pass (EIGW-02). */
+static __always_inline void mapping_pause(struct flow_record *record, __u32 ref)
+{
+	struct limbo *rest = record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	__u64 a = record->half[0].last_ns, b = record->half[1].last_ns;
+
+	if (!rest || rest->mapping.paused || CT_STATE(rest->mapping.ct) == CT_CLOSED)
+		return;
+	rest->mapping.closed_ns = a > b ? a : b;
+	WRITE_ONCE(rest->mapping.paused, 1);
+	decision_forget(sibling_of(record, ref));
 }
 
 /* The target's entry stands in another record: touch it there. */
@@ -82,6 +98,8 @@ static __always_inline void touch_target(struct pkt *p)
 		return;
 	half = half_of(record, p->target.ref);
 	decision_forget(half);
+	if (p->ref == REF_NONE || (p->ref ^ p->target.ref) > 1)
+		mapping_pause(record, p->target.ref);
 	half_part(half, sibling_of(record, p->target.ref));
 	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
 	if (p->target.fresh) {
@@ -117,7 +135,8 @@ static __always_inline void uncharge(struct port_stats *stats, bool half_open)
  */
 static __always_inline int without_record(struct pkt *p)
 {
-	if (p->nat || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED)
+	if (p->nat || p->remembered || p->source.leg == LEG_TRACKED || p->target.leg == LEG_TRACKED ||
+	    (p->target.leg == LEG_GATE && !p->target.ticket.cookie))
 		return REASON_CONNTRACK_FULL;
 	account_pass(p);
 	return 0;
@@ -136,11 +155,34 @@ static __always_inline int join_twin(struct pkt *p)
 	return 0;
 }
 
+/* The entry of the sender's ENI goes on in the new record, as this packet moves it. */
+static __always_inline void entry_resume(struct pkt *p, struct flow_record *record, __u32 index)
+{
+	struct flow_half *half = &record->half[0];
+
+	half->ct = p->moved_ct;
+	half->ack = p->moved_ack[0];
+	record->half[1].ack = p->moved_ack[1];
+	if (CT_STATE(half->ct) == CT_CLOSED)
+		half->last_ns = p->moved_ns;
+	flow_track(p, index << 1, MOVE_HALF(0));
+}
+
+/* Who pays for the record: an ENI, else the Gateway Load Balancer endpoint. */
+static __always_inline __u32 charged_port(const struct pkt *p)
+{
+	if (p->source.port || p->target.port)
+		return p->source.port ? p->source.port : p->target.port;
+	if (p->source.leg == LEG_GATE)
+		return IN_PORT(p->in);
+	return p->target.leg == LEG_GATE ? p->exit : 0;
+}
+
 /* Open the record of p. hold_target: only the target's entry needs a home, the source's has one (asymmetric path).
  * ret: 0 or REASON_CONNTRACK_FULL */
 static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 {
-	__u32 owner = p->source.port ? p->source.port : p->target.port, index;
+	__u32 owner = charged_port(p), index;
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &owner);
 	bool half_open = p->tuple.proto == IPPROTO_TCP && ct_first(p) < CT_ESTABLISHED;
 	struct flow_record *record;
@@ -164,6 +206,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		half_take_entry(p, &record->half[0], &p->source, false, index << 1);
 		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
 		half_decide(p, index << 1, &record->half[0], &record->half[1], false);
+		if (p->moved)
+			entry_resume(p, record, index);
 	}
 	flow_settle(p, record, index << 1);
 	if (hold_target)
@@ -171,6 +215,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	else
 		claim = p->nat ? mapping_claim(p, index) : record_claim(index, record);
 	if (claim >= CLAIM_LOST) {
+		if (p->target.leg == LEG_GATE && p->target.fresh)
+			p->target.ticket.cookie = 0; /* unless it was known, it was this record's */
 		uncharge(stats, half_open);
 		record_give_back(index, record);
 		if (claim == CLAIM_NO_PORT)
@@ -194,12 +240,15 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 
 /* ---- a known flow */
 
-/* Nothing of the record lives any more, or a SYN starts over after the close: its successor is a new flow. */
-static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record)
+/* Nothing of the record lives any more, neither entry nor mapping, or a SYN starts over after the close: its successor
+ * is a new flow. */
+static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record, __u32 ref)
 {
+	struct limbo *rest = record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+
 	if (opens(p) && half_closed(record))
 		return true;
-	return !p->nat && record_silent(record, p->now, 0); /* one with a mapping that lives is not over */
+	return record_silent(record, p->now, 0) && (!rest || mapping_over(record, rest, p->now));
 }
 
 /* A flow with a mapping whose way does not pass the gateway any more, or leaves it elsewhere, starts anew: what the
@@ -213,6 +262,21 @@ static __always_inline bool gate_left(const struct pkt *p, const struct flow_rec
 	return !(ref & 1) && (sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back));
 }
 
+/* The record ends, the entry of the sender's ENI does not (CT-02). */
+static __always_inline void entry_move_on(struct pkt *p, const struct flow_record *record)
+{
+	const struct flow_half *half = p->ref & 1 ? &record->half[1] : &record->half[0];
+	const struct flow_half *sibling = p->ref & 1 ? &record->half[0] : &record->half[1];
+
+	if (p->source.ref != p->ref || p->source.fresh || p->source.leg == LEG_NONE)
+		return;
+	p->moved = 1;
+	p->moved_ct = half->ct ^ (p->ref & 1 ? CT_BACKWARDS : 0);
+	p->moved_ack[0] = half->ack;
+	p->moved_ack[1] = sibling->ack;
+	p->moved_ns = half->last_ns;
+}
+
 static __always_inline void close_if_gate_left(struct pkt *p)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
@@ -222,6 +286,7 @@ static __always_inline void close_if_gate_left(struct pkt *p)
 	tuple_reverse(&p->back, &p->out);
 	if (!gate_left(p, record, p->ref))
 		return;
+	entry_move_on(p, record);
 	flow_close(p->ref, p->now);
 	p->ref = REF_NONE;
 }
@@ -230,7 +295,7 @@ static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
 {
 	struct flow_record *record = *ref == REF_NONE ? NULL : record_at(*ref);
 
-	if (!record || !record_over(p, record))
+	if (!record || !record_over(p, record, *ref))
 		return;
 	flow_close(*ref, p->now);
 	*ref = REF_NONE;
@@ -243,6 +308,14 @@ static __always_inline void note_peering(const struct pkt *p)
 
 	if (rest && rest->mapping.peering != p->peering)
 		WRITE_ONCE(rest->mapping.peering, p->peering);
+}
+
+static __always_inline void mapping_resume(const struct pkt *p)
+{
+	struct limbo *rest = p->nat ? limbo_at(p->ref) : NULL;
+
+	if (rest && rest->mapping.paused)
+		WRITE_ONCE(rest->mapping.paused, 0);
 }
 
 static __always_inline int flow_refresh(struct pkt *p)
@@ -258,7 +331,8 @@ static __always_inline int flow_refresh(struct pkt *p)
 	sibling = sibling_of(record, p->ref);
 	tuple_reverse(&p->back, &p->out);
 	alone = sibling->in != back_arrival(p) || !tuple_equal(&sibling->tuple, &p->back);
-	if (alone && p->target.ref == REF_NONE && p->target.leg == LEG_TRACKED && may_open(p))
+	if (alone && p->target.ref == REF_NONE && (p->target.leg == LEG_TRACKED || p->target.leg == LEG_GATE) &&
+	    may_open(p))
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
@@ -270,11 +344,25 @@ static __always_inline int flow_refresh(struct pkt *p)
 		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
-	half_decide(p, p->ref, half, sibling, alone);
+	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
+		half_decide(p, p->ref, half, sibling, alone);
 	note_peering(p);
+	mapping_resume(p);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;
+}
+
+/* The packet's way makes entries tracked, old ones as well (CT-06). */
+static __always_inline void entry_tracked(struct spot *spot)
+{
+	struct flow_record *record = spot->fresh || spot->ref == REF_NONE ? NULL : record_at(spot->ref);
+
+	if (spot->leg != LEG_UNTRACKED)
+		return;
+	spot->leg = LEG_TRACKED;
+	if (record)
+		half_of(record, spot->ref)->leg = LEG_TRACKED;
 }
 
 /* After judge() let p pass. ret: 0 or REASON_CONNTRACK_FULL */
@@ -287,11 +375,10 @@ __noinline int flow_keep(struct pkt *p)
 		return 0;
 	}
 	if (p->tracked) {
-		if (p->source.leg == LEG_UNTRACKED)
-			p->source.leg = LEG_TRACKED;
-		if (p->target.leg == LEG_UNTRACKED)
-			p->target.leg = LEG_TRACKED;
+		entry_tracked(&p->source);
+		entry_tracked(&p->target);
 	}
+	p->moved = 0;
 	close_if_gate_left(p);
 	close_if_over(p, &p->ref);
 	close_if_over(p, &p->target.ref);

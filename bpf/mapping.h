@@ -91,7 +91,7 @@ static long port_try(__u32 step, struct port_search *s)
 	__be16 port = step ? be16(number) : s->own;
 	struct flow_half *half = &s->record->half[1];
 	__u64 print;
-	long r;
+	int r;
 
 	if (icmp_tuple(&half->tuple))
 		half->tuple.sport = port;
@@ -133,6 +133,7 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
 	m->addr = p->nat_addr;
 	m->port = port;
 	m->ct = p->tuple.proto == IPPROTO_TCP ? ct_first(p) : CT_ESTABLISHED;
+	m->paused = 0;
 	m->use = p->nat_use;
 	m->peering = p->peering;
 }
@@ -145,7 +146,7 @@ static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct
 	struct port_search s = {.record = record, .hash = port_hash(&p->tuple, p->in), .now = p->now};
 	struct limbo *rest = limbo_at(index << 1);
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
-	long r = name_claim(there, index << 1);
+	int r = name_claim(there, index << 1);
 
 	if (r || !rest)
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;

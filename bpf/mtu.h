@@ -7,13 +7,16 @@
 #ifndef ENID_MTU_H
 #define ENID_MTU_H
 
+#include "nat64.h"
 #include "owner.h"
 
 /* What becomes of a packet beyond the limit. */
 #define OVERSIZE_TELL 1 /* with DF, and IPv6: the sender is told */
 #define OVERSIZE_CUT  2 /* without DF: fragments */
 
-#define PACKET_CUT (1u << 16) /* in p->flags, beyond what a half keeps: leaves in pieces of p->mtu */
+/* In p->flags, beyond what a half keeps. */
+#define PACKET_CUT    (1u << 16) /* leaves in pieces of p->mtu */
+#define PACKET_TICKET (1u << 17) /* to an appliance, with p->target.ticket */
 
 /* A gateway on the way carries no more than this; the smallest limit holds. */
 static __always_inline void path_limit(struct pkt *p, enum path_limit limit, __u8 oversize)
@@ -42,6 +45,20 @@ static __always_inline bool fits(const struct pkt *p, const struct port *exit)
 	if (exit->mtu - 1 < limit)
 		limit = exit->mtu;
 	return likely(p->bytes <= limit) || size_on_wire(p) <= limit;
+}
+
+/* What the way carries of a packet that changes its family, as long as it arrives: the path's limits count as it is on
+ * the IPv4 side, but the gateway's own, which is on the client's. The exit's device takes it as it leaves. */
+static __always_inline __u32 nat64_limit(const struct pkt *p, const struct port *exit)
+{
+	__u32 six = path_mtu(p->flags), device = exit->mtu ?: 0xffff;
+	__u32 growth = p->fragment ? NAT64_GROWTH + 8 : NAT64_GROWTH;
+
+	if (six != path_mtu(PATH_8500 << HALF_PATH_SHIFT))
+		six += growth;
+	if (p->tuple.family == 6)
+		return six < device + growth ? six : device + growth;
+	return (six < device ? six : device) - growth;
 }
 
 /* The router's address that the sender knows: of its subnet; outside, nobody but the addressee is known. */
@@ -74,8 +91,25 @@ static __always_inline bool may_cut(const struct pkt *p)
 {
 	__u32 header = p->l4 - ETH_HLEN, room = CUT_ROOM(p->mtu, header);
 
-	return p->tuple.family == 4 && !p->dont_fragment && p->oversize & OVERSIZE_CUT && p->segments == 1 &&
-	       p->bytes <= CUT_MAX && p->mtu > header + 8 && room <= 8192 && room * CUT_PIECES_MAX >= p->payload;
+	return p->tuple.family == 4 && !changes_family(p) && !p->dont_fragment && p->oversize & OVERSIZE_CUT &&
+	       p->segments == 1 && p->bytes <= CUT_MAX && p->mtu > header + 8 && room <= 8192 &&
+	       room * CUT_PIECES_MAX >= p->payload;
+}
+
+static __always_inline void set_mtu(struct pkt *p, const struct port *exit)
+{
+	if (changes_family(p)) {
+		p->mtu = nat64_limit(p, exit);
+		if (p->tuple.family == 6 && p->mtu < IP6_MTU_MIN)
+			p->mtu = IP6_MTU_MIN; /* pieces of its IPv4 form go on (RFC 7915, 5.1) */
+		return;
+	}
+	p->mtu = path_mtu(p->flags);
+	if (exit->mtu - 1 < p->mtu) {
+		p->mtu = exit->mtu;
+		if (!(p->flags & HALF_PATH_MASK))
+			p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
+	}
 }
 
 /* After judge() let p pass. ret: 0, with PACKET_CUT where it must be cut, or REASON_MTU */
@@ -87,14 +121,11 @@ __noinline int check_size(struct pkt *p)
 	if (!p || !p->exit || p->in & IN_TX)
 		return 0; /* the host's stack knows its devices */
 	exit = port_at(p->exit);
-	if (!exit || fits(p, exit))
+	if (!exit || (changes_family(p) ? size_on_wire(p) <= nat64_limit(p, exit) : fits(p, exit)))
 		return 0;
-	p->mtu = path_mtu(p->flags);
-	if (exit->mtu - 1 < p->mtu) {
-		p->mtu = exit->mtu;
-		if (!(p->flags & HALF_PATH_MASK))
-			p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
-	}
+	if (exit->mtu == MTU_DOWN)
+		return REASON_NOT_SERVED;
+	set_mtu(p, exit);
 	if (may_cut(p)) {
 		p->flags |= PACKET_CUT;
 		return 0;

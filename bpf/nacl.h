@@ -7,7 +7,7 @@
 
 static __always_inline bool nacl_allows(struct pkt *p, __u32 object, const union addr *peer, __u32 stage)
 {
-	__u64 answer = policy_ask(object, peer, 0, SERVICE_KEY(p->tuple.family, p->tuple.proto, p->service));
+	__u64 answer = policy_ask(object, peer, 0, SERVICE_KEY(p->out.family, p->out.proto, p->service));
 	struct policy_line *line = policy_at(object);
 	__u32 value = answer;
 

@@ -8,7 +8,9 @@
 
 #include "mapping.h"
 #include "mtu.h"
+#include "nat64.h"
 #include "owner.h"
+#include "private.h"
 #include "rewrite.h"
 #include "station.h"
 
@@ -20,18 +22,21 @@ static __always_inline struct gateway_policy *nat_policy(const struct pkt *p, __
 	return g && g->kind == GATEWAY_NAT && g->nr ? g : NULL;
 }
 
-/* What the gateway carries at all (NAT-01, NAT-11). */
+/* What the gateway carries at all (NAT-01, NAT-11, NAT-21). */
 static __always_inline int nat_carries(const struct pkt *p)
 {
 	__u8 proto = p->out.proto;
+	bool six = p->out.family == 6;
 
-	if (p->out.family != 4 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_ICMP) ||
+	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != (six ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) ||
 	    p->kind == KIND_BARE)
 		return REASON_NAT_PROTOCOL;
-	return p->fragment && proto != IPPROTO_UDP ? REASON_FRAGMENT : 0;
+	if (p->fragment && proto != IPPROTO_UDP)
+		return REASON_FRAGMENT;
+	return six ? nat64_carries(p) : 0;
 }
 
-/* The gateway is a hop (NAT-20). The sender hears of it from `from`. */
+/* The gateway is a hop (NAT-20). The sender hears of it from `from`, an IPv6 one from that address by NAT64. */
 static __always_inline int nat_hop(struct pkt *p, __be32 from)
 {
 	union addr self = {};
@@ -41,6 +46,8 @@ static __always_inline int nat_hop(struct pkt *p, __be32 from)
 		return 0;
 	}
 	self.ip4 = from;
+	if (p->tuple.family == 6)
+		nat64_embed(&self, from);
 	complain(p, COMPLAIN_TTL, &self);
 	return REASON_TTL;
 }
@@ -63,24 +70,33 @@ static __always_inline bool use_has_room(__u32 use)
 	return used && *used < NAT_PORTS_LIMIT;
 }
 
-/* A client keeps to one address while that has ports for the destination, then the next one serves (NAT-07). */
+/* A client keeps to one address while that has ports for the destination, then the next one serves (NAT-07). Of a
+ * regional gateway those of the client's zone come first (NAT-23). */
 static __always_inline bool choose_address(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
 	__u32 nr = g->nr > GATEWAY_MEMBERS_MAX ? GATEWAY_MEMBERS_MAX : g->nr;
 	__u32 first = (__u32)(flow_mix(p->out.saddr.ip4, control.secrets[4]) >> 32) % (nr ? nr : 1);
+	struct subnet_policy *from = p->at_subnet ? subnet_of(p, p->at_subnet) : NULL;
+	__u32 az = from ? from->az : AZ_ANY;
+	__be32 other = 0;
 
 	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX; i++) {
 		__u32 at = first + i;
 
 		if (i >= nr)
 			break;
-		at = at >= nr ? at - nr : at;
-		p->nat_addr = g->members[at & (GATEWAY_MEMBERS_MAX - 1)];
+		at = (at >= nr ? at - nr : at) & (GATEWAY_MEMBERS_MAX - 1);
+		p->nat_addr = g->members[at];
 		p->nat_use = use_of(p, nat, p->nat_addr);
-		if (use_has_room(p->nat_use))
+		if (!use_has_room(p->nat_use))
+			continue;
+		if (g->az[at] == AZ_ANY || g->az[at] == az)
 			return true;
+		other = other ?: p->nat_addr;
 	}
-	return false;
+	p->nat_addr = other;
+	p->nat_use = use_of(p, nat, other);
+	return other != 0;
 }
 
 /* The client's own port if it is one that the gateway uses (NAT-03); whether it is free shows when it is claimed. */
@@ -98,7 +114,7 @@ static __always_inline int nat_refuse(struct pkt *p)
 
 	if (p->out.proto != IPPROTO_TCP || p->kind != KIND_PLAIN || p->tcp_flags & TCP_RST)
 		return REASON_NAT_NO_MAPPING;
-	complain(p, COMPLAIN_RESET, &p->out.daddr);
+	complain(p, COMPLAIN_RESET, &p->tuple.daddr);
 	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
 	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
 		record->half[0].ct = CT_CLOSED;
@@ -158,6 +174,8 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 	struct gate_mapping *m;
 	int reason = nat_carries(p);
 
+	if (!reason && p->out.family == 6)
+		nat64_narrow(p);
 	if (!reason && hairpins(p, nat, g->zone[0]))
 		reason = REASON_NAT_HAIRPIN;
 	if (!reason)
@@ -177,6 +195,37 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 	return 0;
 }
 
+/* ---- answers by another tunnel */
+
+struct tunnels { /* bpf_loop wants its context on the stack */
+	struct pkt *p;
+	struct gateway_policy *g;
+};
+
+static long tunnel_look(__u32 i, struct tunnels *tunnels)
+{
+	struct pkt *p = tunnels->p;
+
+	if (i < GATEWAY_MEMBERS_MAX)
+		p->ref = flow_find(&p->back, tunnels->g->members[i]);
+	return p->ref != REF_NONE;
+}
+
+/* A transit or virtual private gateway does not ask by which of its uplinks an answer comes (TGW-09, VGW-03), but the
+ * mapping is named after the one that the flow left by: look under the names of the others. */
+static __always_inline void find_by_tunnels(struct pkt *p)
+{
+	struct gateway_policy *g = gateway_at(p, IN_PORT(p->in));
+	struct tunnels tunnels = {.p = p, .g = g};
+
+	if (p->ref != REF_NONE || p->kind == KIND_BARE || !g || (g->kind != GATEWAY_TRANSIT && g->kind != GATEWAY_VGW))
+		return;
+	p->back = p->tuple;
+	if (p->related)
+		tuple_reverse(&p->back, &p->inner);
+	bpf_loop(g->nr, tunnel_look, &tunnels, 0);
+}
+
 static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
 	bool inside = p->source.port && !p->transit && p->at_zone == g->zone[0];
@@ -186,13 +235,20 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 
 	if (reason)
 		return reason;
+	find_by_tunnels(p);
 	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 1) : NULL;
 	record = m ? record_at(p->ref) : NULL;
 	if (!m || !record || m->addr != p->out.daddr.ip4)
 		return inside ? REASON_NAT_HAIRPIN : REASON_NAT_NO_MAPPING;
-	reason = nat_hop(p, p->tuple.daddr.ip4);
+	reason = record->half[0].tuple.family == 6 ? nat64_takes(p) : 0;
+	if (!reason)
+		reason = nat_hop(p, p->tuple.daddr.ip4);
 	if (reason)
 		return reason;
+	if (record->half[0].tuple.family == 6) {
+		nat64_widen(p, &record->half[0].tuple);
+		return 0;
+	}
 	p->out.daddr = record->half[0].tuple.saddr;
 	if (p->kind == KIND_ERROR) {
 		p->inner_out.saddr = record->half[0].tuple.saddr;
@@ -201,6 +257,7 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 		p->out.sport = record->half[0].tuple.sport;
 	} else {
 		p->out.dport = record->half[0].tuple.sport;
+		p->service = be16(p->out.dport); /* what is behind the gateway knows the client's port (NAT-13) */
 	}
 	return 0;
 }

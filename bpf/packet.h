@@ -46,6 +46,7 @@ struct spot {
 	__u8 fresh; /* the entry is new: the rules admitted it */
 	__u8 ct;    /* enum conversation of the entry before this packet */
 	__u8 zero;
+	struct gate_ticket ticket; /* LEG_GATE */
 };
 
 /* What the sender of a dropped packet is told (complain.h). */
@@ -78,9 +79,11 @@ struct pkt {
 	__u8 fragment; /* enum fragment_kind */
 	__u8 tcp_flags;
 	__u8 icmp_type, icmp_code;
+	__be32 icmp_rest;   /* what stands behind the checksum */
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 zero;
+	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
+	__u8 unsummed;      /* UDP without a checksum; not known of later fragments, nor on the fast path */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */
@@ -112,18 +115,26 @@ struct pkt {
 	__u32 at_gateway;   /* AT_VGW, AT_EDGE: the gateway; 0 = none */
 	__u32 at_az;        /* AT_TRANSIT: the availability zone that it comes from */
 	__u32 peer_zone;    /* where group references look for the other end's address */
+	__u32 via;          /* the attachment by which it came out of a transit gateway first; 0 = none */
 	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
 	__u8 at;            /* enum station */
 	__u8 routed;        /* p->route is looked up */
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
+	__u8 remembered;    /* by a gateway that lets nothing in but answers: the flow needs a record */
 	__u8 hops;          /* taken off the time to live */
 	/* at a gateway that keeps mappings (mapping.h) */
 	__u32 nat_use;   /* counter in `nat_uses` */
 	__u32 peering;   /* port of the peering behind the gateway; 0 = none */
 	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
-	__u8 nat_new;    /* the flow has no mapping there yet */
-	__u8 ttl;        /* as it arrived; not read on the fast path */
+	__u8 moved;      /* the sender's entry moves to a new record: as it stood in the old one */
+	__u8 moved_ct;
+	__u32 moved_ack[2]; /* of the sender, of its peer */
+	__u64 moved_ns;
+	__u8 nat_new; /* the flow has no mapping there yet */
+	__u8 ttl;     /* as it arrived; not read on the fast path */
+	/* from an appliance of a Gateway Load Balancer endpoint (geneve.h) */
+	struct gate_ticket shown;
 	/* sizes and answers */
 	__u32 largest;      /* IP bytes of the largest packet on the wire, where segments > 1 */
 	__u16 mtu;          /* what the path carries */

@@ -213,6 +213,9 @@ static __always_inline bool error_type(__u8 family, __u8 type)
 	return family == 6 ? type >= 1 && type <= 4 : type == 3 || type == 11 || type == 12;
 }
 
+/* Kernels before 6.7 verify the body of a bpf_loop once, as if every round were the first: whatever in the context they
+ * know to be a constant then, they take for one for ever, and drop the branches that this decides. So a walk starts at
+ * an unknown zero. */
 struct option_walk {
 	__u8 options[64]; /* 40 used; 64 so that a mask can bound the index */
 	__u32 at;
@@ -247,7 +250,7 @@ static long option_step(__u32 step, struct option_walk *walk)
 static __always_inline int parse_options(void *ctx, const int hook, struct pkt *p, __u32 len)
 {
 	__u32 size = ((len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
-	struct option_walk walk = {.len = len};
+	struct option_walk walk = {.len = len, .at = p->zero};
 
 	if (ctx_load(ctx, hook, ETH_HLEN + 20, walk.options, size))
 		return REASON_MALFORMED;
@@ -434,6 +437,7 @@ static __always_inline int parse_icmp(void *ctx, const int hook, struct pkt *p, 
 		return cut;
 	p->icmp_type = icmp.type;
 	p->icmp_code = icmp.code;
+	__builtin_memcpy(&p->icmp_rest, &icmp.id, 4);
 	p->service = icmp.type << 8 | icmp.code;
 	if (p->fragment == FRAGMENT_FIRST && p->tuple.family == 6 && icmp.type >= 133 && icmp.type <= 137)
 		return REASON_FRAGMENT; /* neighbour discovery in pieces (B4, RFC 6980) */
@@ -477,6 +481,7 @@ static __always_inline int parse_l4(void *ctx, const int hook, struct pkt *p)
 			return REASON_MALFORMED;
 		p->tuple.sport = udp.sport;
 		p->tuple.dport = udp.dport;
+		p->unsummed = !udp.check;
 		p->service = be16(udp.dport);
 	} else if (proto == (p->tuple.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
 		return parse_icmp(ctx, hook, p, cut);

@@ -15,6 +15,7 @@
 #include "complain.h"
 #include "cut.h"
 #include "fragment.h"
+#include "geneve.h"
 #include "judge.h"
 #include "keep.h"
 
@@ -125,6 +126,11 @@ static __always_inline bool broadcast_mac(const __u8 *mac)
 	return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
 }
 
+static __always_inline bool uplink_mac(const struct pkt *p, const struct port_policy *e)
+{
+	return same_mac(p->dmac, control.router_mac) || same_mac(p->dmac, e->mac) || broadcast_mac(p->dmac);
+}
+
 static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
 	int reason;
@@ -140,7 +146,7 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 	reason = admit_group(p) ?: admit_destination(p);
 	if (reason)
 		return reason;
-	if (!same_mac(p->dmac, control.router_mac) && !same_mac(p->dmac, e->mac) && !broadcast_mac(p->dmac))
+	if (!uplink_mac(p, e))
 		return REASON_UNKNOWN_MAC;
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
@@ -283,7 +289,7 @@ static __always_inline __u16 clamp_of(const struct pkt *p)
 		came = path_mtu(PATH_1446 << HALF_PATH_SHIFT);
 	if (mtu > came)
 		mtu = came;
-	return mtu - (p->out.family == 4 ? 40 : 60);
+	return mtu - (p->out.family == 4 && !changes_family(p) ? 40 : 60); /* NAT-21 */
 }
 
 /* What the way does to the packet, in the words of a half's flags. */
@@ -292,6 +298,8 @@ static __always_inline void compose(struct pkt *p)
 	p->flags |= p->hops << HALF_TTL_SHIFT;
 	if (p->hops || !tuple_equal(&p->out, &p->tuple))
 		p->flags |= HALF_REWRITE;
+	if (changes_family(p))
+		p->flags |= HALF_NAT64;
 	if (p->flags & HALF_CLAMP && p->tcp_flags & TCP_SYN)
 		p->clamp = clamp_of(p);
 }
@@ -317,7 +325,8 @@ __noinline int judge_and_keep(struct pkt *p)
 	if (reason)
 		return reason;
 	compose(p);
-	return flow_keep(p);
+	reason = flow_keep(p);
+	return reason || p->target.leg != LEG_GATE ? reason : gate_ticket_take(p);
 }
 
 static __always_inline int piece_goes(struct __sk_buff *ctx, struct pkt *p)
@@ -328,6 +337,14 @@ static __always_inline int piece_goes(struct __sk_buff *ctx, struct pkt *p)
 	p->flags = 0;
 	p->kind = KIND_PLAIN;
 	return 0;
+}
+
+/* A kept decision looked at the packet's size as it came. */
+static __always_inline bool nat64_exceptional(const struct pkt *p)
+{
+	struct port *exit = port_at(p->exit);
+
+	return !exit || size_on_wire(p) > nat64_limit(p, exit) || p->fragment == FRAGMENT_FIRST;
 }
 
 /* Where the way is more than delivery a kept decision does not fit every packet: the time to live may run out on it,
@@ -343,7 +360,23 @@ static __always_inline bool exceptional(void *ctx, const int hook, const struct 
 	if ((void *)(at + 2) > ctx_data_end(ctx, hook))
 		return true;
 	ttl = p->tuple.family == 4 ? at[1] : at[0];
-	return ttl <= HALF_TTL(p->flags);
+	return ttl <= HALF_TTL(p->flags) || (p->flags & HALF_NAT64 && nat64_exceptional(p));
+}
+
+/* From an appliance of a Gateway Load Balancer endpoint: what is inside goes on. */
+static __always_inline int take_returned(void *ctx, const int hook, struct pkt *p)
+{
+	int reason = hook == HOOK_XDP ? xdp_unwrap(ctx, p) : tc_unwrap(ctx, p);
+
+	if (reason)
+		return reason;
+	parse_full(ctx, hook, p);
+	reason = p->reason;
+	if (!reason)
+		reason = admit_group(p) ?: admit_destination(p);
+	if (reason)
+		return reason;
+	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
 
 /* The slow path. ret: 0, or the reason; p->action is set either way */
@@ -359,19 +392,24 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 		return p->reason;
 	if (hook == HOOK_TC && e->kind == PORT_UPLINK && cut_returns(ctx, p))
 		return piece_goes(ctx, p);
-	if (p->early && (p->ethertype == ETH_P_ARP || p->fragment || p->tuple.proto == IPPROTO_ICMP ||
-			 p->tuple.proto == IPPROTO_ICMPV6))
+	if (p->early && (e->gateway == ROUTE_GWLBE || p->ethertype == ETH_P_ARP || p->fragment ||
+			 p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6))
 		return leave_to_tc(p);
 	reason = hook == HOOK_XDP ? xdp_admit(ctx, p) : tc_admit(ctx, p);
 	if (reason)
 		return reason == DONE ? 0 : reason;
+	if (e->gateway == ROUTE_GWLBE) {
+		reason = take_returned(ctx, hook, p);
+		if (reason)
+			return reason;
+	}
 	if (p->fragment && from_eni(p, e) && !port_rate_allows(p, RATE_FRAGMENTS))
 		return REASON_RATE_LIMIT;
 	reason = fragment_before(p);
 	if (reason)
 		return reason;
 	half = p->kind == KIND_PLAIN ? flow_cached(p, e) : NULL;
-	if (half && exceptional(ctx, hook, p))
+	if (half && (exceptional(ctx, hook, p) || !ticket_fits(p, e)))
 		half = NULL;
 	if (half && p->early)
 		return leave_to_tc(p);
@@ -401,6 +439,15 @@ static __always_inline __u32 device_port(__u32 ifindex)
 	return port ? *port : 0;
 }
 
+/* May a kept decision be looked for by what the outermost headers say? An ENI's only if it sends by its own MAC; and
+ * what comes from an appliance has its name inside: outside may stand whatever another packet had inside. */
+static __always_inline bool quick_knows(const struct pkt *p, const struct port_policy *e)
+{
+	if (e->kind == PORT_UPLINK)
+		return e->gateway != ROUTE_GWLBE;
+	return !from_eni(p, e) || same_mac(p->smac, e->mac);
+}
+
 /* From arrival to verdict: p->action, p->exit, p->reason. ret: NULL = no port, drop */
 static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 {
@@ -421,7 +468,7 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 	if (!e)
 		return NULL;
 	if (likely(parse_quick(ctx, hook, p)) && (hook == HOOK_XDP || !((struct __sk_buff *)ctx)->vlan_present) &&
-	    (e->kind == PORT_UPLINK || !from_eni(p, e) || same_mac(p->smac, e->mac))) {
+	    quick_knows(p, e)) {
 		half = flow_cached(p, e);
 		if (likely(half) && !exceptional(ctx, hook, p)) {
 			if (hook == HOOK_XDP && p->early) {

@@ -26,6 +26,8 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 
 	if (!g || g->kind != GATEWAY_PEERING)
 		return REASON_NOT_SERVED;
+	if (p->transit)
+		return REASON_PEERING; /* PCX-04: no edge-to-edge, whoever is before the VPC */
 	far = g->zone[0] == p->at_zone;
 	if (g->flags & GATEWAY_FAR)
 		path_limit(p, PATH_8500, 0);
@@ -95,7 +97,7 @@ static __always_inline int into_transit(struct pkt *p, __u32 attachment)
 
 /* Out of the transit gateway into a VPC: in the zone of the sender if the attachment is there, else in another one; in
  * appliance mode in that of the flow (TGW-03, TGW-10). */
-static __always_inline int into_vpc(struct pkt *p, const struct gateway_policy *g)
+static __always_inline int into_vpc(struct pkt *p, const struct gateway_policy *g, __u32 attachment)
 {
 	__u32 subnet = g->flags & GATEWAY_APPLIANCE ? 0 : subnet_in(g, p->at_az);
 	struct subnet_policy *s;
@@ -107,6 +109,8 @@ static __always_inline int into_vpc(struct pkt *p, const struct gateway_policy *
 		return REASON_TGW_ATTACHMENT;
 	if (!(g->flags & GATEWAY_SG_REF))
 		p->relayed = 1;
+	if (!p->via)
+		p->via = attachment;
 	station(p, AT_SUBNET, g->zone[0], subnet, s->table);
 	p->transit = 1;
 	return WALK_ON;
@@ -125,6 +129,47 @@ static __always_inline int leave_by_uplink(struct pkt *p, __u32 uplink)
 	return 0;
 }
 
+/* A tunnel works if its device does (VGW-08); replay knows none. */
+static __always_inline bool works(__u32 uplink)
+{
+	struct port *port = port_at(uplink);
+
+	return port && port->mtu != MTU_DOWN && (replay || port->deliver != DELIVER_NOT);
+}
+
+/* The member of a group that the flow takes: its own if that works, else the next one that does. */
+__noinline int group_member(struct pkt *p, __u32 group)
+{
+	struct gateway_policy *g = p ? gateway_at(p, group) : NULL;
+	__u32 first, nr, own = 0;
+
+	if (!g || !g->nr || g->nr > GATEWAY_MEMBERS_MAX)
+		return 0;
+	nr = g->nr;
+	first = g->flags & GATEWAY_ORDERED ? 0 : flow_choice(p, nr);
+	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX && i < nr; i++) {
+		__u32 at = first + i < nr ? first + i : first + i - nr, uplink;
+
+		asm volatile("" : "+r"(at)); /* so that the verifier sees the mask */
+		uplink = g->members[at & (GATEWAY_MEMBERS_MAX - 1)];
+		if (works(uplink))
+			return uplink;
+		own = i ? own : uplink;
+	}
+	return own;
+}
+
+static __always_inline int through_group(struct pkt *p, __u32 group)
+{
+	__u32 uplink = group_member(p, group);
+
+	if (!uplink)
+		return REASON_NOT_SERVED;
+	if (p->at == AT_VGW && uplink == IN_PORT(p->in))
+		return REASON_VGW; /* nothing turns round there */
+	return leave_by_uplink(p, uplink);
+}
+
 static __always_inline int through_attachment(struct pkt *p, __u32 attachment)
 {
 	struct gateway_policy *g = gateway_at(p, attachment);
@@ -133,15 +178,42 @@ static __always_inline int through_attachment(struct pkt *p, __u32 attachment)
 		return REASON_NOT_SERVED;
 	switch (g->kind) {
 	case GATEWAY_ATTACHMENT:
-		return into_vpc(p, g);
+		return into_vpc(p, g, attachment);
 	case GATEWAY_GROUP:
-		return leave_by_uplink(p, member(g, flow_choice(p, g->nr)));
+		return through_group(p, attachment);
 	case GATEWAY_TRANSIT: /* the far side of a peering of transit gateways */
 		p->relayed = 1;
 		station(p, AT_TRANSIT, 0, 0, g->table[0]);
 		return take_hop(p);
 	}
 	return REASON_NOT_SERVED;
+}
+
+/* Of a packet that an uplink of a transit gateway brought: is its source at home in the VPC that it came into, or in
+ * one to which the answer would go? Then nobody out there has it (B1). Where the answer would go back out, or nowhere,
+ * the address may well be somebody's out there: a firewall that packets between VPCs pass, a domain of its own
+ * (TGW-15). */
+__noinline int transit_martian(struct pkt *p)
+{
+	struct gateway_policy *g;
+	struct route *route;
+
+	if (!p)
+		return false;
+	g = gateway_at(p, p->via ? p->via : p->exit);
+	if (p->via && g && owner_of(&p->tuple.saddr, g->zone[0], p->tuple.family, p->parity))
+		return true;
+	for (int i = 0; i < 2; i++) { /* a peering of transit gateways may lie between */
+		if (!g || (g->kind != GATEWAY_ATTACHMENT && g->kind != GATEWAY_TRANSIT))
+			return false;
+		route = route_find(g->table[0], &p->tuple.saddr, p->tuple.family);
+		if (!route || route->kind != ROUTE_ATTACHMENT)
+			return false;
+		g = gateway_at(p, route->target);
+		if (g && g->kind == GATEWAY_ATTACHMENT)
+			return owner_of(&p->tuple.saddr, g->zone[0], p->tuple.family, p->parity) != 0;
+	}
+	return false;
 }
 
 /* ---- virtual private gateways (VGW-01..VGW-09) */

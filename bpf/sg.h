@@ -117,7 +117,7 @@ static __always_inline __u32 peer_identity(struct pkt *p, const struct port_poli
 
 	if (p->relayed)
 		return 0;
-	port = owner_of(peer, source ? source->zone : zone, p->tuple.family, p->parity);
+	port = owner_of(peer, source ? source->zone : zone, p->out.family, p->parity);
 	if (!port || (ingress && p->source.port && port != p->source.port))
 		return 0;
 	owner = policy_of(p, port);
@@ -132,7 +132,7 @@ static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const s
 	__u32 identity = peer_identity(p, e, peer, ingress);
 	__u64 answer;
 
-	answer = policy_ask(object, peer, identity, SERVICE_KEY(p->tuple.family, p->tuple.proto, p->service));
+	answer = policy_ask(object, peer, identity, SERVICE_KEY(p->out.family, p->out.proto, p->service));
 	if (!(__u32)answer)
 		return ingress ? REASON_SG_INGRESS : REASON_SG_EGRESS;
 	decide(p, ingress ? STAGE_SG_INGRESS : STAGE_SG_EGRESS, rule_number(object, answer));
@@ -143,7 +143,7 @@ static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const s
 		return 0;
 	spot->fresh = 1;
 	spot->leg = LEG_TRACKED;
-	if (answer & ANSWER_ANY && object_flags(opposite) & open_flag(p->tuple.proto, p->tuple.family))
+	if (answer & ANSWER_ANY && object_flags(opposite) & open_flag(p->out.proto, p->out.family))
 		spot->leg = LEG_UNTRACKED; /* CT-03; CT-06 has its say when the path is known */
 	return 0;
 }

@@ -79,6 +79,8 @@ static __always_inline __u8 ct_next(const struct pkt *p, __u8 ct, bool backwards
 	return state | (ct & CT_BACKWARDS);
 }
 
+#define CLOSED_S 10 /* CT-11 */
+
 static __always_inline __u32 entry_seconds(const struct port_policy *e, __u8 proto, __u8 family, __u8 state)
 {
 	if (proto == IPPROTO_TCP) {
@@ -90,7 +92,7 @@ static __always_inline __u32 entry_seconds(const struct port_policy *e, __u8 pro
 		case CT_FIN1:
 			return 120;
 		case CT_CLOSED:
-			return 10;
+			return CLOSED_S;
 		default:
 			return e->tcp_established_s;
 		}
@@ -102,6 +104,19 @@ static __always_inline __u32 entry_seconds(const struct port_policy *e, __u8 pro
 	return 600;
 }
 
+/* A Gateway Load Balancer endpoint knows one time-out for TCP, and one for the rest (EP-09). */
+static __always_inline __u32 gate_seconds(const struct pkt *p, const struct flow_half *half,
+					  const struct port_policy *e)
+{
+	struct gateway_policy *g = half->tuple.proto == IPPROTO_TCP ? gateway_of(p, e) : NULL;
+
+	if (half->tuple.proto != IPPROTO_TCP)
+		return GWLB_IDLE_S;
+	if (CT_STATE(READ_ONCE(half->ct)) == CT_CLOSED)
+		return CLOSED_S;
+	return g && g->kind == GATEWAY_GWLBE ? g->members[GWLB_TCP_IDLE] : GWLB_TCP_IDLE_S;
+}
+
 static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_half *half)
 {
 	struct port_policy *e;
@@ -109,6 +124,8 @@ static __always_inline __u32 leg_seconds(const struct pkt *p, const struct flow_
 	if (half->leg == LEG_NONE)
 		return 0;
 	e = policy_of(p, IN_PORT(half->in));
+	if (e && half->leg == LEG_GATE)
+		return gate_seconds(p, half, e);
 	return e ? entry_seconds(e, half->tuple.proto, half->tuple.family, CT_STATE(READ_ONCE(half->ct))) : 0;
 }
 

@@ -6,6 +6,7 @@
 #define ENID_WALK_H
 
 #include "egress.h"
+#include "gwlbe.h"
 #include "igw.h"
 #include "nacl.h"
 #include "nat.h"
@@ -138,7 +139,7 @@ static __always_inline __u32 peered_nat(struct pkt *p)
 	struct port_policy *e;
 
 	if (!rest || !(p->ref & 1) || p->at != AT_SUBNET || !(record->half[0].shared & RECORD_MAPPED) ||
-	    rest->mapping.addr != p->out.daddr.ip4)
+	    p->out.family != 4 || rest->mapping.addr != p->out.daddr.ip4)
 		return 0;
 	e = policy_of(p, rest->mapping.gateway);
 	return e && peering_joins(p, rest->mapping.peering, p->at_zone, e->zone) ? rest->mapping.gateway : 0;
@@ -154,6 +155,23 @@ static __always_inline int step_unrouted(struct pkt *p)
 	reason = depart(p, true);
 	p->crossing = 1;
 	return reason ? reason : arrive(p, nat);
+}
+
+/* To a Gateway Load Balancer endpoint. Both its subnet's and the sender's network ACL see the packet, even if they are
+ * one (NACL-16). */
+static __always_inline int step_gwlbe(struct pkt *p)
+{
+	__u32 endpoint = p->route.target;
+	struct port_policy *e = policy_of(p, endpoint);
+	int reason;
+
+	if (!e || e->gateway != ROUTE_GWLBE)
+		return REASON_NOT_SERVED;
+	reason = depart(p, true);
+	if (reason)
+		return reason;
+	p->at_port = 0;
+	return nacl_ingress(p, e->subnet) ?: gwlbe_outbound(p, endpoint);
 }
 
 /* Out of a subnet by a gateway, which is beyond every border. */
@@ -190,6 +208,8 @@ static __always_inline int follow_route(struct pkt *p)
 		return step_eni(p);
 	case ROUTE_NAT:
 		return step_nat(p);
+	case ROUTE_GWLBE:
+		return step_gwlbe(p);
 	case ROUTE_ATTACHMENT:
 		return through_attachment(p, p->route.target);
 	case ROUTE_UPLINK:

@@ -41,6 +41,7 @@ enum leg {
 	LEG_NONE,      /* no security group here (uplink, routing ENI, host) */
 	LEG_TRACKED,   /* stateful: survives an edit (CT-07) */
 	LEG_UNTRACKED, /* a cached decision, valid for its epoch only (CT-03) */
+	LEG_GATE,      /* a Gateway Load Balancer endpoint's own flow (EP-09): limbo.tickets[] */
 };
 
 /* Flags of a record: half[0].shared. */
@@ -76,6 +77,8 @@ enum conversation {
 #define HALF_TTL_SHIFT  8    /* three bits: how much the way takes off the time to live */
 #define HALF_TTL_MAX    7u
 #define HALF_TTL(flags) ((flags) >> HALF_TTL_SHIFT & HALF_TTL_MAX)
+
+#define HALF_NAT64 (1u << 14) /* the packet changes its family on the way (NAT-21) */
 
 /* What lies between the two ports carries no more than this (bits of half.flags). */
 enum path_limit { PATH_FREE, PATH_8500, PATH_1500, PATH_1446 };
@@ -142,15 +145,22 @@ struct ledger {
 
 /* What a NAT gateway or an egress-only gateway remembers of a flow (NAT-04, EIGW-02). */
 struct gate_mapping {
-	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there */
+	__u64 closed_ns; /* when both FINs or a RST had passed: nothing extends the time from there; or see `paused` */
 	__u32 gateway;   /* its port number */
 	__u32 idle_s;    /* time-out of the state that it is in */
 	__be32 addr;     /* the gateway's address that stands for the client; 0 = it translates nothing */
 	__be16 port;     /* ... and port, or ICMP identifier */
 	__u8 ct;         /* enum conversation, as the gateway saw it */
-	__u8 zero;
-	__u32 use;     /* where in `nat_uses` it is counted */
+	__u8 paused;     /* the flow's last packet took another way: here the last one passed at closed_ns */
+	__u32 use;       /* where in `nat_uses` it is counted */
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
+};
+
+/* What a Gateway Load Balancer endpoint remembers of a flow (EP-08, EP-09), by half whose packets come from there. Both
+ * legs of the flow, before and behind the endpoint, have the same one: who meets the flow first makes it. */
+struct gate_ticket {
+	__u32 cookie;     /* of the flow, in this VPC's endpoint; 0 = none yet */
+	__be32 appliance; /* where its packets go, and come from */
 };
 
 /* Parallel array `limbo`: what is seldom needed of a record. */
@@ -159,6 +169,9 @@ struct limbo {
 	__u32 policy[2]; /* by half: hash of the rules that admitted the flow untracked at the half's ENI */
 	struct gate_mapping mapping;
 	__u32 trace[2][HALF_TRACE_MAX]; /* by half: the decisions that let its first packet pass */
+	struct gate_ticket tickets[2];  /* by half with LEG_GATE */
+	__u32 nr_tickets;               /* made in this place, ever: no cookie comes again soon */
+	__u32 zero;
 };
 
 #define FLOW_NS_PER_S 1000000000ull
@@ -171,7 +184,9 @@ static inline __attribute__((always_inline)) __u64 mapping_end(const struct flow
 
 	if (!(record->half[0].shared & RECORD_MAPPED))
 		return 0;
-	return (CT_STATE(mapping->ct) == CT_CLOSED ? mapping->closed_ns : last) + mapping->idle_s * FLOW_NS_PER_S;
+	if (CT_STATE(mapping->ct) == CT_CLOSED || mapping->paused)
+		last = mapping->closed_ns;
+	return last + mapping->idle_s * FLOW_NS_PER_S;
 }
 
 /* Map `nat_stats`, by port number of the gateway (NAT-25). Bytes and packets of flows stand in their records; here is

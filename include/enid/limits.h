@@ -37,10 +37,15 @@
 #define CUT_ROOM(mtu, header) (((mtu) - (header)) & ~7u) /* payload of a fragment that is not the last */
 #define NAT_PORT_FIRST        1024                       /* NAT-03 */
 #define NAT_PORTS             64512                      /* ... to 65535 */
-#define NAT_PORTS_LIMIT       55000        /* mappings per address, destination, port and protocol (NAT-04) */
-#define NAT_IDLE_S            350          /* NAT-08 */
-#define NAT_SHORT_S           60           /* half-open, and after the close (NAT-09) */
-#define NAT_USES              262144       /* counters of mappings by destination; a power of two */
+#define NAT_PORTS_LIMIT       55000  /* mappings per address, destination, port and protocol (NAT-04) */
+#define NAT_IDLE_S            350    /* NAT-08 */
+#define NAT_SHORT_S           60     /* half-open, and after the close (NAT-09) */
+#define NAT_USES              262144 /* counters of mappings by destination; a power of two */
+#define GWLB_TARGETS_MAX      24     /* appliances behind a Gateway Load Balancer endpoint */
+#define GWLB_TCP_IDLE_S       350    /* EP-09, if the state does not say */
+#define GWLB_IDLE_S           120    /* ... of everything but TCP */
+#define GENEVE_PORT           6081
+#define GENEVE_ROOM           68           /* outer IPv4, UDP, GENEVE and its three options (EP-08) */
 #define LIMBO_NS              100000000ull /* between the last name of a record and its reuse */
 
 #endif

@@ -108,7 +108,7 @@ enum route_kind {
 	ROUTE_TGW,        /* `target`: the VPC's attachment to the transit gateway */
 	ROUTE_VGW,        /* `target`: the virtual private gateway */
 	ROUTE_ENDPOINT,   /* gateway endpoint: uplink `target` */
-	ROUTE_GWLBE,      /* Gateway Load Balancer endpoint */
+	ROUTE_GWLBE,      /* Gateway Load Balancer endpoint: uplink `target` to its appliances */
 	ROUTE_ATTACHMENT, /* in a transit gateway's table: attachment `target` */
 	ROUTE_UPLINK,     /* in a table of a transit or virtual private gateway: uplink `target` */
 	ROUTE_KINDS,

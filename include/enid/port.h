@@ -66,10 +66,28 @@ enum gateway_kind {
 	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
 	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
 	GATEWAY_ATTACHMENT, /* of a VPC to a transit gateway. members: subnets, then their AZs. table[0]: TGW table */
-	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table */
-	GATEWAY_GROUP,      /* members: ports of equal cost (TGW-09) */
-	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC */
+	GATEWAY_TRANSIT,    /* another attachment: an uplink, or the far side of a TGW peering. table[0]: TGW table;
+			     * members: ports of all uplinks of the transit gateway */
+	GATEWAY_GROUP,      /* members: ports of equal cost (TGW-09), or in order of preference */
+	GATEWAY_VGW,        /* or an uplink of it. table[0]: its own; table[1]: for what enters the VPC;
+			     * members: ports of all its uplinks */
+	GATEWAY_GWLBE, /* uplink of a Gateway Load Balancer endpoint, in its port's subnet. members: enum gwlb_word;
+			* the first nr appliances take new flows */
 };
+
+/* Members of a Gateway Load Balancer endpoint: the appliances' addresses (__be32), then these. */
+enum gwlb_word {
+	GWLB_KNOWN = GWLB_TARGETS_MAX, /* how many appliances there are, with those that only finish what they have */
+	GWLB_SOURCE,                   /* outer source address */
+	GWLB_ENDPOINT,                 /* two words, as sent: endpoint id */
+	GWLB_ATTACHMENT = GWLB_ENDPOINT + 2, /* ... attachment id */
+	GWLB_TCP_IDLE = GWLB_ATTACHMENT + 2, /* seconds */
+	GWLB_STICKY,                         /* enum gwlb_sticky */
+	GWLB_WORDS,
+};
+
+/* What of a flow chooses its appliance (EP-09). */
+enum gwlb_sticky { STICKY_5_TUPLE, STICKY_3_TUPLE, STICKY_2_TUPLE };
 
 #define GATEWAY_PRIVATE   1u   /* NAT: no public address (NAT-16) */
 #define GATEWAY_REGIONAL  2u   /* NAT: in no subnet (NAT-23) */
@@ -78,7 +96,10 @@ enum gateway_kind {
 #define GATEWAY_DRAINING  16u  /* NAT: being deleted; carries what it has mappings for (NAT-24) */
 #define GATEWAY_TRACKED   32u  /* flows through it are tracked whatever the rules (CT-06) */
 #define GATEWAY_FAR       64u  /* peering: between Regions (PCX-07) */
+#define GATEWAY_ORDERED   256u /* group: the first member that works, else any by the flow */
 #define GATEWAY_VPN       128u /* uplink: through an IPsec tunnel of AWS's kind (VGW-05) */
+
+_Static_assert(GWLB_WORDS <= GATEWAY_MEMBERS_MAX, "they fit among the members");
 
 struct gateway_policy {
 	__u32 kind;  /* enum gateway_kind */
@@ -88,7 +109,10 @@ struct gateway_policy {
 	__u32 realm;    /* lowest zone of those that gateways join to this one: a change in one concerns all (epochs) */
 	__u32 nr;       /* of members */
 	__u32 members[GATEWAY_MEMBERS_MAX];
+	__u8 az[GATEWAY_MEMBERS_MAX]; /* NAT: the availability zone that an address serves first */
 };
+
+#define AZ_ANY 0xff
 
 struct gateway_slots {
 	struct gateway_policy slot[2];
@@ -100,6 +124,9 @@ enum deliver_how {
 	DELIVER_PEER,     /* bpf_redirect_peer (veth whose other end is in another namespace) */
 	DELIVER_NEIGH,    /* bpf_redirect_neigh: uplink with an Ethernet header */
 };
+
+/* port.mtu of an uplink whose device is down or gone: no packet fits, so all look for another way (VGW-08). */
+#define MTU_DOWN 1u
 
 struct port {
 	__u32 ifindex; /* 0 = no device at the moment */

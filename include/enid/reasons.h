@@ -41,6 +41,8 @@
 	X(VGW, "vgw", "the virtual private gateway does not carry it (VGW-01)") \
 	X(EIGW_UNSOLICITED, "eigw-unsolicited", "inbound flow at an egress-only gateway (EIGW-01)") \
 	X(ENDPOINT_SCOPE, "endpoint-scope", "the endpoint does not serve it (EP-03, EP-04)") \
+	X(GWLB_NO_FLOW, "gwlb-no-flow", "Gateway Load Balancer endpoint: part of no flow that it knows (EP-09)") \
+	X(GENEVE, "geneve", "not what the endpoint sent to this appliance (EP-08)") \
 	X(NAT_NO_MAPPING, "nat-no-mapping", "inbound without a mapping (NAT-10)") \
 	X(NAT_NO_PORT, "nat-no-port", "no port left (NAT-05)") \
 	X(NAT_PROTOCOL, "nat-protocol", "protocol that the NAT gateway does not carry (NAT-01)") \

@@ -9,7 +9,7 @@ import tempfile
 
 from cli import ENID, REFERENCE, check, enid, main
 
-COMMANDS = ("check", "run", "status", "show", "logs", "replay", "detach")
+COMMANDS = ("check", "run", "status", "show", "logs", "graph", "replay", "detach")
 FOLDERS = ("--run-dir", "--pin-dir", "--log-dir")
 NOWHERE = ("--run-dir", "/nonexistent/run", "--pin-dir", "/sys/fs/bpf/enid-cli-none")
 SHOWN = ("enis", "ports", "groups", "nacls", "routes", "flows", "nat", "rules", "drops")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* NAT gateways by the hundred thousand: ports run out, two CPUs race, ports cannot be foreseen, nobody outside gets in
- * (hazards D1, D2, D4, D6, D12; NAT-03..NAT-10). Needs root. */
+ * (hazards D1..D4, D6, D12; NAT-03..NAT-10). Needs root. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,17 +28,18 @@
 #include "show/nat.h"
 #include "state/state.h"
 
-#define NS       1000000000ull
-#define FRAME    54          /* Ethernet, IPv4, TCP */
-#define OWN      0x0a00010au /* 10.0.1.10 to .13 are the ENI's own addresses, and get answers */
-#define OWNS     4
-#define OTHERS   0x0a090000u
-#define GATEWAY  0xcb007109u /* 203.0.113.9 */
-#define GATEWAY2 0xcb00710au
-#define SERVER   0xc6336400u /* 198.51.100.0/24 */
-#define FIN      0x01
-#define SYN      0x02
-#define ACK      0x10
+#define NS            1000000000ull
+#define FRAME         54          /* Ethernet, IPv4, TCP */
+#define OWN           0x0a00010au /* 10.0.1.10 to .13 are the ENI's own addresses, and get answers */
+#define OWNS          4
+#define OTHERS        0x0a090000u
+#define GATEWAY       0xcb007109u /* 203.0.113.9 */
+#define GATEWAY2      0xcb00710au
+#define OTHER_GATEWAY 0xcb007163u
+#define SERVER        0xc6336400u /* 198.51.100.0/24 */
+#define FIN           0x01
+#define SYN           0x02
+#define ACK           0x10
 
 static const char state_text[] =
 	"{\"Vpcs\":[{\"VpcId\":\"v\",\"CidrBlock\":\"10.0.0.0/16\"}],"
@@ -67,11 +68,45 @@ static const char state_text[] =
 	"{\"NetworkInterfaceId\":\"n\",\"PrivateIp\":\"10.0.0.9\",\"PublicIp\":\"203.0.113.9\",\"IsPrimary\":true}%s]}]"
 	","
 	"\"Hosts\":[{\"HostId\":\"h\",\"Ports\":[{\"NetworkInterfaceId\":\"a\",\"Device\":\"a\"},"
-	"{\"NetworkInterfaceId\":\"n\"}],\"Uplinks\":[{\"GatewayId\":\"igw\",\"Device\":\"up\"}]}]}";
+	"{\"NetworkInterfaceId\":\"n\"}%s],\"Uplinks\":[{\"GatewayId\":\"igw\",\"Device\":\"up\"}%s]}]}";
 static const char second_private[] =
 	",{\"PrivateIpAddress\":\"10.0.0.10\",\"Association\":{\"PublicIp\":\"203.0.113.10\"}}";
 static const char second_listed[] =
 	",{\"NetworkInterfaceId\":\"n\",\"PrivateIp\":\"10.0.0.10\",\"PublicIp\":\"203.0.113.10\"}";
+
+/* Another tenant, who has the same addresses and a gateway of his own (D3). */
+static const char tenant_ports[] = ",{\"NetworkInterfaceId\":\"a2\",\"Device\":\"a2\"},{\"NetworkInterfaceId\":\"n2\"}";
+static const char tenant_uplink[] = ",{\"GatewayId\":\"igw2\",\"Device\":\"up2\"}";
+static const char tenant_text[] =
+	"{\"Vpcs\":[{\"VpcId\":\"w\",\"CidrBlock\":\"10.0.0.0/16\"}],"
+	"\"Subnets\":[{\"SubnetId\":\"T0\",\"VpcId\":\"w\",\"CidrBlock\":\"10.0.0.0/24\"},"
+	"{\"SubnetId\":\"T1\",\"VpcId\":\"w\",\"CidrBlock\":\"10.0.1.0/24\"}],"
+	"\"SecurityGroups\":[{\"GroupId\":\"sg2\",\"VpcId\":\"w\",\"IpPermissions\":[],"
+	"\"IpPermissionsEgress\":[{\"IpProtocol\":\"-1\",\"IpRanges\":[{\"CidrIp\":\"0.0.0.0/0\"}]}]}],"
+	"\"RouteTables\":["
+	"{\"RouteTableId\":\"main2\",\"VpcId\":\"w\",\"Associations\":[{\"Main\":true}],\"Routes\":["
+	"{\"DestinationCidrBlock\":\"10.0.0.0/16\",\"GatewayId\":\"local\"},"
+	"{\"DestinationCidrBlock\":\"0.0.0.0/0\",\"GatewayId\":\"igw2\"}]},"
+	"{\"RouteTableId\":\"inside2\",\"VpcId\":\"w\",\"Associations\":[{\"SubnetId\":\"T1\"}],\"Routes\":["
+	"{\"DestinationCidrBlock\":\"10.0.0.0/16\",\"GatewayId\":\"local\"},"
+	"{\"DestinationCidrBlock\":\"0.0.0.0/0\",\"NatGatewayId\":\"nat2\"}]}],"
+	"\"NetworkInterfaces\":["
+	"{\"NetworkInterfaceId\":\"a2\",\"VpcId\":\"w\",\"SubnetId\":\"T1\",\"MacAddress\":\"02:00:00:00:00:01\","
+	"\"SourceDestCheck\":false,\"Groups\":[{\"GroupId\":\"sg2\"}],"
+	"\"PrivateIpAddresses\":[{\"PrivateIpAddress\":\"10.0.1.10\",\"Primary\":true}]},"
+	"{\"NetworkInterfaceId\":\"n2\",\"VpcId\":\"w\",\"SubnetId\":\"T0\",\"MacAddress\":\"02:00:00:00:00:07\","
+	"\"InterfaceType\":\"nat_gateway\",\"SourceDestCheck\":false,\"Groups\":[],\"PrivateIpAddresses\":["
+	"{\"PrivateIpAddress\":\"10.0.0.9\",\"Primary\":true,\"Association\":{\"PublicIp\":\"203.0.113.99\"}}]}],"
+	"\"InternetGateways\":[{\"InternetGatewayId\":\"igw2\",\"Attachments\":[{\"VpcId\":\"w\"}]}],"
+	"\"NatGateways\":[{\"NatGatewayId\":\"nat2\",\"VpcId\":\"w\",\"SubnetId\":\"T0\",\"NatGatewayAddresses\":["
+	"{\"NetworkInterfaceId\":\"n2\",\"PrivateIp\":\"10.0.0.9\",\"PublicIp\":\"203.0.113.99\",\"IsPrimary\":true}]}]"
+	"}";
+
+enum how {              /* flags of nat_open */
+	   LIVE = 1,    /* the real clock and devices, else virtual ones */
+	   TWO = 2,     /* two addresses */
+	   TENANTS = 4, /* two tenants */
+};
 
 struct nat {
 	struct datapath *datapath;
@@ -91,20 +126,34 @@ struct packet {
 	uint16_t sport, dport;
 };
 
-static struct state *load_state(bool two)
+/* ret_path: mkstemps makes the file's name of it */
+static void write_file(char *ret_path, const char *format, ...)
 {
-	char path[] = "/tmp/enid-test-nat-XXXXXX.json";
-	const char *paths[] = {path};
-	struct state_messages messages = {};
-	struct state *state = NULL;
-	int fd = mkstemps(path, 5);
+	int fd = mkstemps(ret_path, 5);
+	va_list args;
 
 	assert_true(fd >= 0);
-	assert_true(dprintf(fd, state_text, two ? second_private : "", two ? second_listed : "") > 0);
-	assert_int_equal(state_load(paths, 1, &state, &messages), 0);
-	state_messages_done(&messages);
+	va_start(args, format);
+	assert_true(vdprintf(fd, format, args) > 0);
+	va_end(args);
 	close(fd);
-	unlink(path);
+}
+
+static struct state *load_state(enum how how)
+{
+	char path[2][40] = {"/tmp/enid-test-nat-XXXXXX.json", "/tmp/enid-test-nat-XXXXXX.json"};
+	const char *paths[] = {path[0], path[1]};
+	struct state_messages messages = {};
+	bool two = how & TWO, tenants = how & TENANTS;
+	struct state *state = NULL;
+
+	write_file(path[0], state_text, two ? second_private : "", two ? second_listed : "",
+		   tenants ? tenant_ports : "", tenants ? tenant_uplink : "");
+	write_file(path[1], "%s", tenants ? tenant_text : "{}");
+	assert_int_equal(state_load(paths, 2, &state, &messages), 0);
+	state_messages_done(&messages);
+	unlink(path[0]);
+	unlink(path[1]);
 	return state;
 }
 
@@ -121,14 +170,15 @@ static void make_devices(struct nat *nat)
 	assert_int_equal(datapath_set_device(nat->datapath, nat->up, up, DELIVER_NEIGH), 0);
 }
 
-static void nat_open(struct nat *nat, uint32_t flows_max, bool live, bool two)
+static void nat_open(struct nat *nat, uint32_t flows_max, enum how how)
 {
+	bool live = how & LIVE;
 	struct datapath_options options = {.flows_max = flows_max, .replay = !live};
 	volatile struct control *control;
 	struct apply_result applied;
 	char *why = NULL;
 
-	*nat = (struct nat){.live = live, .now_ns = 1000 * NS, .state = load_state(two)};
+	*nat = (struct nat){.live = live, .now_ns = 1000 * NS, .state = load_state(how)};
 	assert_int_equal(compile_image(nat->state, state_host(nat->state, "h"), &nat->image, &why), 0);
 	assert_int_equal(datapath_open(&options, &nat->datapath, &why), 0);
 	assert_int_equal(datapath_apply(nat->datapath, nat->image, &applied, &why), 0);
@@ -258,14 +308,14 @@ static const struct nat_stats *stats_of(const struct nat *nat)
 
 /* ---- D2: all ports of a destination taken */
 
-static void ports_run_out(void **unused)
+static void d2_ports_run_out(void **unused)
 {
 	static uint8_t taken[65536];
 	struct packet p, again;
 	struct nat nat;
 
 	(void)unused;
-	nat_open(&nat, 131072, false, false);
+	nat_open(&nat, 131072, 0);
 	memset(taken, 0, sizeof(taken));
 	for (uint32_t i = 0; i < NAT_PORTS_LIMIT; i++) { /* few ports of their own: most are chosen */
 		p = syn(i >> 8, (uint16_t)(2000 + (i & 255)), 7, 80);
@@ -304,6 +354,42 @@ static void ports_run_out(void **unused)
 	nat_close(&nat);
 }
 
+/* D3: the next tenant does not even notice. */
+static void d3_a_tenant_takes_his_own_ports_only(void **unused)
+{
+	struct packet p, back;
+	struct nat nat, other;
+
+	(void)unused;
+	nat_open(&nat, 131072, TENANTS);
+	other = nat;
+	other.a = datapath_port_number(nat.datapath, "a2");
+	other.up = datapath_port_number(nat.datapath, "igw2");
+	other.gateway = datapath_port_number(nat.datapath, "n2");
+	assert_true(other.a && other.up && other.gateway);
+	for (uint32_t i = 0; i < NAT_PORTS_LIMIT; i++) {
+		p = syn(i >> 8, (uint16_t)(2000 + (i & 255)), 7, 80);
+		assert_true(nat_send(&nat, &p));
+	}
+	p = syn(0, 40000, 7, 80);
+	assert_false(nat_send(&nat, &p));
+	assert_int_equal(last_reason(&nat), REASON_NAT_NO_PORT);
+	for (uint32_t i = 0; i < 256; i++) { /* of the same client, server and ports */
+		p = syn(0, (uint16_t)(2000 + i), 7, 80);
+		assert_true(nat_send(&other, &p));
+		assert_int_equal(p.src, OTHER_GATEWAY);
+		assert_int_equal(p.sport, 2000 + i);
+		back = reply_to(&p, SYN | ACK);
+		assert_true(nat_send(&other, &back));
+		assert_int_equal(back.dst, OWN);
+		back = reply_to(&p, SYN | ACK);
+		assert_false(nat_send(&nat, &back)); /* by the first tenant's uplink it is nobody's */
+	}
+	assert_int_equal(stats_of(&other)->no_port, 0);
+	assert_int_equal(stats_of(&other)->active, 256);
+	nat_close(&nat);
+}
+
 /* NAT-06, NAT-07: a second address has its own 55,000, and clients spread. */
 static void addresses_share_the_load(void **unused)
 {
@@ -312,7 +398,7 @@ static void addresses_share_the_load(void **unused)
 	struct nat nat;
 
 	(void)unused;
-	nat_open(&nat, 131072, false, true);
+	nat_open(&nat, 131072, TWO);
 	for (uint32_t client = 0; client < 256; client++) {
 		p = syn(client, 40000, 9, 443);
 		assert_true(nat_send(&nat, &p));
@@ -340,7 +426,7 @@ static void addresses_share_the_load(void **unused)
 #define DRAWS 16384
 #define BINS  64
 
-static void ports_are_unpredictable(void **unused)
+static void d4_ports_are_unpredictable(void **unused)
 {
 	uint32_t bins[BINS] = {0}, run = 1, longest = 1, before = 0, up = 0;
 	double expected = (double)DRAWS / BINS, chi2 = 0;
@@ -348,7 +434,7 @@ static void ports_are_unpredictable(void **unused)
 	struct nat nat;
 
 	(void)unused;
-	nat_open(&nat, 65536, false, false);
+	nat_open(&nat, 65536, 0);
 	for (uint32_t i = 0; i < DRAWS; i++) {
 		p = syn(i >> 8, 123, i & 127, (uint16_t)(1 + (i >> 7 & 1))); /* a port that the gateway never uses */
 		p.proto = IPPROTO_UDP;
@@ -372,14 +458,14 @@ static void ports_are_unpredictable(void **unused)
 
 /* ---- D6: nobody outside gets in */
 
-static void scans_find_nothing(void **unused)
+static void d6_scans_find_nothing(void **unused)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
 	struct packet p;
 	struct nat nat;
 
 	(void)unused;
-	nat_open(&nat, 8192, false, false);
+	nat_open(&nat, 8192, 0);
 	for (uint32_t i = 0; i < 1000; i++) {
 		p = syn(i & 15, (uint16_t)(30000 + i), i & 31, 443);
 		p.proto = protocols[i & 1];
@@ -432,12 +518,12 @@ static void check_metric(const struct nat *nat, const char *name, json_int_t wan
 	json_decref(list);
 }
 
-static void closed_ports_rest(void **unused)
+static void d12_closed_ports_rest(void **unused)
 {
 	struct nat nat;
 
 	(void)unused;
-	nat_open(&nat, 1024, false, false);
+	nat_open(&nat, 1024, 0);
 	assert_int_equal(open_close(&nat, 1), 40001);
 	nat.now_ns += 59 * NS;
 	assert_int_not_equal(open_close(&nat, 2), 40001);
@@ -522,14 +608,14 @@ static void check_race(const struct nat *nat, const struct racer racers[RACE_CPU
 	free(taken);
 }
 
-static void two_cpus_never_share_a_port(void **unused)
+static void d1_two_cpus_never_share_a_port(void **unused)
 {
 	struct racer racers[RACE_CPUS];
 	pthread_barrier_t start;
 	struct nat nat;
 
 	(void)unused;
-	nat_open(&nat, 1048576, true, false);
+	nat_open(&nat, 1048576, LIVE);
 	pthread_barrier_init(&start, NULL, RACE_CPUS);
 	for (uint32_t i = 0; i < RACE_CPUS; i++) {
 		racers[i] = (struct racer){
@@ -548,9 +634,13 @@ static void two_cpus_never_share_a_port(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ports_run_out),           cmocka_unit_test(addresses_share_the_load),
-		cmocka_unit_test(ports_are_unpredictable), cmocka_unit_test(scans_find_nothing),
-		cmocka_unit_test(closed_ports_rest),       cmocka_unit_test(two_cpus_never_share_a_port),
+		cmocka_unit_test(d2_ports_run_out),
+		cmocka_unit_test(d3_a_tenant_takes_his_own_ports_only),
+		cmocka_unit_test(addresses_share_the_load),
+		cmocka_unit_test(d4_ports_are_unpredictable),
+		cmocka_unit_test(d6_scans_find_nothing),
+		cmocka_unit_test(d12_closed_ports_rest),
+		cmocka_unit_test(d1_two_cpus_never_share_a_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

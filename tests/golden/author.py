@@ -160,6 +160,14 @@ class Case:
         self.row(line, dict(want), repeat)
         return self
 
+    def back(self, port, number, want, at=None, change=(), inner=None, others=()):
+        """What line `number` sent to an appliance comes back from it."""
+        line = {"port": port, "returned": number, **({"at": at} if at is not None else {})}
+        line.update({"others": [F.ip(a).hex() for a in others]} if others else {})
+        line.update({"change": list(change)} if change else {}, **({"inner": inner.hex()} if inner is not None else {}))
+        self.row(line, dict(want))
+        return self
+
     def row(self, line, want, repeat=1):
         if repeat > 1:
             line["repeat"] = want["repeat"] = repeat
@@ -201,15 +209,21 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 def cases():
     from edges import edges
     from found_gates import found_gates
+    from gates import gates
     from gateways import gateways
+    from geneve import geneve
     from hazards_flows import flow_hazards
     from hazards_frames import frames_hazards
+    from hazards_gates import gate_hazards
     from nat import nat
+    from nat64 import nat64
+    from nat_places import nat_places
     from reasons import reasons
     from sizes import sizes
     from stale import stale
     from vectors import vectors
-    parts = (vectors, reasons, frames_hazards, flow_hazards, sizes, nat, gateways, edges, found_gates, stale)
+    parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, nat64, nat_places, gateways, gates,
+             edges, found_gates, stale, geneve)
     return [c for part in parts for c in part()]
 
 

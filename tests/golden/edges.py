@@ -2,8 +2,8 @@
 """Gateways to places outside: ingress routing, egress-only gateways, virtual private gateways, endpoints, and what block
 public access leaves of them. Names are those of gateways.py."""
 import author
-from author import (A, A2, A6, B, Case, IGW4, IGW6, LOCAL, M, MAC, OPEN, QA, UP, X, X6, allow_all, deliver, drop, entry, nacl,
-                    perm, route, tcp, udp, uplink)
+from author import (A, A2, A6, B, B6, Case, IGW4, IGW6, LOCAL, M, MAC, OPEN, QA, UP, X, X6, allow_all, deliver, drop, entry, nacl,
+                    perm, ping, route, tcp, udp, uplink)
 import frames as F
 from gateways import C, C6, LOCAL2, R, acl, associated, by_pcx, by_tgw, network, out, pcx, rtb, subnet, transit
 
@@ -71,6 +71,20 @@ def egress_only():
     c = Case("eigw-by-the-uplink-of-the-internet-gateway", "EIGW-01", shared)
     c.put("a", tcp(A6, X6, 40000, 443), uplink(src=A6))
     yield c.put(UP, tcp(X6, A6, 443, 40000, "SA", 5000, 1001), deliver("a"))
+    c = Case("eigw-shared-uplink-lets-nobody-in", "EIGW-01 TV-46 VPC-18: by the internet gateway's uplink, too, only what was asked for "
+             "comes in, and only that is no ingress of the public", shared)
+    c.put(UP, tcp(X6, A6, 4000, 80), drop("eigw-unsolicited")).put(UP, udp(X6, A6, 4000, 99), drop("eigw-unsolicited"))
+    c.put(UP, ping(X6, A6, 128), drop("eigw-unsolicited")).put(UP, udp(X6, B6, 4000, 99), deliver("b", src=X6))
+    c.put("a", udp(A6, X6, 5000, 53), uplink(src=A6)).put(UP, udp(X6, A6, 53, 5000), deliver("a", src=X6))
+    c.put(UP, udp(X6, A6, 53, 5001), drop("eigw-unsolicited"))
+    c.edit(network(None, [rtb("v1", LOCAL, IGW6), rtb("v1", LOCAL, route("::/0", "EgressOnlyInternetGatewayId", "eigw-1"), sub="S1")],
+                   **mode, **EIGW))
+    c.put("a", udp(A6, X6, 5000, 53), uplink(src=A6)).put(UP, udp(X6, A6, 53, 5000), deliver("a")).put(UP, udp(X6, B6, 4000, 99), drop("bpa"))
+    # where the way out to the sender is the internet gateway, the group alone decides (IGW-10)
+    both = network(None, [rtb("v1", LOCAL, IGW6), rtb("v1", LOCAL, IGW6, route("2001:db8:ffff:1::/64", "EgressOnlyInternetGatewayId",
+                                                                              "eigw-1"), sub="S1")], **EIGW)
+    c.edit(both).put(UP, udp(X6, A6, 4000, 99), deliver("a", src=X6))
+    yield c.put(UP, udp("2001:db8:ffff:1::7", A6, 4000, 99), drop("eigw-unsolicited"))
 
 
 # ---- virtual private gateway

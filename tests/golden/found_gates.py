@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What the random runs found at the gateways."""
-from author import (A, A6, ANY4, Case, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, ping, route, tcp, udp)
-from gateways import C, LOCAL, R, network, out, rtb, transit
+import frames as F
+from author import (A, A6, ANY4, ANY6, Case, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, perm, ping, route, tcp, udp)
+from gateways import C, LOCAL, LOCAL2, R, by_pcx, by_tgw, network, out, pcx, rtb, transit
 from nat import N, data, mss, natted, reset, syn
 
 MAC.update({"eigw-1": MAC["up"], "vgw-1": MAC["up"]})
@@ -15,6 +16,53 @@ def found_gates():
     c = Case("found-echo-by-an-egress-only-gateway", "EIGW-01 EIGW-02: the answer comes back, a question does not", eigw)
     c.put("a", ping(A6, X6, 128), out("eigw-1", src=A6, dst=X6)).put("eigw-1", ping(X6, A6, 129), deliver("a", src=X6))
     yield c.put("eigw-1", ping(X6, A6, 128), drop("eigw-unsolicited")).put("eigw-1", ping(X6, A6, 129, 8), drop("eigw-unsolicited"))
+
+    # in by the internet gateway, out by the egress-only one: the ENI's entry is neither's
+    asked = edited(eigw, lambda s: s["SecurityGroups"][0].update(IpPermissions=[ANY6], IpPermissionsEgress=[]))
+    c = Case("found-answers-by-another-gateway", "CT-01 CT-05 EIGW-01: an answer ends nothing, whichever way it takes", asked)
+    c.put(UP, ping(X6, A6, 128), deliver("a", src=X6))
+    yield c.put("a", ping(A6, X6, 129), out("eigw-1", src=A6, dst=X6), repeat=3)
+
+    c = Case("found-entry-that-another-gateway-meets", "CT-02 CT-11: it stays as it is, opened by the world and half-open", asked)
+    c.put(UP, tcp(X6, A6, 53, 40000, "SA", 5000, 1001), deliver("a"), 0)
+    c.put("a", tcp(A6, X6, 40000, 53, "A", 1001, 5001), out("eigw-1"), repeat=2)
+    yield c.put("a", tcp(A6, X6, 40000, 53, "A", 1001, 5001), drop("sg-egress"), 61)
+
+    c = Case("found-exchanges-by-two-gateways", "CT-09: UDP in by one and out by the other is a stream after the second answer", asked)
+    for _ in range(2):
+        c.put(UP, udp(X6, A6, 53, 4000), deliver("a")).put("a", udp(A6, X6, 4000, 53), out("eigw-1"))
+    c.put("a", udp(A6, X6, 4000, 53), out("eigw-1"), 170)
+    yield c.put("a", udp(A6, X6, 4000, 53), drop("sg-egress"), 351)
+
+    c = Case("found-mapping-that-other-ways-do-not-feed", "EIGW-02 NAT-08: it lives by what passes its gateway", eigw)
+    c.put("a", F.packet(A6, X6, 50, b"12345678"), out("eigw-1"), 0).put(UP, F.packet(X6, A6, 50, b"12345678"), deliver("a"), 340)
+    c.put("eigw-1", F.packet(X6, A6, 50, b"12345678"), drop("eigw-unsolicited"), 360)
+    c.put("a", F.packet(A6, X6, 50, b"12345678"), out("eigw-1"), 400)
+    c.put(UP, F.packet(X6, A6, 50, b"12345678"), deliver("a"), 600)
+    c.put("eigw-1", F.packet(X6, A6, 50, b"12345678"), deliver("a"), 740)
+    yield c.put("eigw-1", F.packet(X6, A6, 50, b"12345678"), deliver("a"), 1080)
+
+    # there by a peering, untracked, and back by a transit gateway: from then on an error about it needs no rule
+    both = transit({"a": ([perm("tcp", (0, 65535), "0.0.0.0/0")], [ANY4])},
+                   tables=[rtb("v1", LOCAL, by_pcx("10.2.0.0/16")), rtb("v2", LOCAL2, by_tgw("10.0.0.0/8"))],
+                   lists={"VpcPeeringConnections": [pcx()]})
+    c = Case("found-tracked-by-the-way-back", "CT-06 CT-14: what passes a transit gateway is tracked, old entries, too", both)
+    c.put("a", tcp(A, C, 40000, 443), deliver("c"))
+    c.put("c", tcp(C, A, 443, 40000, "SA", 5000, 1001), deliver("a", ttl=63))
+    yield c.put("c", F.packet(C, A, F.ICMP, F.icmp(3, 1, data=tcp(A, C, 40000, 443))), deliver("a"))
+
+    # M sends in A's name, as a middlebox may; A's own way out is taken then, which costs A nothing but the packet
+    proxy = edited(asked, lambda s: [t["Routes"].__setitem__(-1, route("::/0", "EgressOnlyInternetGatewayId", "eigw-1"))
+                                     for t in s["RouteTables"] if t["RouteTableId"] == "rtb-v1-main"])
+    c = Case("found-tuple-of-another-at-an-egress-only-gateway", "CT-01 EIGW-02: who finds its name taken keeps its entry", proxy)
+    c.put("m", udp(A6, X6, 4000, 53), out("eigw-1"), 0).put(UP, udp(X6, A6, 53, 4000), deliver("a"), 349)
+    yield c.put("a", udp(A6, X6, 4000, 53), drop("nat-no-port")).put("a", udp(A6, X6, 4000, 53), out("eigw-1"), 351)
+
+    short = edited(eigw, lambda s: s["NetworkInterfaces"][0].update(ConnectionTrackingConfiguration={"TcpEstablishedTimeout": 60}))
+    c = Case("found-mapping-outlives-the-entry", "EIGW-02 NAT-08 CT-09: what opens the entry anew does not end the mapping", short)
+    c.put("a", tcp(A6, X6, 40000, 443, "A", 1001, 5001), out("eigw-1"), 0)
+    c.put(UP, tcp(X6, A6, 443, 40000, "A", 5001, 1001), deliver("a"), 130)
+    yield c.put("eigw-1", tcp(X6, A6, 443, 40000, "A", 5001, 1001), deliver("a"), 250)
 
     c = Case("found-segment-size-over-a-transit-gateway", "TGW-13", transit())
     c.put("a", syn(A, C, 40000, 80, "S", 1000, 0, mss(8961)), deliver("c", mss=8460, ttl=63))

@@ -128,9 +128,9 @@ def announced(options):
     """The MSS among TCP options, or None."""
     at = 0
     while at < len(options) and options[at]:
-        if options[at] == 2:
+        if options[at] == 2 and at + 4 <= len(options):
             return struct.unpack("!H", options[at + 2:at + 4])[0]
-        at += 1 if options[at] == 1 else options[at + 1]
+        at += 1 if options[at] == 1 else max(options[at + 1:at + 2] or b"\x01")
     return None
 
 
@@ -143,8 +143,12 @@ def fields(raw):
     src, dst, proto, ttl, at, end, offset, more = layers(raw[14:])
     l4 = raw[14 + at:14 + end]
     o.update(src=text(src), dst=text(dst), proto=proto, ttl=ttl, bytes_ip=end, offset=offset, more=more)
+    if len(src) == 4:
+        o.update(df=bool(raw[20] & 0x40))
     if offset:
         return o
+    if wrapped(raw):
+        o.update(geneve_fields(raw))
     ports(o, "", proto, l4)
     if proto == TCP and len(l4) >= 20:
         o.update(flags=l4[13], seq=struct.unpack("!I", l4[4:8])[0], mss=announced(l4[20:(l4[12] >> 4) * 4]))
@@ -159,7 +163,41 @@ def fields(raw):
     return o
 
 
+GENEVE, OUTER = 6081, 68
+
+
+def wrapped(raw):
+    """Is it what a Gateway Load Balancer endpoint sends to an appliance?"""
+    return raw[12:14] == b"\x08\x00" and len(raw) >= 14 + OUTER and raw[23] == UDP and raw[36:38] == struct.pack("!H", GENEVE)
+
+
+def inside(raw):
+    """The frame in a wrapped one, with the same MACs."""
+    return raw[:12] + raw[44:46] + raw[14 + OUTER:]
+
+
+def geneve_fields(raw):
+    """options: the header and all but the cookie; in_...: of the packet inside."""
+    return {"options": raw[42:78].hex(), "cookie": raw[78:82].hex(),
+            **{"in_" + k: v for k, v in fields(inside(raw)).items()}}
+
+
+def turned(raw, change=(), inner=None, dmac="02:65:6e:69:64:01"):
+    """A wrapped frame as the appliance sends it back: its addresses swapped, some bytes (offset, hex) changed."""
+    raw = bytearray(mac(dmac) + mac("02:ff:ff:ff:fe:01") + raw[12:26] + raw[30:34] + raw[26:30] + raw[34:])
+    if inner is not None:
+        raw[14 + OUTER:] = inner
+        raw[16:18], raw[38:40] = (struct.pack("!H", n + len(inner)) for n in (OUTER, OUTER - 20))
+    for at, more in change:
+        raw[at:at + len(more) // 2] = bytes.fromhex(more)
+    raw[24:26] = b"\0\0"
+    raw[24:26] = struct.pack("!H", ~ones(raw[14:34]) & 0xFFFF)
+    return bytes(raw)
+
+
 def bad_checksum(raw):
+    if wrapped(raw) and bad_checksum(inside(raw)):
+        return "inside: " + bad_checksum(inside(raw))
     if raw[12:14] not in (b"\x08\x00", b"\x86\xdd"):
         return None
     p = raw[14:]

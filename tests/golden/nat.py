@@ -128,8 +128,8 @@ def timers():
             c.put(UP, tcp(X, QN, 443, 40001, "R", 5001), deliver("a"))
         c.put(UP, answer(), deliver("a"), 30).put("a", data(), uplink(sport=40001), 59).put(UP, answer(), GONE, 61)
         yield c.put("a", data(), reset())
-    c = opened(Case("nat-syn-after-the-close", "NAT-09: a SYN on a closed mapping is a new connection", BASE), close=True)
-    yield opened(c, at=5)
+    c = opened(Case("nat-syn-after-the-close", "NAT-09: a SYN on a closed mapping is a new connection, with its own 350 s", BASE), close=True)
+    yield opened(c, at=5).put("a", data(), uplink(sport=40001), 200).put(UP, answer(), deliver("a"), 500)
     c = Case("nat-tcp-starts-with-a-syn", "NAT-09: anything else is answered by a reset; a reset by nothing", BASE)
     c.put("a", data(), reset(seq=5001)).put("a", tcp(A, X, 40001, 443, "F", 1000), reset(flags=20, seq=0))
     c.put("a", tcp(A, X, 40001, 443, "SA", 1000, 77), reset(seq=77)).put("a", tcp(A, X, 40001, 443, "R", 1000), GONE)
@@ -164,8 +164,8 @@ def fragments():
     yield c.put("a", there[1], drop("fragment")).put(UP, back[1], drop("fragment"))
 
 
-def quote(src, dst, inner, kind=3, code=4, rest=b"\0\0\5\x78", cut=28):
-    return F.packet(src, dst, F.ICMP, F.icmp(kind, code, rest, inner[:cut]))
+def quote(src, dst, inner, kind=3, code=4, rest=b"\0\0\5\x78", cut=28, **kw):
+    return F.packet(src, dst, F.ICMP, F.icmp(kind, code, rest, inner[:cut]), **kw)
 
 
 def errors():
@@ -181,6 +181,21 @@ def errors():
     c.put("a", ping(A, X), uplink(ident=7))
     c.put(UP, quote(R, QN, ping(QN, X, ttl=1), 11, 0), deliver("a", src=R, dst=A, isrc=A, idst=X))
     yield c.put(UP, quote(R, QN, ping(QN, X, ident=8, ttl=1), 11, 0), GONE)
+    c = opened(Case("nat-errors-change-no-timer", "NAT-12: an error ends no mapping, nor does it keep one alive (RFC 5382, REQ-10; RFC 5508, "
+                    "REQ-6)", BASE))
+    for code in (0, 1, 2, 3, 9, 13):
+        c.put(UP, quote(R, QN, sent, 3, code), deliver("a", src=R, type=3, code=code), 10)
+    c.put(UP, answer(), deliver("a"), 11).put("a", data(), uplink(sport=40001), 12)
+    c.put(UP, quote(R, QN, sent, 11, 0), deliver("a"), 300).put(UP, answer(), GONE, 363).put("a", data(), reset(), 363)
+    yield c
+    c = opened(Case("nat-reads-no-payload", "RFC 4787, REQ-10: addresses and ports in the data are nobody's business", BASE), dport=21)
+    for n, (words, dport) in enumerate(((b"PORT 10,0,1,10,156,65\r\n", 21), (b"EPRT |1|10.0.1.10|40001|\r\n", 21))):
+        c.put("a", tcp(A, X, 40001, dport, "PA", 1001, 5001, words), uplink(bytes=(b"\0" * 12 + b"\x08\0" + tcp(
+            QN, X, 40001, dport, "PA", 1001, 5001, words, ttl=63)).hex()))
+        c.put(UP, tcp(X, QN, 20, 40065 + n), drop("nat-no-mapping"))
+    sip = b"REGISTER sip:x SIP/2.0\r\nContact: <sip:a@10.0.1.10:5060>\r\n\r\n"
+    c.put("a", udp(A, X, 5060, 5060, sip), uplink(bytes=(b"\0" * 12 + b"\x08\0" + udp(QN, X, 5060, 5060, sip, ttl=63)).hex()))
+    yield c.put(UP, udp("198.51.100.8", QN, 5060, 5060, sip), GONE)
     c = Case("nat-icmp-errors-outbound", "NAT-12: A complains about what the gateway let in", BASE)
     c.put("a", udp(A, X, 5000, 53), uplink(sport=5000)).put(UP, udp(X, QN, 53, 5000), deliver("a"))
     told = dict(isrc=X, idst=QN, isport=53, idport=5000)
@@ -222,6 +237,10 @@ def clamp():
         c.put(UP, syn(X, QN, 443, 40001 + i, "SA", 5000, 1001, mss(back, odd)), deliver("a", mss=min(back, 1460)))
         c.put(UP, syn(X, QN, 443, 40001 + i, "SA", 5000, 1001, mss(back, odd)), deliver("a", mss=min(back, 1460)))
     yield c.put("a", syn(A, X, 41000, 443, "S", 1000, 0, b"\1\1\0\0"), uplink(sport=41000))
+    c = Case("nat-clamps-no-data", "NAT-19: an option that ends behind the header is none: what stands there is the guest's data", BASE)
+    cut = F.tcp(40001, 443, "S", 1000, 0, b"\xff\xff data", b"\1\1\2\4")
+    told = F.packet(QN, X, F.TCP, cut, ttl=63)
+    yield c.put("a", F.packet(A, X, F.TCP, cut), uplink(bytes=(b"\0" * 12 + b"\x08\0" + told).hex()))
 
 
 def places():

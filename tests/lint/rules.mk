@@ -45,6 +45,7 @@ lint-scripts:
 
 lint-rules:
 	$(Q)tests/lint/rules
+	$(Q)tests/lint/state-page
 
 lint: ## format, warnings as errors, clang-tidy, cppcheck, shellcheck, own rules
 	$(Q)$(MAKE) --no-print-directory -k -j$(shell nproc) \

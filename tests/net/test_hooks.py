@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Hook "tc" and "xdp" on veth and tap ports and on the uplink's host: the same verdicts from each."""
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import traffic
 from vpcnet.agent import Agent
-from vpcnet.fabric import INTERNET4, Fabric
+from vpcnet.fabric import INTERNET4, Fabric, make_fit_for_xdp
 from vpcnet.harness import check, equal, run, scene, test
 from vpcnet.vpc import ANYWHERE, State, allow
 
@@ -40,20 +39,7 @@ class World:
             listeners.tcp(guest, 80, 81)
             listeners.udp(guest, 53, 54)
         if hook == "xdp":
-            self.make_veths_fit_for_xdp()
-
-    def make_veths_fit_for_xdp(self):
-        """XDP on a veth is known to hurt: the guest must make its own checksums, and needs an XDP program itself, or
-        the kernel leaves what the host's end sends by XDP_TX in the queue; the internet's end of the uplink likewise.
-        XDP leaves by the kernel's forwarding table: the uplink must be forwarding, its neighbours known already."""
-        source = b'__attribute__((section("xdp"), used)) int pass(void *ctx) { return 2; }\n'
-        program = os.path.join(self.agent.folder, "pass.o")
-        subprocess.run(["clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program], input=source, check=True)
-        for namespace in (self.a, self.b, self.fabric.internet):
-            namespace.run("ethtool", "-K", "eth0", "tx", "off")
-            namespace.ip(f"link set eth0 xdpdrv obj {program} sec xdp")
-        self.fabric.host.sysctl(net__ipv4__conf__up0__forwarding=1)
-        traffic.ping(self.fabric.host, INTERNET4, False)  # the uplink carries no answer for the host, but ARP's
+            make_fit_for_xdp(fabric, agent.folder, (self.a, self.b))
 
 
 def world_with(hook):

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "case.h"
 
-static struct world *world_of(json_t *state)
+struct world *case_world(json_t *state)
 {
 	struct world *w = NULL;
 
@@ -54,7 +54,7 @@ int case_make(uint64_t seed, int packets, struct test_case *ret_case)
 	c->seed = seed;
 	c->line = calloc((size_t)packets + MAX_STATES, sizeof(*c->line));
 	current = c->state[c->nr_state++] = gen_state(&r);
-	w = world_of(current);
+	w = case_world(current);
 	if (!t || !c->line || !w)
 		return -ENOMEM;
 	traffic_init(t, &r);
@@ -68,7 +68,7 @@ int case_make(uint64_t seed, int packets, struct test_case *ret_case)
 			if (l->broken)
 				continue;
 			world_free(w);
-			w = world_of(current);
+			w = case_world(current);
 			continue;
 		}
 		traffic_line(t, w, l);
@@ -87,33 +87,33 @@ void case_free(struct test_case *c)
 
 /* ---- writing */
 
-static void write_line(FILE *f, const struct line *l, const char *folder)
+/* `states`: what stands before the name of a state's file; `since`: when the case begins. */
+void line_write(FILE *f, const struct line *l, const char *states, int64_t since)
 {
 	static char hex[2 * FRAME_MAX + 1];
 
 	if (*l->state) {
-		fprintf(f, "{\"state\": \"%s%s%s\", \"at\": %.6f}\n", folder, *folder ? "/" : "", l->state,
-			(double)l->at / 1e9);
+		fprintf(f, "{\"state\": \"%s%s\", \"at\": %.6f}\n", states, l->state, (double)(since + l->at) / 1e9);
 		return;
 	}
 	hex_write(l->frame, l->n, hex);
 	fprintf(f, "{\"port\": \"%s\", %s\"packet\": \"%s\", \"at\": %.6f}\n", l->port,
-		l->tx ? "\"dir\": \"tx\", " : "", hex, (double)l->at / 1e9);
+		l->tx ? "\"dir\": \"tx\", " : "", hex, (double)(since + l->at) / 1e9);
 }
 
-/* state.json, state1.json ... and scenario.jsonl of the picked lines (NULL: the first nr_pick), state files named as
- * seen from `prefix`. */
-static int write_lines(const struct test_case *c, const int *pick, int nr_pick, const char *folder, const char *prefix)
+/* state.json, state1.json ... and scenario.jsonl of the picked lines (NULL: the first nr_pick). */
+static int write_lines(const struct test_case *c, const int *pick, int nr_pick, const char *folder)
 {
-	char path[512];
+	char path[512], states[512];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/scenario.jsonl", folder);
+	snprintf(states, sizeof(states), "%s/", folder);
 	f = fopen(path, "w");
 	if (!f)
 		return -errno;
 	for (int i = 0; i < nr_pick; i++)
-		write_line(f, &c->line[pick ? pick[i] : i], prefix);
+		line_write(f, &c->line[pick ? pick[i] : i], states, 0);
 	return fclose(f) ? -errno : 0;
 }
 
@@ -141,12 +141,13 @@ int case_write(const struct test_case *c, const int *pick, int nr_pick, const ch
 {
 	int r = write_states(c, pick, nr_pick, folder);
 
-	return r ? r : write_lines(c, pick, nr_pick, folder, folder);
+	return r ? r : write_lines(c, pick, nr_pick, folder);
 }
 
 /* ---- running */
 
-static int spawn_replay(const struct runner *run, const char *out)
+/* Replay state.json and scenario.jsonl of the runner's folder. Returns its exit, 126 or 127 if there was none. */
+int replay_spawn(const struct runner *run, const char *out)
 {
 	char state[512], lines[512], errors[512];
 	const char *argv[24] = {run->enid, "replay", "--state", state, "--host", HOST};
@@ -205,7 +206,13 @@ static const char *judge_and_compare(struct model *m, const struct line *l, cons
 {
 	const char *what = NULL, *first = NULL;
 	int choices = 1;
+	struct pkt g;
 
+	m->seen_port = -1;
+	if (a->n > 0) {
+		pkt_parse(a->frame, a->n, &g);
+		m->seen_port = g.sport;
+	}
 	for (m->choice = 0; m->choice < choices; m->choice++) {
 		model_judge(m, l->port, l->tx, p, ret_verdict);
 		choices = m->choices > choices ? m->choices : choices;
@@ -235,7 +242,7 @@ const char *case_step(struct model *m, json_t *const *states, const struct line 
 	if (*l->state) {
 		what = compare(m, l, NULL, v, a);
 		if (!l->broken)
-			model_apply(m, world_of(states[atoi(l->state + 5)]));
+			model_apply(m, case_world(states[atoi(l->state + 5)]));
 	} else {
 		pkt_parse(l->frame, l->n, &p);
 		what = judge_and_compare(m, l, &p, a, v);
@@ -246,30 +253,32 @@ const char *case_step(struct model *m, json_t *const *states, const struct line 
 	return what;
 }
 
-static int judge_output(const struct test_case *c, const int *pick, int nr_pick, FILE *out, struct tally *tally,
-			struct difference *d)
+/* Hold the answers to the picked lines (NULL: the first nr_pick) against the model, up to the first difference. */
+void case_judge(const struct test_case *c, const int *pick, int nr_pick, FILE *out, struct tally *tally,
+		struct difference *d)
 {
-	struct model m = {.host = HOST, .world = world_of(c->state[0])};
+	struct model m = {.host = HOST, .world = case_world(c->state[0])};
 	char *text = NULL;
 	size_t room = 0;
 
 	d->line = -1;
 	for (int i = 0; i < nr_pick && d->line < 0; i++) {
+		int at = pick ? pick[i] : i;
+
 		if (getline(&text, &room, out) <= 0) {
-			d->line = pick[i];
+			d->line = at;
 			d->what = "no answer: enid replay ended early";
 			memset(&d->got, 0, offsetof(struct answer_line, frame));
 			memset(&d->want, 0, sizeof(d->want));
 			break;
 		}
 		answer_read(text, &d->got);
-		d->what = case_step(&m, c->state, &c->line[pick[i]], &d->got, tally, &d->want);
+		d->what = case_step(&m, c->state, &c->line[at], &d->got, tally, &d->want);
 		if (d->what)
-			d->line = pick[i];
+			d->line = at;
 	}
 	free(text);
 	model_done(&m);
-	return 0;
 }
 
 /* Replay the picked lines; *ret_out reads the answers. */
@@ -282,7 +291,7 @@ int case_answers(const struct test_case *c, const int *pick, int nr_pick, const 
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s/out.jsonl", run->folder);
-	r = spawn_replay(run, path);
+	r = replay_spawn(run, path);
 	if (r < 0 || r == 126 || r == 127)
 		return r < 0 ? r : -ENOEXEC;
 	*ret_out = fopen(path, "r");
@@ -297,7 +306,7 @@ int case_run(const struct test_case *c, const int *pick, int nr_pick, const stru
 
 	if (r)
 		return r;
-	judge_output(c, pick, nr_pick, out, tally, ret_difference);
+	case_judge(c, pick, nr_pick, out, tally, ret_difference);
 	fclose(out);
 	return 0;
 }

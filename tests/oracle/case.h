@@ -41,6 +41,13 @@ int case_write(const struct test_case *c, const int *pick, int nr_pick, const ch
 int case_answers(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, FILE **ret_out);
 const char *case_step(struct model *m, json_t *const *states, const struct line *l, const struct answer_line *a,
 		      struct tally *tally, struct verdict *ret_verdict);
+struct world *case_world(json_t *state);
+void line_write(FILE *f, const struct line *l, const char *states, int64_t since);
+int replay_spawn(const struct runner *run, const char *out);
+void case_judge(const struct test_case *c, const int *pick, int nr_pick, FILE *out, struct tally *tally,
+		struct difference *d);
+int batch_run(const struct test_case *cases, int nr, const struct runner *run, struct tally *tally,
+	      struct difference *ret_differences);
 int case_run(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, struct tally *tally,
 	     struct difference *ret_difference);
 int case_shrink(const struct test_case *c, const struct runner *run, int last, int **ret_pick);

@@ -4,6 +4,7 @@
  *
  *   differ [--enid PATH] [--hook tc|xdp] [--seed N] [--packets N] [--states M] [--keep DIR] [--stop N]
  *   differ --one SEED [--packets PER_CASE] ...       that case alone
+ *   differ --batch N                                 cases in one run of enid replay (25)
  *   differ --without hairpin,...                     leave traffic out, to look past a known difference
  *   differ --raw                                     differences as they are found, not made small
  *   differ --tenants 64 ...                          so many tenants with one state and one sequence, all at once
@@ -11,6 +12,7 @@
  *
  * Exit: 0 no difference, 1 differences, 2 misuse or the build cannot be run.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@
 struct settings {
 	uint64_t seed, one;
 	long packets, states, stop;
-	int tenants;
+	int tenants, batch;
 	const char *keep;
 	bool raw;
 	struct runner run;
@@ -84,30 +86,46 @@ static void report(const struct settings *s, const struct test_case *c, const st
 	fflush(stdout);
 }
 
-/* Returns 1 for a difference, 0 for none, -errno. */
-static int one_case(const struct settings *s, uint64_t seed, int packets, struct tally *tally)
+/* A difference within a batch: does the case show it alone? Returns 0 or -errno. */
+static int report_alone(const struct settings *s, const struct test_case *c, const struct difference *found)
 {
-	struct test_case c;
 	struct difference d = {.line = -1};
-	int r, *pick;
+	int r = case_run(c, NULL, c->nr_line, &s->run, NULL, &d);
 
-	if (s->tenants)
-		return tenants_case(seed, packets, s->tenants, &s->run, tally);
-	r = case_make(seed, packets, &c);
 	if (r)
 		return r;
-	pick = calloc((size_t)c.nr_line, sizeof(*pick));
-	for (int i = 0; i < c.nr_line; i++)
-		pick[i] = i;
-	tally->states++;
-	r = case_run(&c, pick, c.nr_line, &s->run, tally, &d);
-	if (!r && d.line >= 0) {
-		report(s, &c, &d);
-		r = 1;
+	if (d.line >= 0) {
+		report(s, c, &d);
+		return 0;
 	}
-	free(pick);
-	case_free(&c);
-	return r;
+	case_report(c, found);
+	printf("    alone   the case shows nothing: it needs those before it (--batch %d)\n", s->batch);
+	return 0;
+}
+
+/* Returns how many differ, or -errno. */
+static int one_batch(const struct settings *s, uint64_t seed, int nr, int packets, struct tally *tally)
+{
+	struct test_case *c = calloc((size_t)nr, sizeof(*c));
+	struct difference *d = calloc((size_t)nr, sizeof(*d));
+	int r = c && d ? 0 : -ENOMEM, differ = 0;
+
+	for (int i = 0; i < nr && !r; i++)
+		r = case_make(seed + (uint64_t)i, packets, &c[i]);
+	if (!r)
+		r = batch_run(c, nr, &s->run, tally, d);
+	tally->states += r ? 0 : nr;
+	for (int i = 0; i < nr && !r; i++) {
+		if (d[i].line < 0)
+			continue;
+		r = report_alone(s, &c[i], &d[i]);
+		differ++;
+	}
+	for (int i = 0; c && i < nr; i++)
+		case_free(&c[i]);
+	free(c);
+	free(d);
+	return r ? r : differ;
 }
 
 static void print_tally(const struct tally *t, long differences, double seconds)
@@ -144,9 +162,11 @@ static int run_all(const struct settings *s)
 	printf("seed %" PRIx64 ", %ld states of %d packets, %s%s%s\n", s->one ? s->one : s->seed, cases, per_case,
 	       s->run.enid, s->run.hook ? " --hook " : "", s->run.hook ? s->run.hook : "");
 	fflush(stdout);
-	for (long i = 0; i < cases && differences < s->stop; i++) {
+	for (long i = 0; i < cases && differences < s->stop; i += s->batch) {
 		uint64_t seed = s->one ? s->one : s->seed + (uint64_t)i;
-		int r = one_case(s, seed, per_case, &tally);
+		int nr = cases - i < s->batch ? (int)(cases - i) : s->batch;
+		int r = s->tenants ? tenants_case(seed, per_case, s->tenants, &s->run, &tally)
+				   : one_batch(s, seed, nr, per_case, &tally);
 
 		if (r < 0) {
 			fprintf(stderr, "differ: cannot run %s: %s\n", s->run.enid, strerror(-r));
@@ -161,7 +181,7 @@ static int run_all(const struct settings *s)
 static int usage(void)
 {
 	fputs("usage: differ [--enid PATH] [--hook tc|xdp] [--seed HEX] [--packets N] [--states M] [--keep DIR]\n"
-	      "              [--stop N] [--one HEX] [--raw] [--tenants N] [--without "
+	      "              [--stop N] [--one HEX] [--raw] [--batch N] [--tenants N] [--without "
 	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies,\n"
 	      "              nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,sizes,ttl,mss] [-- OPTION...]\n"
 	      "       differ replay --state STATE [--host HOST] [FILE]\n",
@@ -187,7 +207,8 @@ static int parse_options(int argc, char **argv, struct settings *s)
 	static const struct option options[] = {
 		{"enid", 1, NULL, 'e'},    {"hook", 1, NULL, 'h'},    {"seed", 1, NULL, 's'}, {"packets", 1, NULL, 'p'},
 		{"states", 1, NULL, 'n'},  {"keep", 1, NULL, 'k'},    {"stop", 1, NULL, 'x'}, {"one", 1, NULL, 'o'},
-		{"without", 1, NULL, 'w'}, {"tenants", 1, NULL, 't'}, {"raw", 0, NULL, 'r'},  {NULL, 0, NULL, 0}};
+		{"without", 1, NULL, 'w'}, {"tenants", 1, NULL, 't'}, {"raw", 0, NULL, 'r'},  {"batch", 1, NULL, 'b'},
+		{NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -214,9 +235,12 @@ static int parse_options(int argc, char **argv, struct settings *s)
 			s->stop = strtol(optarg, NULL, 10);
 			break;
 		case 't':
-			gen_without = "nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,mss,ttl,sizes"; /* copies know no
-												       gateways yet */
+			gen_without = "bpa"; /* which is the account's: all tenants' */
 			s->tenants = atoi(optarg);
+			s->batch = 1;
+			break;
+		case 'b':
+			s->batch = atoi(optarg);
 			break;
 		case 'w':
 			traffic_without |= without_mask(optarg);
@@ -233,13 +257,14 @@ static int parse_options(int argc, char **argv, struct settings *s)
 	}
 	while (optind < argc && s->run.nr_options < (int)ARRAY_SIZE(s->run.options))
 		s->run.options[s->run.nr_options++] = argv[optind++];
-	return s->packets > 0 && s->states > 0 && s->tenants >= 0 && s->tenants < 100 ? 0 : -1;
+	return s->packets > 0 && s->states > 0 && s->tenants >= 0 && s->tenants < 100 && s->batch > 0 ? 0 : -1;
 }
 
 int main(int argc, char **argv)
 {
 	char folder[] = "/tmp/enid-oracle-XXXXXX", command[64];
-	struct settings s = {.seed = 1, .packets = 1000000, .states = 300, .stop = 5, .run = {.enid = "build/enid"}};
+	struct settings s = {
+		.seed = 1, .packets = 1000000, .states = 300, .stop = 5, .batch = 25, .run = {.enid = "build/enid"}};
 	int r;
 
 	if (argc > 1 && !strcmp(argv[1], "replay"))

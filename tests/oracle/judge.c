@@ -230,7 +230,7 @@ static void judge_uplink(struct model *m, const struct gate *g, const struct pkt
 		return;
 	if (p->foff)
 		return judge_later_fragment(m, eni_number(g->id), false, p, v);
-	trip_begin(&t, m, v, p, g->vpc);
+	trip_begin(&t, m, v, p, g->vpc, g->id);
 	walk_from_gate(&t, g);
 	if (g->vpc < 0 || !is_inside(w, g, p))
 		return;
@@ -260,7 +260,7 @@ static void judge_guest(struct model *m, const struct eni *e, const struct pkt *
 		v->reasons |= eni_owns(e, p->fam, &p->dst) ? BIT(WHY_L2) : 0;
 		return;
 	}
-	trip_begin(&t, m, v, p, e->vpc);
+	trip_begin(&t, m, v, p, e->vpc, e->id);
 	walk_from_eni(&t, e);
 }
 
@@ -340,7 +340,7 @@ void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p
 	else if (g)
 		judge_uplink(m, g, p, v);
 	else
-		verdict_drop(v, WHY_ANY);
+		verdict_drop(v, WHY_ANY); /* a port without an ENI or gateway any more */
 	if (e && (e->guard || tx) && p->fam && is_martian(p->fam, &p->dst)) {
 		v->others |= 1u << ACT_DROP;
 		v->reasons = WHY_ANY;
@@ -370,6 +370,8 @@ void model_commit(struct model *m, const char *port, bool tx, const struct pkt *
 	for (int i = 0; i < 2; i++)
 		track_commit(m, &v->change[i], p);
 	map_commit(m, &v->map, p);
+	if (e && !tx && p->fam)
+		map_left(m, e->number, &v->map, p);
 }
 
 /* CT-20: what belongs to an ENI that is gone or detached goes with it. */

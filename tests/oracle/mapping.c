@@ -32,6 +32,8 @@ static void tuple_of(const struct pkt *p, bool outward, struct tuple *t)
 		if (t->qtype >= 0 && p->inner.qreply != outward)
 			t->qtype = -2; /* a request from outside, a reply from inside: of no mapping */
 	}
+	if (!p->has_inner && t->qtype >= 0 && p->qreply == outward)
+		t->qtype = -2;
 	t->near = outward ? *src : *dst;
 	t->far = outward ? *dst : *src;
 	t->near_port = outward ? sport : dport;
@@ -48,7 +50,7 @@ static bool fits(const struct mapping *f, const struct tuple *t)
 
 static bool is_live(const struct model *m, const struct mapping *f)
 {
-	return !f->ghost && f->expires > m->now;
+	return !f->ghost && f->expires >= m->now;
 }
 
 /* The mapping of a packet that comes from the client's side; that of this ENI's flow before another's (a middlebox may
@@ -112,7 +114,7 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 
 		if (!same_outside(f, want) || f->port != port)
 			continue;
-		if (!is_live(m, f))
+		if (!is_live(m, f) || f->elsewhere)
 			state = state ? state : 1;
 		else
 			state = own && f->closing ? 1 : 2;
@@ -122,8 +124,9 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 	return state;
 }
 
-/* A new mapping. Translating ones may get any port that is free; the client's own, if it is and has a right number. */
-void map_open(struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
+/* A new mapping. Translating ones may get any port that is free, and have the one that came out if it fits; the
+ * client's own, if that is free and has a right number. */
+void map_open(const struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
 	      struct map_change *ret_change)
 {
 	struct map_change *c = ret_change;
@@ -150,8 +153,16 @@ void map_open(struct model *m, int gate, int from, const struct ip *addr, const 
 	if (!c->port_free)
 		return;
 	c->kept = t.near_port >= 1024 && port_state(m, &c->map, t.near_port) == 0;
-	for (unsigned port = 1024; !c->kept && port_state(m, &c->map, c->map.port) && port < 65536; port++)
-		c->map.port = (uint16_t)port; /* the model's own choice, in case it is asked for one */
+	bool usable = c->map.qtype >= 0 || t.near_port >= 1024;
+
+	if (m->seen_port >= 0 && !map_port_fits(m, c, (uint16_t)m->seen_port)) {
+		c->map.port = (uint16_t)m->seen_port;
+		return;
+	}
+	for (unsigned port = 1024; (!usable || port_state(m, &c->map, c->map.port) == 2) && port < 65536; port++) {
+		c->map.port = (uint16_t)port;
+		usable = true;
+	}
 }
 
 void map_touch(const struct mapping *f, bool outward, struct map_change *ret_change)
@@ -220,6 +231,8 @@ void map_commit(struct model *m, const struct map_change *c, const struct pkt *p
 	if (c->kind == CHANGE_NONE || p->has_inner)
 		return; /* CT-15: an error refreshes nothing */
 	f = stored(m, &c->map);
+	if (f)
+		f->elsewhere = false;
 	if (c->kind == CHANGE_OPEN) {
 		if (!f) {
 			f = malloc(sizeof(*f));
@@ -238,6 +251,20 @@ void map_commit(struct model *m, const struct map_change *c, const struct pkt *p
 	if (p->proto == P_TCP)
 		advance(f, p, c->outward, c->kind == CHANGE_OPEN);
 	f->expires = m->now + idle_time(f) * NS;
+}
+
+/* The client's packets take another way by now: whether the gateway still knows the flow is not fixed. */
+void map_left(struct model *m, int from, const struct map_change *c, const struct pkt *p)
+{
+	struct tuple t;
+
+	if (p->has_inner)
+		return;
+	tuple_of(p, true, &t);
+	for (struct mapping *f = m->mappings; f; f = f->next)
+		if (f->from == from && is_live(m, f) && fits(f, &t) && ip_eq(&f->client, &t.near) &&
+		    f->client_port == t.near_port && (c->kind == CHANGE_NONE || c->map.gate != f->gate))
+			f->elsewhere = true;
 }
 
 /* ---- edits: what belongs to a gateway, an address or a client that is gone goes, but its port may stay taken */

@@ -108,7 +108,7 @@ bool is_martian(int fam, const struct ip *ip)
 
 bool is_neighbour_message(const struct pkt *p)
 {
-	return p->fam == 6 && p->proto == P_ICMP6 && p->itype >= 0 &&
+	return !p->more && p->fam == 6 && p->proto == P_ICMP6 && p->itype >= 0 &&
 	       ((p->itype >= 133 && p->itype <= 137) || (p->itype >= 130 && p->itype <= 132) || p->itype == 143);
 }
 
@@ -308,7 +308,8 @@ bool neigh_uplink(const struct model *m, const struct gate *g, const struct pkt 
 
 /* ---- guard mode: ARP and ND of the own address pass, the services pass, foreign claims do not leave */
 
-static void guard_neighbour(const struct eni *e, bool egress, const struct pkt *p, struct verdict *v)
+static void guard_neighbour(const struct world *w, const struct eni *e, bool egress, const struct pkt *p,
+			    struct verdict *v)
 {
 	struct ip claim = p->src;
 	bool own_mac = !memcmp(p->raw + 6, e->mac, 6);
@@ -330,7 +331,12 @@ static void guard_neighbour(const struct eni *e, bool egress, const struct pkt *
 			v->others = 0;
 		return;
 	}
-	if (!own_mac || p->itype == 134 || p->itype == 137)
+	struct ip target = {0};
+
+	if (p->end - p->l4 >= 24)
+		memcpy(target.b, p->raw + p->l4 + 8, 16);
+	if (!own_mac || p->itype == 134 || is_router_address(w, e, 6, &p->src) || p->itype == 137 ||
+	    (p->itype == 136 && is_router_address(w, e, 6, &target))) /* B4 */
 		verdict_drop(v, WHY_ANY);
 	else if (p->itype == 135 && eni_owns(e, 6, &p->src) && p->ttl == 255)
 		v->others = 0;
@@ -341,7 +347,7 @@ bool neigh_guard(const struct model *m, const struct eni *e, bool egress, const 
 	if (p->err || p->foff)
 		return false;
 	if (p->etype == ET_ARP || is_neighbour_message(p)) {
-		guard_neighbour(e, egress, p, v);
+		guard_neighbour(m->world, e, egress, p, v);
 		return true;
 	}
 	if (egress && judge_dhcp(e, p, v))

@@ -19,7 +19,8 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define ID_LEN        64
-#define FRAME_MAX     2048
+#define FRAME_MAX     9300
+#define GEN_FRAME_MAX 2048 /* a frame that is generated */
 #define NS            1000000000LL
 
 /* ---- names of outcomes */
@@ -153,6 +154,7 @@ struct vpc {
 	char id[ID_LEN];
 	struct cidr cidr[12];
 	int nr_cidr; /* the primary IPv4 CIDR comes first */
+	char bpa[ID_LEN];
 };
 
 struct subnet {
@@ -235,7 +237,7 @@ struct eni {
 	int number; /* stable over edits: key of everything that is remembered */
 	int vpc, subnet;
 	uint8_t mac[6];
-	bool check, live, deny_igw, compute;
+	bool check, live, deny_igw, compute, endpoint;
 	struct own_ip ip[16];
 	int nr_ip;
 	struct cidr prefix[6];
@@ -244,6 +246,7 @@ struct eni {
 	int nr_group;
 	int64_t tcp_established, udp_stream, udp; /* seconds */
 	bool port, guard, instance;
+	int mtu;
 	uint64_t policy; /* digest of its security group rules */
 };
 
@@ -256,10 +259,12 @@ struct gate {
 	int vpc;   /* -1: not attached */
 	int table; /* of what comes in by it (RT-18); -1: none, so local delivery */
 	bool uplink;
+	int mtu;              /* of the uplink, 0: any */
 	bool tracks;          /* CT-06: a DynamoDB endpoint */
 	bool vpn;             /* VGW-05: through tunnels, not Direct Connect */
-	bool any_site;        /* VGW-01: a dynamic VPN, or none listed */
-	struct cidr site[16]; /* VGW-01: what its VPNs reach */
+	int vgw;              /* of a VPN connection: its gateway; else -1 */
+	bool any_site;        /* VGW-01: a dynamic connection; of a gateway: or none listed */
+	struct cidr site[16]; /* VGW-01: what the connection reaches */
 	int nr_site;
 };
 
@@ -274,7 +279,7 @@ struct nat {
 struct peering {
 	char id[ID_LEN];
 	int vpc[2];
-	bool active;
+	bool active, far; /* far: between Regions */
 };
 
 struct tgw {
@@ -353,8 +358,10 @@ struct route_choice {
 };
 void route_choose(const struct world *w, int vpc, int table, const struct pkt *p, struct route_choice *ret_choice);
 bool tgw_choose(const struct world *w, int table, const struct pkt *p, struct tgw_route *ret_route);
+const struct gate *gate_exit(const struct world *w, const struct gate *g);
 const struct nat *nat_of_eni(const struct world *w, int eni);
 bool vpc_has(const struct world *w, int vpc, int fam, const struct ip *ip);
+enum bpa_mode bpa_mode(const char *word, enum bpa_mode absent);
 bool bpa_blocks(const struct world *w, int vpc, int subnet, bool direct);
 
 /* Group references match members in this VPC only; none: nowhere (SG-17, SG-18). */
@@ -409,8 +416,9 @@ struct mapping {
 	bool fin[2], acked[2], closing, ghost; /* ghost: gone, but its port may not be free yet */
 	uint32_t ack[2];
 	int64_t expires;
-	int peering; /* number of the peering it left by; -1: none (NAT-18) */
-	int from;    /* number of the ENI whose packet opened it */
+	int peering;    /* number of the peering it left by; -1: none (NAT-18) */
+	int from;       /* number of the ENI whose packet opened it */
+	bool elsewhere; /* that ENI sends the flow by another way by now */
 };
 
 struct map_change {
@@ -442,6 +450,7 @@ struct model {
 	struct datagram *datagrams;
 	struct mapping *mappings;
 	const char *host;
+	int seen_port;       /* the source port in enid's answer, -1: none */
 	int choice, choices; /* which of the answers that the contract leaves open, of how many */
 };
 
@@ -455,11 +464,12 @@ bool track_is_tracked(struct model *m, const struct change *c);
 const struct mapping *map_inside(const struct model *m, int gate, int from, const struct pkt *p);
 const struct mapping *map_outside(const struct model *m, int gate, const struct pkt *p);
 const struct mapping *map_by_peering(const struct model *m, const struct pkt *p);
-void map_open(struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
+void map_open(const struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
 	      struct map_change *ret_change);
 void map_touch(const struct mapping *f, bool outward, struct map_change *ret_change);
 const char *map_port_fits(const struct model *m, const struct map_change *c, uint16_t port);
 void map_commit(struct model *m, const struct map_change *c, const struct pkt *p);
+void map_left(struct model *m, int from, const struct map_change *c, const struct pkt *p);
 void map_prune(struct model *m, const struct world *w);
 void map_clear(struct model *m);
 void track_commit(struct model *m, const struct change *c, const struct pkt *p);
@@ -481,6 +491,7 @@ struct verdict {
 	uint8_t dmac[6];
 	enum answer answer;
 	uint8_t answer_mac[6];   /* of ARP and ND */
+	bool by_uplink;          /* the answer goes back to who is outside */
 	bool any_mac;            /* the answered MAC is the device's own */
 	struct ip answer_src[4]; /* of an ICMP error: who may have sent it; none: anyone */
 	int nr_answer_src, answer_mtu;
@@ -513,7 +524,7 @@ struct line {
 	char port[ID_LEN];
 	bool tx;
 	int64_t at;
-	uint8_t frame[FRAME_MAX];
+	uint8_t frame[GEN_FRAME_MAX];
 	int n;
 	char state[256]; /* a state line: the file's name in the case's folder */
 	bool broken;     /* which must be refused */

@@ -231,23 +231,16 @@ static const char *compare_answer(const struct pkt *p, const struct verdict *v, 
 	return memcmp(want, got, 12) ? "MACs of the echo reply differ" : NULL;
 }
 
-/* NAT-03: the port is enid's to choose. It is read here, and from here on the model's, too. */
-static const char *take_port(const struct model *m, struct verdict *v, const struct answer_line *a)
+/* NAT-03: the port is enid's to choose, and was taken over by the model if it fits. */
+static const char *check_port(const struct model *m, const struct verdict *v, const struct answer_line *a)
 {
-	struct map_change *c = &v->map;
-	const char *bad;
+	const struct map_change *c = &v->map;
 	struct pkt g;
 
 	if (c->kind != CHANGE_OPEN || !c->port_free)
 		return NULL;
 	pkt_parse(a->frame, a->n, &g);
-	bad = map_port_fits(m, c, g.sport);
-	if (bad)
-		return bad;
-	c->map.port = v->out.sport = g.sport;
-	if (c->map.qtype >= 0)
-		v->out.dport = g.sport;
-	return NULL;
+	return map_port_fits(m, c, g.sport);
 }
 
 static const char *compare_frame(const struct model *m, const struct pkt *p, struct verdict *v,
@@ -263,7 +256,7 @@ static const char *compare_frame(const struct model *m, const struct pkt *p, str
 		return "no packet in the answer";
 	if (v->act == ACT_REPLY)
 		return compare_answer(p, v, a);
-	bad = take_port(m, v, a);
+	bad = check_port(m, v, a);
 	if (bad)
 		return bad;
 	n = verdict_packet(m, p, v, want);
@@ -316,20 +309,30 @@ const char *compare(const struct model *m, const struct line *l, const struct pk
 
 /* ---- differ replay: the model answers */
 
+/* All that the contract allows. */
+static void print_reasons(const struct verdict *v)
+{
+	const char *between = "";
+
+	for (int i = 0; i < WHY_MAX; i++) {
+		if (v->act == ACT_DROP ? !(v->reasons & BIT(i)) : i != WHY_ACCEPTED)
+			continue;
+		printf("%s%s", between, why_name[i]);
+		between = "|";
+	}
+}
+
 static void print_verdict(const struct model *m, long n, const struct pkt *p, const struct verdict *v)
 {
 	static char hex[2 * FRAME_MAX + 1];
 	uint8_t out[FRAME_MAX];
-	const char *reason = "accepted";
 
-	for (int i = WHY_MAX - 1; v->act == ACT_DROP && i >= 0; i--)
-		if (v->reasons & BIT(i) &&
-		    (i != WHY_L2 || v->reasons == BIT(WHY_L2) || v->reasons & BIT(WHY_SOURCE_CHECK)))
-			reason = why_name[i];
 	printf("{\"n\":%ld,\"action\":\"%s\"", n, act_name[v->act]);
 	if (*v->to)
 		printf(",\"to\":\"%s\"", v->to);
-	printf(",\"reason\":\"%s\"", v->act == ACT_DROP && v->reasons == WHY_ANY ? "l2" : reason);
+	fputs(",\"reason\":\"", stdout);
+	print_reasons(v);
+	putchar('"');
 	if (v->act != ACT_DROP) {
 		hex_write(out, verdict_packet(m, p, v, out), hex);
 		printf(",\"packet\":\"%s\"", hex);
@@ -386,7 +389,7 @@ static void replay_line(struct model *m, long n, json_t *o)
 int oracle_replay(int argc, char **argv)
 {
 	const char *state = NULL, *file = NULL;
-	struct model m = {.host = "host-a"};
+	struct model m = {.host = "host-a", .seen_port = -1};
 	char *text = NULL;
 	size_t room = 0;
 	long n = 0;

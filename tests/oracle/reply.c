@@ -100,8 +100,10 @@ static int build_error(const struct pkt *p, const struct verdict *v, uint8_t *ou
 	if (size > room)
 		size = room;
 	memset(out, 0, 62);
-	memcpy(out, p->raw + 6, 6);
-	memcpy(out + 6, p->raw, 6);
+	if (!v->by_uplink) { /* else the neighbour table says */
+		memcpy(out, p->raw + 6, 6);
+		memcpy(out + 6, p->raw, 6);
+	}
 	memcpy(out + 12, p->raw + 12, 2);
 	memcpy(icmp + 8, p->raw + 14, (size_t)size);
 	h[0] = v4 ? 0x45 : 0x60;

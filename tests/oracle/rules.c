@@ -176,8 +176,10 @@ static int find_id(const struct world *w, const struct route *r)
 
 static uint64_t nat_usable(const struct world *w, int vpc, const struct nat *n)
 {
-	if (n->vpc != vpc || !(n->available || n->deleting) || n->eni < 0)
+	if (n->vpc != vpc || !(n->available || n->deleting))
 		return BIT(WHY_BLACKHOLE);
+	if (n->eni < 0)
+		return BIT(WHY_BLACKHOLE) | BIT(WHY_NOT_SERVED);
 	return w->eni[n->eni].port ? 0 : BIT(WHY_NOT_SERVED);
 }
 
@@ -187,6 +189,16 @@ static bool is_attached(const struct world *w, int vpc, int tgw)
 		if (w->attachment[i].vpc == vpc && w->attachment[i].tgw == tgw && w->attachment[i].available)
 			return true;
 	return false;
+}
+
+/* Where what leaves by the gateway goes: an egress-only one without an uplink has that of the VPC's internet gateway.
+ */
+const struct gate *gate_exit(const struct world *w, const struct gate *g)
+{
+	for (int i = 0; g->kind == GATE_EIGW && !g->uplink && i < w->nr_gate; i++)
+		if (w->gate[i].kind == GATE_IGW && w->gate[i].vpc == g->vpc && w->gate[i].uplink)
+			return &w->gate[i];
+	return g->uplink ? g : NULL;
 }
 
 /* RT-28: a target that is gone, of another VPC or not in use makes the route a blackhole. */
@@ -200,8 +212,8 @@ static uint64_t target_fails(const struct world *w, int vpc, enum target_kind ki
 		return w->eni[at].live && w->eni[at].vpc == vpc ? 0 : BIT(WHY_BLACKHOLE);
 	if (kind == TO_GATE)
 		return w->gate[at].vpc != vpc         ? BIT(WHY_BLACKHOLE)
-		       : w->gate[at].uplink           ? 0
-		       : w->gate[at].kind == GATE_VGW ? BIT(WHY_NOT_SERVED) | BIT(WHY_VGW)
+		       : w->gate[at].kind == GATE_VGW ? 0 /* the way out depends on the site */
+		       : gate_exit(w, &w->gate[at])   ? 0
 						      : BIT(WHY_NOT_SERVED);
 	if (kind == TO_NAT)
 		return nat_usable(w, vpc, &w->nat[at]);
@@ -284,7 +296,7 @@ const struct nat *nat_of_eni(const struct world *w, int eni)
 /* VPC-18. `direct`: not by a NAT gateway or an egress-only gateway, which ingress blocking spares. */
 bool bpa_blocks(const struct world *w, int vpc, int subnet, bool direct)
 {
-	enum bpa_mode mode = w->bpa;
+	enum bpa_mode mode = bpa_mode(w->vpc[vpc].bpa, w->bpa);
 
 	for (int i = 0; i < w->nr_exclusion; i++) {
 		const struct exclusion *x = &w->exclusion[i];

@@ -5,9 +5,10 @@
  * its answers equal the first tenant's word for word (verdict, port, packet, rules that decided) but for the ids and
  * the number, and the first tenant's equal the model's, which has never heard of the others.
  *
- * Public addresses are taken out: two tenants cannot have the same one. All else of gen_state.c is in: IPv6 gateways,
- * middleboxes, guard ports, fragments, ICMP errors about the shared tuples, spoofed and broken frames, time-outs,
- * edits.
+ * All of gen_state.c and gen_gates.c is in: gateways of every kind with what joins the tenant's VPCs, middleboxes,
+ * guard ports, fragments, ICMP errors about the shared tuples, spoofed and broken frames, time-outs, edits. Only public
+ * addresses differ, since two tenants cannot have the same one; they are chosen so that no checksum does (put_public).
+ * A port that a NAT gateway had to choose is hidden: that it is no other's is the model's to say.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #define SUFFIX     4 /* of an id: -t and two digits */
 #define WINDOW     24
 #define TAG        0x5400u
-#define ANSWER_MAX (3 * FRAME_MAX)
+#define ANSWER_MAX (6 * FRAME_MAX)
 
 /* What one tenant sends, and what was answered. */
 struct script {
@@ -43,8 +44,8 @@ struct crowd {
 
 static bool is_own_id(const char *s)
 {
-	static const char *const kinds[] = {"vpc-", "subnet-", "sg-",  "acl-", "rtb-", "eni-",
-					    "igw-", "vgw-",    "tgw-", "nat-", "i-"};
+	static const char *const kinds[] = {"vpc-", "subnet-", "sg-",   "acl-", "rtb-",  "eni-", "igw-", "vgw-",
+					    "tgw-", "nat-",    "eigw-", "pcx-", "vpce-", "vpn-", "i-"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strncmp(s, kinds[i], strlen(kinds[i])))
@@ -52,12 +53,34 @@ static bool is_own_id(const char *s)
 	return false;
 }
 
+#define PUBLIC_TEXT "203.0.113."
+
+/* 203.0.113.x of tenant 0 is 202.0.114.x of tenant 1, and so on. */
+static void public_text(int tenant, char ret_text[16])
+{
+	snprintf(ret_text, 16, "%u.0.%u.", (uint8_t)(203 - tenant), (uint8_t)(113 + tenant));
+}
+
+static json_t *rename_text(const char *s, int tenant)
+{
+	char name[ID_LEN], own[16];
+
+	public_text(tenant, own);
+	if (is_own_id(s))
+		snprintf(name, sizeof(name), "%s-t%02d", s, tenant);
+	else if (!strncmp(s, PUBLIC_TEXT, strlen(PUBLIC_TEXT)))
+		snprintf(name, sizeof(name), "%s%s", own, s + strlen(PUBLIC_TEXT));
+	else
+		return json_string(s);
+	return json_string(name);
+}
+
 /* A copy of the object for one tenant. */
 static json_t *rename_all(json_t *o, int tenant)
 {
-	const char *key, *s;
 	json_t *value, *copy;
 	char name[ID_LEN];
+	const char *key;
 	size_t i;
 
 	if (json_is_array(o)) {
@@ -69,8 +92,6 @@ static json_t *rename_all(json_t *o, int tenant)
 	if (json_is_object(o)) {
 		copy = json_object();
 		json_object_foreach (o, key, value) {
-			if (!strcmp(key, "Association") && json_object_get(value, "PublicIp"))
-				continue;
 			if (!strcmp(key, "Device")) {
 				snprintf(name, sizeof(name), "%s-%02d", json_string_value(value), tenant);
 				json_object_set_new(copy, key, json_string(name));
@@ -80,11 +101,7 @@ static json_t *rename_all(json_t *o, int tenant)
 		}
 		return copy;
 	}
-	s = json_string_value(o);
-	if (!s || !is_own_id(s))
-		return json_incref(o);
-	snprintf(name, sizeof(name), "%s-t%02d", s, tenant);
-	return json_string(name);
+	return json_is_string(o) ? rename_text(json_string_value(o), tenant) : json_incref(o);
 }
 
 static void append_renamed(json_t *list, json_t *from, int tenants)
@@ -125,7 +142,18 @@ static json_t *crowd_state(json_t *base, int tenants)
 	return root;
 }
 
-/* ---- the payload's number: two words whose sum is the same for every tenant, so no checksum changes with it */
+/* ---- what differs in frames, in words whose sum is the same for every tenant, so no checksum changes with it */
+
+/* Tenant `from`'s public addresses become tenant `to`'s, wherever they stand. */
+static void put_public(uint8_t *frame, int n, int from, int to)
+{
+	for (int i = 14; i + 3 < n; i += 2) {
+		if (frame[i] != 203 - from || frame[i + 1] || frame[i + 2] != 113 + from)
+			continue;
+		frame[i] = (uint8_t)(203 - to);
+		frame[i + 2] = (uint8_t)(113 + to);
+	}
+}
 
 static void put_tag(uint8_t *at, int tenant)
 {
@@ -188,14 +216,6 @@ static bool add_edit(struct crowd *c, struct rnd *r, json_t **current, struct li
 	return true;
 }
 
-static struct world *world_of(json_t *state)
-{
-	struct world *w = NULL;
-
-	(void)world_read(state, HOST, &w);
-	return w;
-}
-
 static int make_script(struct crowd *c, struct rnd *r, int nr)
 {
 	struct traffic *t = malloc(sizeof(*t));
@@ -206,7 +226,7 @@ static int make_script(struct crowd *c, struct rnd *r, int nr)
 	c->all.state[0] = crowd_state(current, c->tenants);
 	c->alone[0] = crowd_state(current, 1);
 	c->all.nr_state = 1;
-	w = world_of(c->alone[0]);
+	w = case_world(c->alone[0]);
 	if (!t || !w)
 		return -ENOMEM;
 	traffic_init(t, r);
@@ -217,7 +237,7 @@ static int make_script(struct crowd *c, struct rnd *r, int nr)
 			l->at = t->now;
 			if (!l->broken) {
 				world_free(w);
-				w = world_of(c->alone[c->all.nr_state - 1]);
+				w = case_world(c->alone[c->all.nr_state - 1]);
 			}
 			continue;
 		}
@@ -245,6 +265,8 @@ static void add_copy(struct crowd *c, int base, int tenant)
 	}
 	if (tenant > 0 && s->tag_at[base])
 		put_tag(l->frame + s->tag_at[base], tenant);
+	if (tenant > 0)
+		put_public(l->frame, l->n, 0, tenant);
 	c->copy[c->all.nr_line].base = base;
 	c->copy[c->all.nr_line].tenant = tenant;
 	c->all.nr_line++;
@@ -291,30 +313,95 @@ static void interleave(struct crowd *c, struct rnd *r)
 
 /* ---- answers */
 
-/* An answer in tenant 0's words: without its number, its ids and its payload's number. */
+/* Put the second word in the place of each first; both are equally long. */
+static void replace_all(char *text, const char *old, const char *new)
+{
+	while ((text = strstr(text, old))) {
+		memcpy(text, new, strlen(new));
+		text += strlen(new);
+	}
+}
+
+/* The same for words that may differ in length. */
+static void replace_words(char *text, size_t room, const char *old, const char *new)
+{
+	size_t a = strlen(old), b = strlen(new);
+
+	for (char *at = text; (at = strstr(at, old)) && strlen(text) + b < room; at += b) {
+		memmove(at + b, at + a, strlen(at + a) + 1);
+		memcpy(at, new, b);
+	}
+}
+
+static void blank(uint8_t *frame, int n, int at)
+{
+	if (at + 2 <= n)
+		frame[at] = frame[at + 1] = 0;
+}
+
+static int sum_at(int proto)
+{
+	return proto == P_TCP ? 16 : proto == P_UDP ? 6 : 2;
+}
+
+/* A port or an identifier that changed on the way was chosen by a gateway, for this tenant alone. */
+static void hide_chosen(const struct line *sent, uint8_t *frame, int n)
+{
+	struct pkt was, is;
+
+	pkt_parse(sent->frame, sent->n, &was);
+	pkt_parse(frame, n, &is);
+	if (!was.fam || was.err || is.fam != was.fam || is.proto != was.proto || is.foff)
+		return;
+	if (is.has_inner && was.has_inner && is.inner.dport != was.inner.dport) {
+		blank(frame, n, is.inner.l4 + (is.inner.qtype >= 0 ? 4 : 2));
+		blank(frame, n, is.inner.l4 + sum_at(is.inner.proto));
+		blank(frame, n, is.l4 + 2);
+	} else if (!is.has_inner && is.sport != was.sport) {
+		blank(frame, n, is.l4 + (is.qtype >= 0 ? 4 : 0));
+		blank(frame, n, is.l4 + sum_at(is.proto));
+	}
+}
+
+/* One frame of an answer, in its place. */
+static void normalise_frame(const struct line *sent, int tenant, char *hex)
+{
+	static uint8_t frame[ANSWER_MAX / 2];
+	int n = (int)strspn(hex, "0123456789abcdef") / 2;
+	uint8_t tag[4], first[4];
+	char end = hex[2 * n];
+
+	hex[2 * n] = 0;
+	if (hex_read(hex, 2 * (size_t)n, frame, sizeof(frame)) == n) {
+		put_tag(tag, tenant);
+		put_tag(first, 0);
+		put_public(frame, n, tenant, 0);
+		for (int i = 14; i + 4 <= n; i += 2)
+			if (!memcmp(frame + i, tag, 4))
+				memcpy(frame + i, first, 4);
+		hide_chosen(sent, frame, n);
+		hex_write(frame, n, hex);
+	}
+	hex[2 * n] = end;
+}
+
+/* An answer in tenant 0's words: without its number, its ids, its public addresses and its payload's number. */
 static void normalise(const struct crowd *c, const struct copy *k, const char *text, char *ret_said)
 {
-	char own[SUFFIX + 1], tag[9], first[9], *at;
-	size_t tag_at = k->tenant < 0 ? 0 : (size_t)c->script.tag_at[k->base];
-	uint8_t raw[4];
+	char own[16];
 
 	text += strcspn(text, ",");
 	snprintf(ret_said, ANSWER_MAX, "%s", text);
 	if (k->tenant < 0)
 		return;
 	snprintf(own, sizeof(own), "-t%02d", k->tenant % 100);
-	for (at = ret_said; (at = strstr(at, own)); at += SUFFIX)
-		memcpy(at, "-t00", SUFFIX);
-	at = strstr(ret_said, "\"packet\":\"");
-	if (!tag_at || !at || strlen(at) < 10 + 2 * tag_at + 8)
-		return;
-	put_tag(raw, k->tenant);
-	hex_write(raw, 4, tag);
-	put_tag(raw, 0);
-	hex_write(raw, 4, first);
-	at += 10 + 2 * tag_at;
-	if (!memcmp(at, tag, 8))
-		memcpy(at, first, 8);
+	replace_all(ret_said, own, "-t00");
+	public_text(k->tenant, own);
+	replace_words(ret_said, ANSWER_MAX, own, PUBLIC_TEXT);
+	for (char *at = ret_said; (at = strstr(at, "\"packet\":\""));) {
+		at += strlen("\"packet\":\"");
+		normalise_frame(&c->script.line[k->base], k->tenant, at);
+	}
 }
 
 /* What is wrong with the answer to one line, or NULL. */
@@ -351,7 +438,7 @@ static const char *judge_answer(struct crowd *c, struct model *m, int i, const c
 
 static void judge_answers(struct crowd *c, FILE *out, struct tally *tally, struct difference *d)
 {
-	struct model m = {.host = HOST, .world = world_of(c->alone[0])};
+	struct model m = {.host = HOST, .world = case_world(c->alone[0])};
 	char *text = NULL;
 	size_t room = 0;
 

@@ -25,7 +25,7 @@ static struct flow *find(struct model *m, const struct flow_key *k)
 
 	while (f && memcmp(&f->key, k, sizeof(*k)))
 		f = f->next;
-	return f && f->expires > m->now ? f : NULL;
+	return f && f->expires >= m->now ? f : NULL;
 }
 
 static void key_make(struct flow_key *k, const struct eni *e, bool egress, int fam, int proto, const struct ip *src,

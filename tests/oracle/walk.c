@@ -12,9 +12,9 @@ static void drop(struct trip *t, uint64_t reasons)
 	verdict_drop(t->v, reasons);
 }
 
-void trip_begin(struct trip *t, struct model *m, struct verdict *v, const struct pkt *p, int vpc)
+void trip_begin(struct trip *t, struct model *m, struct verdict *v, const struct pkt *p, int vpc, const char *by)
 {
-	*t = (struct trip){.m = m, .v = v, .p = p, .q = *p, .vpc = vpc, .refs = REFS_NONE, .peering = -1, .mtu_of = -1};
+	*t = (struct trip){.m = m, .v = v, .p = p, .q = *p, .vpc = vpc, .refs = REFS_NONE, .peering = -1, .by = by};
 }
 
 static bool nacl(struct trip *t, int subnet, bool egress)
@@ -40,9 +40,80 @@ static void translate(struct trip *t, const struct ip *src, const struct ip *dst
 	q->dst = *dst;
 }
 
+/* The smallest limit on the way counts, and with it whether the sender is told. */
+static void limit(struct trip *t, int mtu, bool told)
+{
+	if (!mtu || (t->mtu && mtu >= t->mtu))
+		return;
+	t->mtu = mtu;
+	t->told = told;
+}
+
+static bool answers_allowed(const struct pkt *p)
+{
+	return !p->foff && (p->itype < 0 || p->qtype >= 0);
+}
+
+/* The router's address in the sender's subnet. */
+static struct ip router_of(const struct trip *t)
+{
+	const struct subnet *s = &t->m->world->subnet[t->from->subnet];
+	struct ip router = {0};
+
+	for (int i = 0; i < s->nr_cidr; i++) {
+		if (s->cidr[i].fam != t->p->fam)
+			continue;
+		router = s->cidr[i].ip;
+		router.b[t->p->fam == 4 ? 3 : 15] += 1;
+	}
+	return router;
+}
+
+/* CT-14: the answer is let in by the flow, if it is tracked, or by a rule. */
+static bool answer_admitted(struct trip *t, const struct change *opened, const struct ip *src)
+{
+	struct pkt error = {
+		.fam = t->p->fam, .src = *src, .dst = t->p->src, .qtype = -1, .icode = t->p->fam == 4 ? 4 : 0};
+	struct sg_verdict sg;
+
+	error.proto = error.fam == 4 ? P_ICMP : P_ICMP6;
+	error.itype = error.fam == 4 ? 3 : 2;
+	sg_judge(t->m->world, t->from, false, REFS_NONE, &error, &sg);
+	return track_is_tracked(t->m, opened) || sg.admitted;
+}
+
+/* MTU-02: to a guest from its router, to who is outside from the address that it sent to. */
+static bool too_big(struct trip *t)
+{
+	struct verdict *v = t->v;
+	struct change opened = v->change[0];
+	struct ip from = t->p->dst;
+
+	if (!t->mtu || t->p->end - 14 <= t->mtu)
+		return false;
+	drop(t, BIT(WHY_MTU));
+	if (!t->told || !answers_allowed(t->p))
+		return true;
+	if (t->from)
+		from = router_of(t);
+	if (t->from && !answer_admitted(t, &opened, &from))
+		return true;
+	v->act = ACT_REPLY;
+	v->answer = ANSWER_TOO_BIG;
+	v->answer_mtu = t->mtu;
+	v->nr_answer_src = 1;
+	v->answer_src[0] = from;
+	v->by_uplink = !t->from;
+	snprintf(v->to, sizeof(v->to), "%s", t->by);
+	return true;
+}
+
 static void leave(struct trip *t, enum act act, const char *to)
 {
 	struct rewrite *o = &t->v->out;
+
+	if (too_big(t))
+		return;
 
 	t->v->act = act;
 	snprintf(t->v->to, sizeof(t->v->to), "%s", to);
@@ -59,11 +130,6 @@ static void leave(struct trip *t, enum act act, const char *to)
 	t->v->map.map.peering = t->peering;
 }
 
-static bool answers_allowed(const struct pkt *p)
-{
-	return !p->foff && (p->itype < 0 || p->qtype >= 0);
-}
-
 /* One hop less; the last one tells the sender or does not (NAT-20, L2-07). */
 static bool spend_ttl(struct trip *t, const struct nat *n)
 {
@@ -76,6 +142,12 @@ static bool spend_ttl(struct trip *t, const struct nat *n)
 	t->v->others = 1u << ACT_REPLY;
 	t->v->answer = ANSWER_TTL;
 	t->v->nr_answer_src = 0;
+	if (n) { /* NAT-20: at most as often as MTU-02 allows */
+		t->v->act = ACT_REPLY;
+		t->v->others = 1u << ACT_DROP;
+		t->v->by_uplink = !t->from;
+		snprintf(t->v->to, sizeof(t->v->to), "%s", t->by);
+	}
 	for (int i = 0; n && t->from && i < n->nr_addr && i < (int)ARRAY_SIZE(t->v->answer_src); i++)
 		t->v->answer_src[t->v->nr_answer_src++] = n->addr[i];
 	return false;
@@ -114,7 +186,8 @@ static void deliver(struct trip *t, int at, bool crosses)
 		return drop(t, BIT(WHY_DEST_CHECK));
 	if (!track_judge(t->m, e, false, t->refs, &t->q, c))
 		return drop(t, BIT(WHY_SG_INGRESS));
-	c->always = t->tracked;
+	c->always = t->tracked || e->endpoint;
+	limit(t, e->mtu, true);
 	if (!served)
 		return drop(t, BIT(WHY_NOT_SERVED) | BIT(WHY_NO_OWNER));
 	leave(t, ACT_DELIVER, e->id);
@@ -123,16 +196,27 @@ static void deliver(struct trip *t, int at, bool crosses)
 
 /* ---- NAT gateways */
 
+static bool is_syn(const struct pkt *q)
+{
+	return q->proto == P_TCP && (q->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
 static int from_number(const struct trip *t)
 {
 	return t->from ? t->from->number : -1;
+}
+
+/* A mapping whose client sends the flow by another way by now is still there or not. */
+static const struct mapping *still(struct trip *t, const struct mapping *f)
+{
+	return f && f->elsewhere && !model_pick(t->m, 2) ? NULL : f;
 }
 
 /* The mapping that an outgoing packet belongs to. Another ENI's, if it sent the same tuple: taken for this one's or
  * not. */
 static const struct mapping *mapping_of(struct trip *t, int gate, bool *ret_other)
 {
-	const struct mapping *f = map_inside(t->m, gate, from_number(t), &t->q);
+	const struct mapping *f = still(t, map_inside(t->m, gate, from_number(t), &t->q));
 
 	*ret_other = f && f->from != from_number(t);
 	return *ret_other && model_pick(t->m, 2) ? NULL : f;
@@ -193,7 +277,7 @@ static const struct ip *nat_address(struct trip *t, const struct nat *n)
 /* From the clients' side: the source becomes the gateway's address and a port. */
 static void nat_outward(struct trip *t, const struct nat *n)
 {
-	bool syn = t->q.proto == P_TCP && (t->q.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	bool syn = is_syn(&t->q);
 	struct map_change *c = &t->v->map;
 
 	if (ends_early(t, n) || !nat_takes(t, n, true))
@@ -208,7 +292,8 @@ static void nat_outward(struct trip *t, const struct nat *n)
 	if (!f && !t->q.has_inner && !syn && t->q.proto == P_TCP)
 		return nat_refuse(t);
 	if (!f && (t->q.has_inner || !n->available || !n->nr_addr))
-		return drop(t, t->q.has_inner ? BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL) : WHY_ANY);
+		return drop(t, t->q.has_inner ? BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL)
+					      : BIT(WHY_BLACKHOLE)); /* NAT-24 */
 	if (f)
 		map_touch(f, true, c);
 	else
@@ -237,8 +322,10 @@ static void nat_inward(struct trip *t, const struct nat *n)
 {
 	if (ends_early(t, n) || !nat_takes(t, n, false))
 		return;
-	const struct mapping *f = map_outside(t->m, n->number, &t->q);
+	const struct mapping *f = still(t, map_outside(t->m, n->number, &t->q));
 
+	if (f && f->closing && is_syn(&t->q))
+		f = NULL; /* NAT-10: nobody outside opens anything */
 	if (!spend_ttl(t, n)) {
 		t->v->reasons |= f ? 0 : BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_HAIRPIN);
 		return;
@@ -293,47 +380,14 @@ static void arrive_at_owner(struct trip *t)
 
 /* ---- gateways out of the VPC */
 
-static bool too_big(struct trip *t, int mtu)
+static bool is_unique_local(const struct ip *ip)
 {
-	struct verdict *v = t->v;
-	const struct world *w = t->m->world;
-	int size = t->p->end - 14;
-
-	if (size <= mtu)
-		return false;
-	struct change opened = v->change[0];
-
-	drop(t, BIT(WHY_MTU));
-	if (!t->from || !answers_allowed(t->p))
-		return true;
-	struct pkt error = {.fam = t->p->fam, .dst = t->p->src, .qtype = -1, .icode = t->p->fam == 4 ? 4 : 0};
-	const struct subnet *s = &w->subnet[t->from->subnet];
-	struct sg_verdict sg;
-
-	error.proto = error.fam == 4 ? P_ICMP : P_ICMP6;
-	error.itype = error.fam == 4 ? 3 : 2;
-	for (int i = 0; i < s->nr_cidr; i++) {
-		if (s->cidr[i].fam != error.fam)
-			continue;
-		error.src = s->cidr[i].ip;
-		error.src.b[error.fam == 4 ? 3 : 15] += 1;
-	}
-	sg_judge(w, t->from, false, REFS_NONE, &error, &sg);
-	if (!track_is_tracked(t->m, &opened) && !sg.admitted)
-		return true; /* CT-14 */
-	v->act = ACT_REPLY;
-	v->answer = ANSWER_TOO_BIG;
-	v->answer_mtu = mtu;
-	v->nr_answer_src = t->by_nat ? 0 : 1;
-	v->answer_src[0] = error.src;
-	snprintf(v->to, sizeof(v->to), "%s", t->from->id);
-	return true;
+	return (ip->b[0] & 0xfe) == 0xfc; /* V6-01: never on the internet */
 }
 
-static void leave_by_uplink(struct trip *t, const struct gate *g, int mtu)
+static void leave_by_uplink(struct trip *t, const struct gate *g)
 {
-	if (too_big(t, mtu))
-		return;
+	limit(t, g->mtu, true);
 	t->v->smac = MAC_ANY;
 	leave(t, ACT_UPLINK, g->id);
 }
@@ -350,21 +404,20 @@ static void out_by_igw(struct trip *t, const struct gate *g, int subnet)
 		bad |= BIT(WHY_DENY_IGW);
 	if (bpa_blocks(w, g->vpc, subnet, !t->by_nat))
 		bad |= BIT(WHY_BPA);
+	if (t->by_tgw && !t->by_nat)
+		bad |= BIT(WHY_IGW_NO_PUBLIC); /* IGW-08: no transit */
 	if (bad)
 		return drop(t, bad);
-	if (t->by_tgw && !t->by_nat && t->q.fam == 4)
-		return drop(t, BIT(WHY_IGW_NO_PUBLIC)); /* IGW-08: no transit */
-	if (t->q.fam == 4 && !public_of(w, g->vpc, &t->q.src, &src))
+	if (t->q.fam == 4 ? !public_of(w, g->vpc, &t->q.src, &src) : is_unique_local(&t->q.src))
 		return drop(t, BIT(WHY_IGW_NO_PUBLIC));
 	if (t->by_nat)
 		clamp(t, 1460);
 	bool hairpin = t->q.fam == 4 && public_owner(w, g->vpc, &t->q.dst, &dst) >= 0;
 
 	translate(t, &src, &t->q.dst);
+	limit(t, 1500, true); /* IGW-09 */
 	if (!hairpin)
-		return leave_by_uplink(t, g, 1500);
-	if (too_big(t, 1500))
-		return;
+		return leave_by_uplink(t, g);
 	t->refs = REFS_NONE;
 	come_in(t, g); /* IGW-11 */
 }
@@ -374,13 +427,13 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 	const struct pkt *q = &t->q;
 	int number = eni_number(g->id);
 
-	if (q->fam != 6)
-		return drop(t, WHY_ANY);
 	if (bpa_blocks(t->m->world, g->vpc, subnet, false))
-		return drop(t, BIT(WHY_BPA));
+		return drop(t, BIT(WHY_BPA) | (q->fam == 4 ? WHY_ANY : 0));
+	if (q->fam == 4 || is_unique_local(&q->src) || t->by_tgw)
+		return drop(t, q->fam == 4 ? WHY_ANY : BIT(WHY_IGW_NO_PUBLIC)); /* V6-01, IGW-08 */
 	bool other;
 	const struct mapping *f = mapping_of(t, number, &other);
-	bool syn = q->proto == P_TCP && (q->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	bool syn = is_syn(q);
 	bool opens = q->proto != P_ICMP6 || (q->qtype >= 0 && !q->qreply);
 
 	if (!f && other)
@@ -394,15 +447,45 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 	else if (model_pick(t->m, 2))
 		return drop(t, BIT(WHY_EIGW)); /* an error or a reply that belongs to nothing: out or not */
 	t->tracked = true;
-	leave_by_uplink(t, g, 1500);
+	limit(t, 1500, true);
+	leave_by_uplink(t, gate_exit(t->m->world, g));
 }
 
-static bool reaches_site(const struct gate *g, const struct pkt *q)
+/* VGW-03: the connection with the longest prefix, one that has an uplink first; without an own one, by its gateway's.
+ * NULL: nobody has the destination. */
+static const struct gate *exit_of_vgw(const struct world *w, const struct gate *vgw, const struct pkt *q, bool listed)
 {
-	for (int i = 0; i < g->nr_site; i++)
-		if (cidr_has(&g->site[i], q->fam, &q->dst))
-			return true;
-	return g->any_site;
+	const struct gate *best = listed || vgw->any_site ? vgw : NULL;
+	int len = -1;
+
+	for (int i = 0; i < w->nr_gate; i++) {
+		const struct gate *c = &w->gate[i], *out = c->uplink ? c : vgw;
+
+		if (c->vgw != vgw - w->gate)
+			continue;
+		for (int k = 0; k < c->nr_site; k++) {
+			if (!cidr_has(&c->site[k], q->fam, &q->dst) || c->site[k].len < len)
+				continue;
+			if (c->site[k].len == len && best->uplink)
+				continue;
+			best = out;
+			len = c->site[k].len;
+		}
+		if (c->any_site && len < 0)
+			best = out;
+	}
+	return best;
+}
+
+static void leave_by_vgw(struct trip *t, const struct gate *vgw, const struct gate *out)
+{
+	if (!out->uplink)
+		return drop(t, BIT(WHY_NOT_SERVED) | BIT(WHY_VGW));
+	if (vgw->vpn) {
+		clamp(t, 1406);
+		limit(t, 1446, 0); /* VGW-05: what is larger vanishes */
+	}
+	leave_by_uplink(t, out);
 }
 
 static void out_by_gate(struct trip *t, const struct gate *g, const struct route_choice *c, int subnet)
@@ -415,21 +498,19 @@ static void out_by_gate(struct trip *t, const struct gate *g, const struct route
 		if (t->by_tgw)
 			return drop(t, BIT(WHY_ENDPOINT)); /* EP-03 */
 		t->tracked |= g->tracks;
-		return leave_by_uplink(t, g, 8500);
+		return leave_by_uplink(t, g);
 	}
 	if (ends_early(t, NULL))
 		return;
-	if (t->q.fam != 4 || !(c->listed || reaches_site(g, &t->q)))
+	const struct gate *out = exit_of_vgw(t->m->world, g, &t->q, c->listed);
+
+	if (t->q.fam != 4 || !out)
 		return drop(t, BIT(WHY_VGW));
 	if (t->by_tgw && model_pick(t->m, 2))
 		return drop(t, BIT(WHY_VGW)); /* on from a transit gateway to a private one: carried or not */
 	if (!spend_ttl(t, NULL))
 		return;
-	if (g->vpn)
-		clamp(t, 1406);
-	if (g->vpn && t->p->end - 14 > 1446)
-		return drop(t, BIT(WHY_MTU)); /* VGW-05: vanishes */
-	leave_by_uplink(t, g, FRAME_MAX);
+	leave_by_vgw(t, g, out);
 }
 
 /* ---- between VPCs */
@@ -441,6 +522,8 @@ static void over_peering(struct trip *t, int at)
 
 	t->vpc = x->vpc[0] == t->vpc ? x->vpc[1] : x->vpc[0];
 	t->peering = eni_number(x->id);
+	if (x->far)
+		limit(t, 8500, false); /* PCX-07 */
 	arrive_at_owner(t);
 }
 
@@ -504,6 +587,7 @@ static void over_tgw(struct trip *t, int at, int subnet)
 	if (!spend_ttl(t, NULL))
 		return;
 	clamp(t, 8460);
+	limit(t, 8500, true); /* TGW-13 */
 	t->tracked = true;
 	t->by_tgw = true;
 	t->vpc = out->vpc;
@@ -614,7 +698,7 @@ static int egress_refs(const struct trip *t, const struct step *s, bool own)
 		x = &t->m->world->peering[s->c.at];
 		return x->vpc[0] == t->vpc ? x->vpc[1] : x->vpc[0];
 	}
-	if (own && ((s->c.kind == TO_ENI && s->eni >= 0) || s->c.kind == TO_NAT))
+	if (s->c.kind == TO_NAT || (own && s->c.kind == TO_ENI && s->eni >= 0))
 		return REFS_NONE; /* SG-18 */
 	return t->vpc;
 }
@@ -635,7 +719,7 @@ static bool is_always_tracked(const struct world *w, const struct step *s)
 static bool returns_to_nat(struct trip *t, struct step *s)
 {
 	const struct world *w = t->m->world;
-	const struct mapping *f = map_by_peering(t->m, &t->q);
+	const struct mapping *f = still(t, map_by_peering(t->m, &t->q));
 
 	for (int i = 0; f && i < w->nr_peering; i++) {
 		if (eni_number(w->peering[i].id) != f->peering || !w->peering[i].active ||
@@ -670,9 +754,11 @@ void walk_from_eni(struct trip *t, const struct eni *e)
 		return drop(t, BIT(WHY_SG_EGRESS) | self);
 	if (self)
 		return drop(t, self);
+	if (e->endpoint && c->kind == CHANGE_OPEN)
+		return drop(t, BIT(WHY_ENDPOINT)); /* EP-05: only clients open */
 	if (s.c.kind == TO_ENI || s.c.kind == TO_NAT)
 		t->refs = REFS_NONE;
-	c->always = is_always_tracked(w, &s);
+	c->always = is_always_tracked(w, &s) || e->endpoint; /* CT-06 */
 	t->steps = 1;
 	t->v->smac = s.crosses || s.c.kind != TO_LOCAL ? MAC_ROUTER : routed ? MAC_ANY : MAC_SENDER;
 	if (!routed && nat_of_eni(w, s.eni) && model_pick(t->m, 2))
@@ -723,9 +809,9 @@ static void come_in(struct trip *t, const struct gate *g)
 
 static bool in_by_eigw(struct trip *t, const struct gate *g)
 {
-	const struct mapping *f = t->q.fam == 6 ? map_outside(t->m, eni_number(g->id), &t->q) : NULL;
+	const struct mapping *f = t->q.fam == 6 ? still(t, map_outside(t->m, eni_number(g->id), &t->q)) : NULL;
 
-	if (!f || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) ||
+	if (!f || (f->closing && is_syn(&t->q)) || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) ||
 	    (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {
 		drop(t, t->q.fam == 6 ? BIT(WHY_EIGW) | (t->m->world->bpa ? BIT(WHY_BPA) : 0) : WHY_ANY);
 		return false;
@@ -750,6 +836,38 @@ static bool serves(const struct world *w, const struct gate *g, const struct pkt
 	return false;
 }
 
+/* VGW-06: from site to site. Nothing turns round. */
+static void between_sites(struct trip *t, const struct gate *g)
+{
+	const struct world *w = t->m->world;
+	const struct gate *vgw = g->vgw < 0 ? g : &w->gate[g->vgw];
+	const struct gate *out = t->q.fam == 4 ? exit_of_vgw(w, vgw, &t->q, false) : NULL;
+
+	if (!out || out == g)
+		return drop(t, t->q.fam == 6 ? WHY_ANY : BIT(WHY_VGW));
+	if (spend_ttl(t, NULL))
+		leave_by_vgw(t, vgw, out);
+}
+
+/* An egress-only gateway that shares the uplink of an internet gateway: what it sent out comes back there. */
+static void back_to_eigw(struct trip *t, const struct gate *igw)
+{
+	const struct world *w = t->m->world;
+
+	for (int i = 0; t->q.fam == 6 && i < w->nr_gate; i++) {
+		const struct gate *g = &w->gate[i];
+		const struct mapping *f;
+
+		if (g->kind != GATE_EIGW || g->vpc != igw->vpc || g->uplink)
+			continue;
+		f = map_outside(t->m, eni_number(g->id), &t->q);
+		if (!f || f->elsewhere)
+			continue;
+		map_touch(f, false, &t->v->map);
+		t->tracked = true;
+	}
+}
+
 void walk_from_gate(struct trip *t, const struct gate *g)
 {
 	if (g->vpc < 0)
@@ -758,15 +876,15 @@ void walk_from_gate(struct trip *t, const struct gate *g)
 	if (g->kind == GATE_EIGW && !in_by_eigw(t, g))
 		return;
 	if (g->kind == GATE_VGW && (t->q.fam != 4 || !vpc_has(t->m->world, g->vpc, 4, &t->q.dst)))
-		return drop(t, t->q.fam == 6 ? WHY_ANY : BIT(WHY_VGW));
-	if (g->kind == GATE_VGW) {
-		if (!spend_ttl(t, NULL))
-			return;
-		if (g->vpn)
-			clamp(t, 1406);
-	}
+		return between_sites(t, g);
+	if (g->kind == GATE_VGW && !spend_ttl(t, NULL))
+		return;
+	if (g->vpn)
+		clamp(t, 1406);
 	if (g->kind == GATE_ENDPOINT && !serves(t->m->world, g, &t->q))
 		return drop(t, BIT(WHY_ENDPOINT)); /* EP-04 */
 	t->tracked |= g->tracks;
+	if (g->kind == GATE_IGW)
+		back_to_eigw(t, g);
 	come_in(t, g);
 }

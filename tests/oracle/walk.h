@@ -15,11 +15,13 @@ struct trip {
 	bool tracked;  /* CT-06 */
 	bool by_tgw, by_nat;
 	int steps, ttl_less, mss;
-	int peering; /* that it went over; -1 */
-	int mtu_of;  /* subnet whose router would tell the sender that it is too big; -1 */
+	int peering;    /* that it went over; -1 */
+	int mtu;        /* the smallest limit so far, 0: none */
+	bool told;      /* the sender hears of it */
+	const char *by; /* where it came in */
 };
 
-void trip_begin(struct trip *t, struct model *m, struct verdict *v, const struct pkt *p, int vpc);
+void trip_begin(struct trip *t, struct model *m, struct verdict *v, const struct pkt *p, int vpc, const char *by);
 void walk_from_eni(struct trip *t, const struct eni *e);
 void walk_from_gate(struct trip *t, const struct gate *g);
 #endif

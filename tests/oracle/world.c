@@ -117,6 +117,7 @@ static void read_vpcs(struct world *w, json_t *root)
 		struct vpc *v = &w->vpc[w->nr_vpc++];
 
 		copy_id(v->id, text_of(o, "VpcId"));
+		copy_id(v->bpa, text_of(json_object_get(o, "BlockPublicAccessStates"), "InternetGatewayBlockMode"));
 		if (!cidr_read(text_of(o, "CidrBlock"), &v->cidr[0]))
 			v->nr_cidr = 1;
 		read_cidrs(json_object_get(o, "CidrBlockAssociationSet"), "CidrBlock", "CidrBlockState", v->cidr,
@@ -462,6 +463,7 @@ static void read_enis(struct world *w, json_t *root)
 		json_array_foreach (json_object_get(o, "Groups"), k, g)
 			if (e->nr_group < (int)ARRAY_SIZE(e->group))
 				copy_id(e->group[e->nr_group++], text_of(g, "GroupId"));
+		e->endpoint = !strcmp(text_of(o, "InterfaceType"), "vpc_endpoint");
 		e->compute = e->nr_group || !strcmp(text_of(o, "InterfaceType"), "interface");
 		e->tcp_established = int_of(times, "TcpEstablishedTimeout", 432000);
 		e->udp_stream = int_of(times, "UdpStreamTimeout", 180);
@@ -485,12 +487,18 @@ static void read_host(struct world *w, json_t *root, const char *host)
 		if (at < 0)
 			continue;
 		w->eni[at].port = true;
+		w->eni[at].mtu = int_of(o, "Mtu", 9001);
 		w->eni[at].instance = !strcmp(text_of(o, "Side"), "instance");
 		w->eni[at].guard = w->eni[at].instance || !strcmp(text_of(o, "Mode"), "guard");
 	}
-	json_array_foreach (json_object_get(h, "Uplinks"), i, o)
-		if (find_gate(w, text_of(o, "GatewayId")) >= 0)
-			w->gate[find_gate(w, text_of(o, "GatewayId"))].uplink = true;
+	json_array_foreach (json_object_get(h, "Uplinks"), i, o) {
+		int at = find_gate(w, text_of(o, "GatewayId"));
+
+		if (at < 0)
+			continue;
+		w->gate[at].uplink = true;
+		w->gate[at].mtu = int_of(o, "Mtu", 0);
+	}
 }
 
 static uint64_t digest(uint64_t h, const void *data, size_t n)

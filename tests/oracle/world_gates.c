@@ -35,7 +35,7 @@ static struct gate *add_gate(struct world *w, enum gate_kind kind, const char *i
 	w->gate = realloc(w->gate, (size_t)(w->nr_gate + 1) * sizeof(*w->gate));
 	struct gate *g = &w->gate[w->nr_gate++];
 
-	*g = (struct gate){.kind = kind, .vpc = -1, .table = -1};
+	*g = (struct gate){.kind = kind, .vpc = -1, .table = -1, .vgw = -1};
 	copy_id(g->id, id);
 	return g;
 }
@@ -72,7 +72,8 @@ static void read_endpoints(struct world *w, json_t *root)
 	}
 }
 
-/* VGW-01: static routes of its VPNs; without a VPN, or with a dynamic one, everywhere. */
+/* VGW-01, VGW-03: each connection knows its sites, and may have an uplink of its own. A gateway without connections is
+ * reached by Direct Connect and forwards everything. */
 static void read_vpns(struct world *w, json_t *root)
 {
 	size_t i, k;
@@ -80,25 +81,46 @@ static void read_vpns(struct world *w, json_t *root)
 
 	for (int g = 0; g < w->nr_gate; g++)
 		w->gate[g].any_site = w->gate[g].kind == GATE_VGW;
-	for (int pass = 0; pass < 2; pass++)
-		json_array_foreach (json_object_get(root, "VpnConnections"), i, o) {
-			int at = find_gate(w, text_of(o, "VpnGatewayId"));
-			bool fixed = json_is_true(json_object_get(json_object_get(o, "Options"), "StaticRoutesOnly"));
+	json_array_foreach (json_object_get(root, "VpnConnections"), i, o) {
+		int at = find_gate(w, text_of(o, "VpnGatewayId"));
 
-			if (at < 0 || !state_is(o, "available"))
-				continue;
-			struct gate *g = &w->gate[at];
+		if (at < 0 || !state_is(o, "available"))
+			continue;
+		struct gate *g = add_gate(w, GATE_VGW, text_of(o, "VpnConnectionId"));
 
-			g->vpn = true;
-			if (!pass)
-				g->any_site = false;
-			else
-				g->any_site |= !fixed;
-			json_array_foreach (json_object_get(o, "Routes"), k, r)
-				if (pass && g->nr_site < (int)ARRAY_SIZE(g->site) &&
-				    !cidr_read(text_of(r, "DestinationCidrBlock"), &g->site[g->nr_site]))
-					g->nr_site++;
+		g->vgw = at;
+		g->vpc = w->gate[at].vpc;
+		g->vpn = w->gate[at].vpn = true;
+		w->gate[at].any_site = false;
+		g->any_site = !json_is_true(json_object_get(json_object_get(o, "Options"), "StaticRoutesOnly"));
+		json_array_foreach (json_object_get(o, "Routes"), k, r)
+			if (g->nr_site < (int)ARRAY_SIZE(g->site) &&
+			    !cidr_read(text_of(r, "DestinationCidrBlock"), &g->site[g->nr_site]))
+				g->nr_site++;
+	}
+}
+
+/* VGW-02: what its connections reach, as propagated routes of a table. */
+static void propagate(struct world *w, struct table *t, int vgw)
+{
+	for (int i = 0; vgw >= 0 && i < w->nr_gate; i++)
+		for (int k = 0; w->gate[i].vgw == vgw && k < w->gate[i].nr_site; k++) {
+			t->route = realloc(t->route, (size_t)(t->nr_route + 1) * sizeof(*t->route));
+			struct route *r = &t->route[t->nr_route++];
+
+			*r = (struct route){.cidr = w->gate[i].site[k], .kind = TO_GATE, .propagated = true};
+			copy_id(r->target, w->gate[vgw].id);
 		}
+}
+
+static void read_propagation_of_vgws(struct world *w, json_t *root)
+{
+	size_t i, k;
+	json_t *o, *p;
+
+	json_array_foreach (json_object_get(root, "RouteTables"), i, o)
+		json_array_foreach (json_object_get(o, "PropagatingVgws"), k, p)
+			propagate(w, &w->table[i], find_gate(w, text_of(p, "GatewayId")));
 }
 
 /* ---- NAT gateways and peerings */
@@ -142,6 +164,10 @@ static void read_peerings(struct world *w, json_t *root)
 
 		copy_id(x->id, text_of(o, "VpcPeeringConnectionId"));
 		x->active = !strcmp(text_of(json_object_get(o, "Status"), "Code"), "active");
+		const char *a = text_of(json_object_get(o, "RequesterVpcInfo"), "Region");
+		const char *b = text_of(json_object_get(o, "AccepterVpcInfo"), "Region");
+
+		x->far = *a && *b && strcmp(a, b);
 		x->vpc[0] = find_vpc(w, text_of(json_object_get(o, "RequesterVpcInfo"), "VpcId"));
 		x->vpc[1] = find_vpc(w, text_of(json_object_get(o, "AccepterVpcInfo"), "VpcId"));
 	}
@@ -280,15 +306,22 @@ static void read_tgw_routes(struct world *w, json_t *root)
 
 /* ---- block public access */
 
+enum bpa_mode bpa_mode(const char *word, enum bpa_mode absent)
+{
+	if (!strcmp(word, "block-bidirectional"))
+		return BPA_BIDIRECTIONAL;
+	if (!strcmp(word, "block-ingress"))
+		return BPA_INGRESS;
+	return *word ? BPA_OFF : absent;
+}
+
 static void read_bpa(struct world *w, json_t *root)
 {
 	json_t *options = json_object_get(root, "VpcBlockPublicAccessOptions"), *o;
 	const char *mode = text_of(options, "InternetGatewayBlockMode");
 	size_t i;
 
-	w->bpa = !strcmp(mode, "block-bidirectional") ? BPA_BIDIRECTIONAL
-		 : !strcmp(mode, "block-ingress")     ? BPA_INGRESS
-						      : BPA_OFF;
+	w->bpa = bpa_mode(mode, BPA_OFF);
 	w->exclusion = list_new(root, "VpcBlockPublicAccessExclusions", sizeof(*w->exclusion), &w->nr_exclusion);
 	json_array_foreach (json_object_get(root, "VpcBlockPublicAccessExclusions"), i, o) {
 		struct exclusion *x = &w->exclusion[w->nr_exclusion];
@@ -309,6 +342,7 @@ void read_gateways(struct world *w, json_t *root)
 	read_attached(w, root, "VpnGateways", "VpnGatewayId", GATE_VGW);
 	read_endpoints(w, root);
 	read_vpns(w, root);
+	read_propagation_of_vgws(w, root);
 	read_nats(w, root);
 	read_peerings(w, root);
 	read_tgws(w, root);
@@ -330,6 +364,9 @@ void read_gate_tables(struct world *w, json_t *root)
 			if (at >= 0 && state_is(json_object_get(a, "AssociationState"), "associated"))
 				w->gate[at].table = (int)i;
 		}
+	for (int g = 0; g < w->nr_gate; g++)
+		if (w->gate[g].vgw >= 0)
+			w->gate[g].table = w->gate[w->gate[g].vgw].table;
 }
 
 void free_gateways(struct world *w)

@@ -388,6 +388,25 @@ static void translated_flow_shows_private_addresses_at_the_eni(void **state)
 	assert_int_equal(count_of(text(w), "ACCEPT"), 2);
 }
 
+/* NAT-21: the ENI knows IPv6 only, and as many bytes as it got. */
+static void translated_family_shows_ipv6_at_the_eni(void **state)
+{
+	struct world *w = *state;
+	struct flow_record *record = new_flow(w, 0, WEB, UPLINK, "2001:db8::25", "64:ff9b::c633:6407", 40000, 443);
+
+	tick(w, T0 + 1);
+	record->half[1].tuple.saddr = ip("198.51.100.7");
+	record->half[1].tuple.daddr = ip("203.0.113.9");
+	record->half[1].tuple.family = 4;
+	record->half[0].flags = record->half[1].flags = HALF_REWRITE | HALF_NAT64;
+	packets(record, 0, 3, 240, T0 + 5);
+	packets(record, 1, 2, 120, T0 + 6);
+	tick(w, T0 + 60);
+	assert_non_null(strstr(text(w), "eni-web 2001:db8::25 64:ff9b::c633:6407 40000 443 6 3 240 "));
+	assert_non_null(strstr(text(w), "eni-web 64:ff9b::c633:6407 2001:db8::25 443 40000 6 2 160 "));
+	assert_int_equal(count_of(text(w), "ACCEPT"), 2);
+}
+
 /* FL-10, FL-11: the own side is the primary address; of IPv6 the address itself if it is the ENI's, else its first. */
 static void own_side_shows_the_primary_address(void **state)
 {
@@ -755,6 +774,7 @@ int main(void)
 		TEST(idle_eni_has_one_nodata_line_per_window),
 		TEST(icmp_has_no_ports_and_identifiers_add_up),
 		TEST(translated_flow_shows_private_addresses_at_the_eni),
+		TEST(translated_family_shows_ipv6_at_the_eni),
 		TEST(own_side_shows_the_primary_address),
 		TEST(guard_ports_tell_directions_by_side_and_tx),
 		TEST(later_window_shows_only_what_is_new),

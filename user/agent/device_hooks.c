@@ -91,7 +91,7 @@ static enum deliver_how deliver_how(const struct served *served)
 {
 	const struct net_link *link = &served->link;
 
-	if (!link->up)
+	if (!link->up || (served->uplink && !link->running))
 		return DELIVER_NOT;
 	if (served->uplink)
 		return link->type == ARPHRD_ETHER ? DELIVER_NEIGH : DELIVER_REDIRECT;
@@ -100,9 +100,12 @@ static enum deliver_how deliver_how(const struct served *served)
 	return DELIVER_REDIRECT;
 }
 
-/* What a port takes: the state may know of a smaller number than the device's, that of the guest's end. */
-static uint32_t smaller_mtu(const struct served *served)
+/* What a port takes: the state may know of a smaller number than the device's, that of the guest's end. An uplink that
+ * does not work takes nothing. */
+static uint32_t port_mtu(const struct served *served, int how)
 {
+	if (served->uplink && how == DELIVER_NOT)
+		return MTU_DOWN;
 	return served->mtu && served->mtu < served->link.mtu ? served->mtu : served->link.mtu;
 }
 
@@ -113,7 +116,7 @@ int device_tell(struct devices *devices, struct served *served)
 	int how = deliver_how(served), r;
 
 	if (served->link.ifindex)
-		datapath_set_mtu(devices->datapath, served->port, smaller_mtu(served));
+		datapath_set_mtu(devices->datapath, served->port, port_mtu(served, how));
 	if (how == served->how || !served->port)
 		return 0;
 	r = datapath_set_device(devices->datapath, served->port, served->link.ifindex, how);

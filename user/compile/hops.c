@@ -143,6 +143,22 @@ __be32 nat_inside(const struct nat_address *address)
 	return address->private_ip ? address->private_ip : address->public_ip;
 }
 
+/* Only a regional gateway's addresses belong to zones. */
+static uint8_t az_served(const struct image_work *work, const struct nat_gateway *nat,
+			 const struct nat_address *address)
+{
+	const struct state *state = work->state;
+
+	for (size_t i = 0; nat->regional && *address->az && i < state->nr_subnets; i++) {
+		const struct vpc_subnet *subnet = state->subnets + i;
+		uint32_t az = work->image->subnets[work->subnet_places[i]].az;
+
+		if (az < AZ_ANY && (!strcmp(subnet->az, address->az) || !strcmp(subnet->az_id, address->az)))
+			return (uint8_t)az;
+	}
+	return AZ_ANY;
+}
+
 static int fill_nat(struct image_work *work, const struct nat_gateway *nat, struct image_gateway *gateway)
 {
 	const struct route_table *table = nat->regional || !nat->subnet ? nat->table : nat->subnet->table;
@@ -158,6 +174,7 @@ static int fill_nat(struct image_work *work, const struct nat_gateway *nat, stru
 			continue;
 		if (gateway->nr == GATEWAY_MEMBERS_MAX)
 			return work_refuse(work, "addresses of %s: more than %u", nat->id, GATEWAY_MEMBERS_MAX);
+		gateway->az[gateway->nr] = az_served(work, nat, nat->addresses + i);
 		gateway->members[gateway->nr++] = inside;
 	}
 	return table_index(work, table, nat->vpc, &gateway->table[0]);
@@ -240,9 +257,12 @@ static int fill_gateway(struct image_work *work, const struct hop *hop, struct i
 	case GATEWAY_TRANSIT:
 		return fill_transit(work, hop->object, gateway);
 	case GATEWAY_GROUP:
-		return fill_group(work, hop->object, gateway);
+		fill_group(work, hop->object, gateway);
+		return 0;
 	case GATEWAY_VGW:
 		return fill_vgw(work, hop->object, gateway);
+	case GATEWAY_GWLBE:
+		return fill_gwlbe(work, hop->object, gateway);
 	}
 	return 0;
 }

@@ -197,6 +197,7 @@ int compile_image(const struct state *state, const struct host *host, struct ima
 	free(work.notes);
 	free(work.subnet_places);
 	free(work.hops);
+	groups_free(&work);
 	free(work.known_tables);
 	free(work.known_transit);
 	free(work.realms);

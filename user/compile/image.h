@@ -92,6 +92,7 @@ struct image_gateway {
 	uint32_t nr;
 	/* by kind: NAT addresses; indexes in image.subnets, and from AZS_MAX on their AZs; indexes in image.ports */
 	uint32_t members[GATEWAY_MEMBERS_MAX];
+	uint8_t az[GATEWAY_MEMBERS_MAX];
 };
 
 struct image_address {

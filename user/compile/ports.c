@@ -137,6 +137,8 @@ static uint32_t leads_out(const struct image_work *work, const struct host_uplin
 		return ROUTE_EIGW;
 	if (hop_of(work, GATEWAY_ENDPOINT, uplink->gateway_id))
 		return ROUTE_ENDPOINT;
+	if (hop_of(work, GATEWAY_GWLBE, uplink->gateway_id))
+		return ROUTE_GWLBE;
 	return hop_of(work, GATEWAY_VGW, uplink->gateway_id) || hop_of(work, GATEWAY_TRANSIT, uplink->gateway_id)
 		       ? ROUTE_UPLINK
 		       : ROUTE_NOT_SERVED;
@@ -145,7 +147,8 @@ static uint32_t leads_out(const struct image_work *work, const struct host_uplin
 /* The VPC that is behind an uplink, or NULL. */
 static const struct vpc *uplink_vpc(const struct image_work *work, const struct host_uplink *uplink)
 {
-	const struct hop *endpoint = hop_of(work, GATEWAY_ENDPOINT, uplink->gateway_id);
+	const struct hop *gwlbe = hop_of(work, GATEWAY_GWLBE, uplink->gateway_id);
+	const struct hop *endpoint = gwlbe ? gwlbe : hop_of(work, GATEWAY_ENDPOINT, uplink->gateway_id);
 	const struct hop *vgw = hop_of(work, GATEWAY_VGW, uplink->gateway_id);
 
 	if (endpoint)
@@ -153,6 +156,20 @@ static const struct vpc *uplink_vpc(const struct image_work *work, const struct 
 	if (vgw)
 		return ((const struct gateway *)vgw->object)->vpc;
 	return uplink->gateway ? uplink->gateway->vpc : NULL;
+}
+
+/* Among appliances there are no public addresses. */
+static bool answers_neighbours(const struct image_work *work, const struct host_uplink *uplink)
+{
+	return uplink->answer_neighbours && !hop_of(work, GATEWAY_GWLBE, uplink->gateway_id);
+}
+
+/* Where packets are that come back from the appliances behind an uplink (EP-07). */
+static uint32_t uplink_subnet(const struct image_work *work, const struct host_uplink *uplink)
+{
+	const struct hop *hop = hop_of(work, GATEWAY_GWLBE, uplink->gateway_id);
+
+	return hop ? work->subnet_places[gwlbe_subnet(hop->object) - work->state->subnets] : IMAGE_NONE;
 }
 
 /* Only a gateway that is attached somewhere leads out; the device's MAC is known where the device is. */
@@ -164,9 +181,9 @@ static struct image_port uplink_port(const struct image_work *work, const struct
 		.hook = HOOK_AUTO,
 		.kind = PORT_UPLINK,
 		.mode = MODE_ROUTER,
-		.flags = PORT_LIVE | PORT_NO_SG | (uplink->answer_neighbours ? PORT_ANSWER : 0),
+		.flags = PORT_LIVE | PORT_NO_SG | (answers_neighbours(work, uplink) ? PORT_ANSWER : 0),
 		.zone = vpc_zone(uplink_vpc(work, uplink)),
-		.subnet = IMAGE_NONE,
+		.subnet = uplink_subnet(work, uplink),
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
 		.gateway = leads_out(work, uplink),

@@ -81,15 +81,20 @@ static uint32_t target_tgw(const struct image_work *work, const struct vpc *vpc,
 	return FIND_BY_ID(extra->tgws, extra->nr_tgws, id) ? ROUTE_BLACKHOLE : ROUTE_NOT_SERVED;
 }
 
-static uint32_t target_endpoint(const struct image_work *work, const struct vpc *vpc, const char *id,
+static uint32_t target_endpoint(const struct image_work *work, const struct vpc *vpc, const struct vpc_route *route,
 				uint32_t *ret_port)
 {
 	const struct state_extra *extra = work_extra(work);
+	const char *id = route->target_id;
 	const struct vpc_endpoint *endpoint = FIND_BY_ID(extra->endpoints, extra->nr_endpoints, id);
 
 	if (endpoint && endpoint->vpc != vpc)
 		return ROUTE_BLACKHOLE;
-	return at_hop(ROUTE_ENDPOINT, hop_of(work, GATEWAY_ENDPOINT, id), ret_port);
+	if (!endpoint || endpoint->kind != ENDPOINT_GWLB)
+		return at_hop(ROUTE_ENDPOINT, hop_of(work, GATEWAY_ENDPOINT, id), ret_port);
+	if (route->prefix_list)
+		return ROUTE_BLACKHOLE; /* RT-17 */
+	return at_hop(ROUTE_GWLBE, hop_of(work, GATEWAY_GWLBE, id), ret_port);
 }
 
 static uint32_t target_gateway(const void *context, const struct vpc *vpc, const struct vpc_route *route,
@@ -110,7 +115,7 @@ static uint32_t target_gateway(const void *context, const struct vpc *vpc, const
 	case TARGET_TGW:
 		return target_tgw(context, vpc, route->target_id, ret_port);
 	case TARGET_VPCE:
-		return target_endpoint(context, vpc, route->target_id, ret_port);
+		return target_endpoint(context, vpc, route, ret_port);
 	default:
 		return ROUTE_NOT_SERVED;
 	}

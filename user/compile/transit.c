@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compile/hash.h"
 #include "compile/work.h"
 #include "state/cidr.h"
 
@@ -127,48 +126,29 @@ static bool may_share(const struct tgw *tgw, const struct tgw_attachment *attach
 	return tgw->vpn_ecmp || strcmp(attachment->type, "vpn") != 0;
 }
 
-/* The uplinks of this host that share a route. ret: how many */
-static size_t shared_uplinks(const struct image_work *work, const struct tgw_route *route, const struct tgw *tgw,
-			     const char **uplinks)
+/* The uplinks of this host that share a route, or that take its turn when one does not work. */
+static struct uplinks uplinks_to(const struct image_work *work, const struct tgw_route *route, const struct tgw *tgw)
 {
-	size_t nr = 0;
+	struct uplinks uplinks = {};
 
-	for (size_t i = 0; i < route->nr_attachments && nr < GATEWAY_MEMBERS_MAX; i++) {
+	for (size_t i = 0; i < route->nr_attachments; i++) {
 		const struct tgw_attachment *attachment = attachment_of(work, route->attachments[i], tgw);
-		const char *uplink = attachment && usable(attachment) ? uplink_of(work, attachment) : "";
 
-		if (*uplink && may_share(tgw, attachment))
-			uplinks[nr++] = uplink;
+		if (!attachment || !usable(attachment) || !*uplink_of(work, attachment))
+			continue;
+		uplinks_add(&uplinks, uplink_of(work, attachment));
+		uplinks.ordered |= !may_share(tgw, attachment);
 	}
-	return nr;
-}
-
-/* A group is named by its members. ret: whether the route leads to one */
-static bool name_group(const struct image_work *work, const struct tgw_route *route, const struct tgw *tgw,
-		       char id[ID_MAX])
-{
-	const char *uplinks[GATEWAY_MEMBERS_MAX];
-	size_t nr = shared_uplinks(work, route, tgw, uplinks);
-	struct hasher hasher = HASHER_INIT;
-	struct content_hash hash;
-
-	for (size_t i = 0; i < nr; i++)
-		hasher_add_text(&hasher, uplinks[i]);
-	hash = hasher_result(&hasher);
-	(void)snprintf(id, ID_MAX, "ecmp-%08x%08x%08x%08x", hash.w[0], hash.w[1], hash.w[2], hash.w[3]);
-	return nr > 1;
+	return uplinks;
 }
 
 static bool resolve(const struct image_work *work, const struct tgw *tgw, const struct tgw_route *route,
 		    uint32_t *ret_kind, uint32_t *ret_port)
 {
-	char id[ID_MAX];
+	const struct uplinks uplinks = uplinks_to(work, route, tgw);
 
-	if (name_group(work, route, tgw, id)) {
-		const struct hop *hop = hop_of(work, GATEWAY_GROUP, id);
-
-		*ret_kind = hop ? ROUTE_ATTACHMENT : ROUTE_NOT_SERVED;
-		*ret_port = hop ? hop->port : IMAGE_NONE;
+	if (uplinks.nr > 1) {
+		*ret_kind = route_by_uplinks(work, &uplinks, ret_port);
 		return true;
 	}
 	for (size_t i = 0; i < route->nr_attachments; i++)
@@ -330,15 +310,16 @@ static int transit_table(struct image_work *work, const struct tgw_table *table,
 static int collect_groups(struct image_work *work)
 {
 	const struct state_extra *extra = work_extra(work);
-	char id[ID_MAX];
 	int r = 0;
 
 	for (size_t t = 0; t < extra->nr_tgw_tables; t++) {
 		const struct tgw_table *table = extra->tgw_tables + t;
 
-		for (size_t i = 0; table->tgw && i < table->nr_routes && !r; i++)
-			if (table->routes[i].nr_attachments > 1 && name_group(work, table->routes + i, table->tgw, id))
-				r = hop_add(work, id, GATEWAY_GROUP, table->routes + i);
+		for (size_t i = 0; table->tgw && i < table->nr_routes && !r; i++) {
+			const struct uplinks uplinks = uplinks_to(work, table->routes + i, table->tgw);
+
+			r = group_add(work, &uplinks, realm_of_tgw(work, table->tgw));
+		}
 	}
 	return r;
 }
@@ -408,27 +389,25 @@ int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *at
 	return transit_table(work, association_of(work, attachment->id, attachment->tgw), &gateway->table[0]);
 }
 
+/* By any of them an answer may come. */
+static void list_tunnels(const struct image_work *work, const struct tgw *tgw, struct image_gateway *gateway)
+{
+	const struct state_extra *extra = work_extra(work);
+
+	for (size_t i = 0; i < extra->nr_tgw_attachments && gateway->nr < GATEWAY_MEMBERS_MAX; i++) {
+		const struct tgw_attachment *attachment = extra->tgw_attachments + i;
+		const char *uplink = uplink_of(work, attachment);
+
+		if (attachment->tgw == tgw && usable(attachment) && *uplink)
+			gateway->members[gateway->nr++] = uplink_port_of(work, uplink);
+	}
+}
+
 int fill_transit(struct image_work *work, const struct tgw_attachment *attachment, struct image_gateway *gateway)
 {
 	gateway->realm = realm_of_tgw(work, attachment->tgw);
 	gateway->flags = strcmp(attachment->type, "vpn") ? 0 : GATEWAY_VPN;
+	if (*uplink_of(work, attachment))
+		list_tunnels(work, attachment->tgw, gateway);
 	return transit_table(work, association_of(work, attachment->id, attachment->tgw), &gateway->table[0]);
-}
-
-int fill_group(struct image_work *work, const struct tgw_route *route, struct image_gateway *gateway)
-{
-	const struct tgw_attachment *attachment = NULL;
-	const char *uplinks[GATEWAY_MEMBERS_MAX];
-	const struct state_extra *extra = work_extra(work);
-
-	for (size_t i = 0; i < extra->nr_tgw_attachments && !attachment; i++)
-		if (!strcmp(extra->tgw_attachments[i].id, route->attachments[0]))
-			attachment = extra->tgw_attachments + i;
-	if (!attachment || !attachment->tgw)
-		return 0;
-	gateway->realm = realm_of_tgw(work, attachment->tgw);
-	gateway->nr = (uint32_t)shared_uplinks(work, route, attachment->tgw, uplinks);
-	for (uint32_t i = 0; i < gateway->nr; i++)
-		gateway->members[i] = uplink_port_of(work, uplinks[i]);
-	return 0;
 }

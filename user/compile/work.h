@@ -23,6 +23,20 @@ struct hop {
 	uint32_t port; /* in image.ports, once they are sorted */
 };
 
+/* Uplinks of this host that lead to one place. */
+struct uplinks {
+	const char *ids[GATEWAY_MEMBERS_MAX];
+	size_t nr;
+	bool ordered; /* the first that works; else they share (TGW-09) */
+};
+
+struct group {
+	char id[ID_MAX];
+	struct uplinks uplinks;
+	uint32_t realm;
+	struct group *next;
+};
+
 struct image_work {
 	const struct state *state;
 	const struct host *host; /* may be NULL: no ENI is served here */
@@ -32,6 +46,7 @@ struct image_work {
 	uint32_t *subnet_places; /* by place in state.subnets: place in image.subnets */
 	struct hop *hops;        /* image.gateways[i] is what hops[i] becomes; sorted by kind and id */
 	size_t nr_hops, hops_room;
+	struct group *groups;
 	uint32_t *realms; /* by place in state.vpcs, then in the list of transit gateways: see realms.c */
 	/* By place in state.tables, then of the VPCs' local routes alone by place in state.vpcs, then of the empty one:
 	 * index in image.tables, IMAGE_NONE = not compiled yet. */
@@ -81,17 +96,29 @@ int realms_build(struct image_work *work);
 uint32_t realm_of_vpc(const struct image_work *work, const struct vpc *vpc);
 uint32_t realm_of_tgw(const struct image_work *work, const struct tgw *tgw);
 
-/* private.c, transit.c: what they add to the hops, and what becomes of each. */
+/* private.c, vgw.c, transit.c: what they add to the hops, and what becomes of each. */
 int private_collect(struct image_work *work);
 int fill_peering(struct image_work *work, const struct peering *peering, struct image_gateway *gateway);
 int fill_vgw(struct image_work *work, const struct gateway *gateway, struct image_gateway *ret);
 int fill_edge(struct image_work *work, const struct gateway *igw, struct image_gateway *gateway);
 int fill_endpoint(struct image_work *work, const struct vpc_endpoint *endpoint, struct image_gateway *gateway);
+int vgw_collect(struct image_work *work);
+/* gwlbe.c */
+int gwlbe_collect(struct image_work *work);
+int fill_gwlbe(struct image_work *work, const struct vpc_endpoint *endpoint, struct image_gateway *gateway);
+const struct vpc_subnet *gwlbe_subnet(const struct vpc_endpoint *endpoint); /* NULL: it is in none of its VPC */
 int transit_collect(struct image_work *work);
 int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *attachment,
 		    struct image_gateway *gateway);
 int fill_transit(struct image_work *work, const struct tgw_attachment *attachment, struct image_gateway *gateway);
-int fill_group(struct image_work *work, const struct tgw_route *route, struct image_gateway *gateway);
+
+/* groups.c. Who is in a list already stays where he is, and "" is nobody. */
+void uplinks_add(struct uplinks *uplinks, const char *id);
+int group_add(struct image_work *work, const struct uplinks *uplinks, uint32_t realm);
+void groups_free(struct image_work *work);
+/* Kind and port of a route that leads to them, once ports are sorted. */
+uint32_t route_by_uplinks(const struct image_work *work, const struct uplinks *uplinks, uint32_t *ret_port);
+void fill_group(const struct image_work *work, const struct group *group, struct image_gateway *gateway);
 
 /* Take over a policy object. Its index is provisional until image.c has sorted the objects. */
 int work_add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);

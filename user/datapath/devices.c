@@ -28,6 +28,8 @@ static void detach(struct port *port)
 {
 	__atomic_store_n(&port->deliver, DELIVER_NOT, __ATOMIC_RELEASE);
 	__atomic_store_n(&port->ifindex, 0, __ATOMIC_RELEASE);
+	if (port->slot[0].kind == PORT_UPLINK || port->slot[1].kind == PORT_UPLINK)
+		__atomic_store_n(&port->mtu, MTU_DOWN, __ATOMIC_RELEASE);
 }
 
 int datapath_set_device(struct datapath *datapath, uint32_t port, uint32_t ifindex, enum deliver_how how)
@@ -58,7 +60,12 @@ void datapath_set_mtu(struct datapath *datapath, uint32_t port, uint32_t mtu)
 {
 	struct port *ports = datapath->ports.at;
 
-	if (port && port < PORTS_MAX && ports[port].mtu != mtu)
+	if (port >= PORTS_MAX)
+		return;
+	/* what leaves for an appliance gets larger on the device (EP-08) */
+	if (ports[port].slot[datapath_control(datapath)->generation & 1].gateway == ROUTE_GWLBE && mtu > GENEVE_ROOM)
+		mtu -= GENEVE_ROOM;
+	if (port && ports[port].mtu != mtu)
 		__atomic_store_n(&ports[port].mtu, mtu, __ATOMIC_RELEASE);
 }
 

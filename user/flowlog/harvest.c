@@ -56,6 +56,18 @@ static struct tuple reversed(const struct tuple *tuple)
 	return r;
 }
 
+#define NAT64_GROWTH 20
+
+/* Packets that change their family on the way (NAT-21) leave with another header than they came with. */
+static uint64_t bytes_leaving(const struct window_count *count, uint8_t came, uint8_t leaves)
+{
+	uint64_t change = (uint64_t)count->packets * NAT64_GROWTH;
+
+	if (came == leaves)
+		return count->bytes;
+	return leaves == 6 ? count->bytes + change : count->bytes > change ? count->bytes - change : 0;
+}
+
 /* Accepted packets of one direction: at the ENI whose guest sent them, and at the one whose guest gets them. What a
  * device receives came from the guest, unless the device is the ENI itself; what the host sends out of it goes there.
  * Such packets (IN_TX) have no other end here. */
@@ -65,6 +77,7 @@ static void add_half(struct harvest *harvest, const struct flow_record *record, 
 	const struct flow_half *half = &record->half[side];
 	const struct log_eni *eni = log_eni(harvest->enis, IN_PORT(half->in));
 	bool tx = half->in & IN_TX, egress = eni && eni->side_instance == tx;
+	struct window_count told = *count;
 	struct tuple leaves;
 
 	if (eni)
@@ -72,7 +85,8 @@ static void add_half(struct harvest *harvest, const struct flow_record *record, 
 	if (tx || (eni && !egress) || !half->exit)
 		return;
 	leaves = half->flags & HALF_REWRITE ? reversed(&record->half[!side].tuple) : half->tuple;
-	add(harvest, half->exit, false, false, &leaves, count);
+	told.bytes = bytes_leaving(count, half->tuple.family, leaves.family);
+	add(harvest, half->exit, false, false, &leaves, &told);
 }
 
 struct delta {

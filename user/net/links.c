@@ -132,6 +132,7 @@ static int on_message(const struct nlmsghdr *message, void *data)
 	link.ifindex = header->ifi_index;
 	link.type = header->ifi_type;
 	link.up = header->ifi_flags & IFF_UP;
+	link.running = header->ifi_flags & IFF_RUNNING;
 	mnl_attr_for_each(attr, message, sizeof(*header))
 	{
 		read_attribute(attr, &link);

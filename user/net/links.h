@@ -17,6 +17,7 @@ struct net_link {
 	char kind[16];       /* "veth", "tun", "bridge"; "" = hardware */
 	uint16_t type;       /* ARPHRD_* */
 	bool up;             /* set up by the operator (IFF_UP) */
+	bool running;        /* ... and has a carrier, if it is of a kind that has (IFF_RUNNING) */
 	bool peer_elsewhere; /* its other end is in another network namespace */
 	uint8_t mac[6];      /* zeros if it has none of this length */
 	uint32_t mtu;

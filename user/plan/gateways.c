@@ -44,6 +44,8 @@ static uint32_t gateway_member(const struct planner *planner, const struct image
 	case GATEWAY_ATTACHMENT:
 		return i < AZS_MAX && i < gateway->nr ? planner->subnets[member] : member;
 	case GATEWAY_GROUP:
+	case GATEWAY_TRANSIT:
+	case GATEWAY_VGW:
 		return i < gateway->nr ? planner->plan->port_numbers[member] : 0;
 	default:
 		return member;
@@ -65,6 +67,7 @@ static struct gateway_policy gateway_policy(const struct planner *planner, const
 	}
 	for (uint32_t i = 0; i < GATEWAY_MEMBERS_MAX; i++)
 		policy.members[i] = gateway_member(planner, gateway, i);
+	memcpy(policy.az, gateway->az, sizeof(policy.az));
 	return policy;
 }
 

@@ -90,6 +90,7 @@ static void parse_uplinks(struct load *load, struct item *item, struct host *hos
 		uplink->device = get_text(load, json, "Device");
 		uplink->mtu = (uint32_t)get_int(json, "Mtu", 0);
 		uplink->answer_neighbours = get_flag(json, "AnswerNeighbours", true);
+		parse_appliances(load, item, json, host->tunnel_address, uplink);
 		if (!uplink->gateway && !leads_somewhere(load, uplink->gateway_id))
 			state_warn(load, item, "Uplinks",
 				   "GatewayId %s is no gateway of the state: the uplink carries nothing",

@@ -131,6 +131,9 @@ void load_mirrors(struct load *load);
 void load_options(struct load *load);
 void load_flow_logs(struct load *load);
 void load_hosts(struct load *load);
+/* appliances.c: what an uplink says of those behind a Gateway Load Balancer endpoint */
+void parse_appliances(struct load *load, struct item *item, const json_t *json, __be32 tunnel_address,
+		      struct host_uplink *uplink);
 void check_quotas(struct load *load);
 void join_group_rules(struct load *load); /* SecurityGroupRules, after load_groups read the permissions */
 

@@ -312,11 +312,23 @@ static const struct key host_port_keys[] = {
 	KEY_INT("Mtu", 576, 65535),
 	KEYS_END,
 };
+static const struct key target_keys[] = {KEY_N("Id", V_IP4), KEY_INT("Port", 1, 65535), KEYS_END};
+static const struct key target_health_state_keys[] = {KEY("State", V_WORD), KEYS_END};
+static const struct key target_health_keys[] = {
+	KEY_OBJECT("Target", target_keys),
+	KEY_OBJECT("TargetHealth", target_health_state_keys),
+	KEYS_END,
+};
+static const struct key attribute_keys[] = {KEY_N("Key", V_TEXT), KEY("Value", V_TEXT), KEYS_END};
 static const struct key host_uplink_keys[] = {
 	KEY_N("GatewayId", V_ID),
 	KEY_N("Device", V_DEVICE),
 	KEY("AnswerNeighbours", V_BOOL),
 	KEY_INT("Mtu", 576, 65535),
+	KEY("Address", V_IP4),
+	KEY_LIST("TargetHealthDescriptions", target_health_keys),
+	KEY_LIST("TargetGroupAttributes", attribute_keys),
+	KEY_LIST("ListenerAttributes", attribute_keys),
 	KEYS_END,
 };
 static const struct key host_keys[] = {

@@ -206,12 +206,24 @@ struct host_port {
 	uint32_t mtu; /* Mtu: of the guest's interface, which the host cannot see; ENI_MTU if it is not said */
 };
 
+/* An appliance behind a Gateway Load Balancer endpoint. */
+struct gwlb_target {
+	__be32 address;
+	bool fresh; /* takes new flows */
+};
+
 struct host_uplink {
 	const char *gateway_id;
 	struct gateway *gateway; /* NULL: none of state.gateways */
 	const char *device;
 	bool answer_neighbours; /* AnswerNeighbours, default true */
 	uint32_t mtu;           /* Mtu; 0 = the device's */
+	/* Gateway Load Balancer endpoint (EP-07..EP-09) */
+	__be32 address;              /* outer source: Address, or the host's TunnelAddress; 0 = none */
+	struct gwlb_target *targets; /* those for new flows first, then by address */
+	size_t nr_targets;
+	uint32_t tcp_idle_s;
+	uint32_t sticky; /* enum gwlb_sticky */
 };
 
 struct host {

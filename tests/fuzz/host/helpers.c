@@ -348,26 +348,56 @@ long helper_skb_change_tail(struct __sk_buff *skb, __u32 len, __u64 flags)
 	return 0;
 }
 
-/* Room is made or taken right behind the Ethernet header. */
-long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags)
-{
-	bool six = skb->protocol == 0xdd86; /* network order */
-	long net = (long)packet.length - FRAME_MIN, least = six ? 40 : 20;
+#define PROTOCOL_IP4 0x0008 /* network order */
+#define PROTOCOL_IP6 0xdd86
 
-	if (len_diff > 0xfff || len_diff < -0xfff || access_fails())
-		return -EFAULT;
-	if (mode != BPF_ADJ_ROOM_MAC || flags || (!six && skb->protocol != 8) || (len_diff < 0 && net + len_diff < least))
-		return -ENOTSUP;
+/* Room of zeros is made behind `at` bytes, or what stands there is taken. */
+static void shift(struct __sk_buff *skb, __u32 at, __s32 len_diff)
+{
+	long behind = (long)packet.length - at;
+
 	if (len_diff > 0)
 		resize((__u32)(packet.length + len_diff));
 	helper_skb_pull_data(skb, packet.length);
-	if (len_diff > 0)
-		memmove(linear() + FRAME_MIN + len_diff, linear() + FRAME_MIN, (size_t)net);
-	else
-		memmove(linear() + FRAME_MIN, linear() + FRAME_MIN - len_diff, (size_t)(net + len_diff));
-	if (len_diff < 0)
+	if (len_diff > 0) {
+		memmove(linear() + at + len_diff, linear() + at, (size_t)behind);
+		memset(linear() + at, 0, (size_t)len_diff);
+	} else {
+		memmove(linear() + at, linear() + at - len_diff, (size_t)(behind + len_diff));
 		resize((__u32)(packet.length + len_diff));
+	}
 	skb->len = packet.length;
+}
+
+/* Behind the Ethernet header, or the IP header. */
+long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags)
+{
+	bool six = skb->protocol == PROTOCOL_IP6;
+	long net = (long)packet.length - FRAME_MIN, base = six ? 40 : 20;
+
+	if (len_diff > 0xfff || len_diff < -0xfff || access_fails())
+		return -EFAULT;
+	if ((mode != BPF_ADJ_ROOM_MAC && mode != BPF_ADJ_ROOM_NET) || flags & ~(__u64)BPF_F_ADJ_ROOM_FIXED_GSO ||
+	    (!six && skb->protocol != PROTOCOL_IP4) || (len_diff < 0 && net + len_diff < base))
+		return -ENOTSUP;
+	if (mode == BPF_ADJ_ROOM_NET && net + (len_diff < 0 ? len_diff : 0) < base)
+		return -ENOMEM;
+	shift(skb, FRAME_MIN + (mode == BPF_ADJ_ROOM_NET ? (__u32)base : 0), len_diff);
+	return 0;
+}
+
+long helper_skb_change_proto(struct __sk_buff *skb, __be16 proto, __u64 flags)
+{
+	bool widen = skb->protocol == PROTOCOL_IP4 && proto == PROTOCOL_IP6;
+
+	if (flags || access_fails())
+		return -EINVAL;
+	if (!widen && (skb->protocol != PROTOCOL_IP6 || proto != PROTOCOL_IP4))
+		return -ENOTSUP;
+	if (!widen && packet.length < FRAME_MIN + 20)
+		return -ENOMEM;
+	shift(skb, FRAME_MIN, widen ? 20 : -20);
+	skb->protocol = proto;
 	return 0;
 }
 
@@ -424,6 +454,24 @@ long helper_xdp_adjust_tail(struct xdp_md *xdp_md, int delta)
 	if (len < FRAME_MIN || len > 4096 || access_fails())
 		return -EINVAL;
 	resize((__u32)len);
+	xdp_md->data_end = xdp_md->data + (__u32)len;
+	return 0;
+}
+
+long helper_xdp_adjust_head(struct xdp_md *xdp_md, int delta)
+{
+	long len = (long)packet.length - delta;
+
+	if (len < FRAME_MIN || delta < -HEADROOM || access_fails())
+		return -EINVAL;
+	helper_skb_pull_data(NULL, packet.length);
+	if (delta > 0)
+		memmove(linear(), linear() + delta, (size_t)len);
+	resize((__u32)len);
+	if (delta < 0) {
+		memmove(linear() - delta, linear(), (size_t)(len + delta));
+		memset(linear(), 0, (size_t)-delta);
+	}
 	xdp_md->data_end = xdp_md->data + (__u32)len;
 	return 0;
 }

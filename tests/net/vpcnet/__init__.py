@@ -4,6 +4,7 @@
     netns    namespaces, entered per thread: sockets and programs of any guest from one process
     vpc      desired state from compact descriptions
     fabric   the namespaces, cables and taps that a state asks for; torn down whatever happens
+    gates    the state of a VPC with every kind of gateway
     agent    `enid run` and the commands that look at it
     traffic  listeners, clients, sessions, counted streams
     frames   raw frames: build, send, watch, verify checksums

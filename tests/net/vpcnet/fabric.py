@@ -12,6 +12,7 @@ import os
 import select
 import stat
 import struct
+import subprocess
 import threading
 
 from vpcnet import frames
@@ -20,7 +21,8 @@ from vpcnet.netns import Namespace
 UPLINK4, UPLINK6 = "198.51.100.1", "2001:db8:ffff::1"      # the host's side of the uplink
 INTERNET4, INTERNET6 = "198.51.100.7", "2001:db8:ffff::7"  # a host of the internet
 PUBLIC4 = "203.0.113.0/24"
-SERVICE4 = "52.218.0.0/17"  # behind the uplink of a gateway endpoint
+SERVICE4, SERVICE = "52.218.0.0/17", "52.218.0.9"  # behind the uplink of a gateway endpoint, and who answers there
+SITE4, SITE = "172.20.0.0/16", "172.20.0.7"  # behind that of a virtual private gateway, and a host there
 ROUTER6 = "fe80:ec2::1"
 
 TUN = "/dev/net/tun"
@@ -75,6 +77,25 @@ class TapCable:
             os.close(fd)
 
 
+def make_fit_for_xdp(fabric, folder, guests):
+    """XDP on a veth is known to hurt: the guest must make its own checksums, and needs an XDP program itself, or the
+    kernel leaves what the host's end sends by XDP_TX in the queue; the other ends of the uplinks likewise. XDP leaves
+    by the kernel's forwarding table: the uplinks must be forwarding, their neighbours known already."""
+    source = b'__attribute__((section("xdp"), used)) int pass(void *ctx) { return 2; }\n'
+    program = os.path.join(folder, "pass.o")
+    subprocess.run(["clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program], input=source, check=True)
+    far = {fabric.internet: INTERNET4, fabric.service: "198.18.0.2", fabric.site: "198.18.1.2"}
+    for namespace in (*guests, *far):
+        if namespace:
+            namespace.run("ethtool", "-K", "eth0", "tx", "off")
+            namespace.ip(f"link set eth0 xdpdrv obj {program} sec xdp")
+    for uplink in fabric.state.find("Hosts", fabric.host_id).get("Uplinks", ()):
+        fabric.host.sysctl(**{f"net__ipv4__conf__{uplink['Device']}__forwarding": 1})
+    for namespace, address in far.items():
+        if namespace:  # the uplink carries no answer for the host, but ARP's
+            fabric.host.run("ping", "-n", "-q", "-c", "1", "-W", "1", address, check=False)
+
+
 class Fabric:
     """Everything around the agent for one host of a state. Use as a context manager."""
 
@@ -86,7 +107,7 @@ class Fabric:
         self.guests = {}
         self.cables = {}
         self.namespaces = []
-        self.internet = self.service = None
+        self.internet = self.service = self.site = None
         self.tuns = {}  # uplinks without an Ethernet header: device -> file
 
     def __enter__(self):
@@ -168,6 +189,8 @@ class Fabric:
             self.host.ip(f"link set {device} mtu {self.mtu} up")
         elif gateway.startswith("vpce-"):
             self._plug_service(device)
+        elif gateway.startswith("vgw-"):
+            self._plug_site(device)
         else:
             self._plug_internet(device)
 
@@ -190,7 +213,15 @@ class Fabric:
         self.host.ip(f"link add {device} type veth peer name eth0 netns {self.service.name}", f"link set {device} up",
                      f"addr add 198.18.0.1/30 dev {device}", f"route add {SERVICE4} via 198.18.0.2 dev {device}")
         self.service.ip("link set eth0 up", "addr add 198.18.0.2/30 dev eth0", f"route add local {SERVICE4} dev lo",
-                        "route add default via 198.18.0.1")
+                        f"route add default via 198.18.0.1 src {SERVICE}")
+
+    def _plug_site(self, device):
+        """What a virtual private gateway leads to: a host on premises."""
+        self.site = self.namespace("site")
+        self.host.ip(f"link add {device} type veth peer name eth0 netns {self.site.name}", f"link set {device} up",
+                     f"addr add 198.18.1.1/30 dev {device}", f"route add {SITE4} via 198.18.1.2 dev {device}")
+        self.site.ip("link set eth0 up", "addr add 198.18.1.2/30 dev eth0", f"addr add {SITE}/32 dev eth0",
+                     f"route add default via 198.18.1.1 src {SITE}")
 
     def add_far_host(self, address4="192.0.2.9", address6="2001:db8:fffe::9", mtu=1500):
         """A host one hop behind the internet's router: for traceroute and path MTU. Returns its namespace."""

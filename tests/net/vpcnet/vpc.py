@@ -12,6 +12,8 @@ import os
 ID_KEYS = {"Vpcs": "VpcId", "Subnets": "SubnetId", "SecurityGroups": "GroupId", "NetworkAcls": "NetworkAclId",
            "RouteTables": "RouteTableId", "NetworkInterfaces": "NetworkInterfaceId", "Hosts": "HostId",
            "InternetGateways": "InternetGatewayId"}
+TARGET_KEYS = {"eni": "NetworkInterfaceId", "nat": "NatGatewayId", "pcx": "VpcPeeringConnectionId", "tgw": "TransitGatewayId",
+               "eigw": "EgressOnlyInternetGatewayId"}  # of a route; all others are a GatewayId
 ACCOUNT = "111122223333"
 ANYWHERE = ("0.0.0.0/0", "::/0")
 
@@ -89,17 +91,19 @@ class State(dict):
         return self._add("NetworkAcls", NetworkAclId=acl_id, VpcId=vpc_id, IsDefault=False,
                          Associations=[{"SubnetId": subnet} for subnet in subnets], Entries=list(entries))
 
-    def table(self, table_id, vpc_id, routes=(), subnets=None):
-        """routes: (destination, target id). subnets None = the main table."""
+    def table(self, table_id, vpc_id, routes=(), subnets=None, gateway=None):
+        """routes: (destination, target id). Without subnets and gateway it is the main table."""
         entry = self._add("RouteTables", RouteTableId=table_id, VpcId=vpc_id, Associations=[], Routes=[])
         for subnet in subnets or [None]:
             place = {"Main": True} if subnet is None else {"Main": False, "SubnetId": subnet}
+            place = {"Main": False, "GatewayId": gateway} if gateway else place
             entry["Associations"].append({**place, "AssociationState": {"State": "associated"}})
         vpc = self.find("Vpcs", vpc_id)
         local = [vpc["CidrBlock"]] + [a["Ipv6CidrBlock"] for a in vpc.get("Ipv6CidrBlockAssociationSet", ())]
         for destination, target in [(cidr, "local") for cidr in local] + list(routes):
-            key = "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
-            target_key = "NetworkInterfaceId" if target.startswith("eni-") else "GatewayId"
+            key = "DestinationPrefixListId" if destination.startswith("pl-") else \
+                "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
+            target_key = TARGET_KEYS.get(target.split("-")[0], "GatewayId")
             entry["Routes"].append({key: destination, target_key: target, "State": "active",
                                     "Origin": "CreateRouteTable" if target == "local" else "CreateRoute"})
         return entry
@@ -107,6 +111,34 @@ class State(dict):
     def internet_gateway(self, gateway_id, vpc_id):
         return self._add("InternetGateways", InternetGatewayId=gateway_id, OwnerId=ACCOUNT,
                          Attachments=[{"VpcId": vpc_id, "State": "available"}])
+
+    def nat_gateway(self, gateway_id, subnet_id, eni_id, private, public):
+        """A public one, with its ENI."""
+        self.eni(eni_id, subnet_id, private, [], public=public, check=False)["InterfaceType"] = "nat_gateway"
+        return self._add("NatGateways", NatGatewayId=gateway_id, SubnetId=subnet_id, State="available", ConnectivityType="public",
+                         VpcId=self.find("Subnets", subnet_id)["VpcId"],
+                         NatGatewayAddresses=[{"NetworkInterfaceId": eni_id, "PrivateIp": private, "PublicIp": public,
+                                               "IsPrimary": True, "Status": "succeeded"}])
+
+    def peering(self, peering_id, requester, accepter):
+        sides = [{"VpcId": vpc, "CidrBlock": self.find("Vpcs", vpc)["CidrBlock"], "OwnerId": ACCOUNT, "Region": "eu-west-1"}
+                 for vpc in (requester, accepter)]
+        return self._add("VpcPeeringConnections", VpcPeeringConnectionId=peering_id, Status={"Code": "active"},
+                         RequesterVpcInfo=sides[0], AccepterVpcInfo=sides[1])
+
+    def transit_gateway(self, gateway_id, attachments):
+        """attachments: id -> (VPC, its subnets); one table, in which all propagate."""
+        self._add("TransitGateways", TransitGatewayId=gateway_id, State="available", Options={})
+        table = {"TransitGatewayRouteTableId": gateway_id + "-rtb"}
+        self._add("TransitGatewayRouteTables", TransitGatewayId=gateway_id, State="available", **table)
+        for name, (vpc, subnets) in attachments.items():
+            self._add("TransitGatewayVpcAttachments", TransitGatewayAttachmentId=name, TransitGatewayId=gateway_id, VpcId=vpc,
+                      SubnetIds=list(subnets), State="available", Options={"Ipv6Support": "enable"})
+            self._add("TransitGatewayAttachments", TransitGatewayAttachmentId=name, TransitGatewayId=gateway_id, ResourceId=vpc,
+                      ResourceType="vpc", State="available", Association={**table, "State": "associated"})
+        self._add("TransitGatewayPropagations", TransitGatewayRouteTablePropagations=[
+            {"TransitGatewayAttachmentId": name, "ResourceType": "vpc", "ResourceId": vpc, "State": "enabled"}
+            for name, (vpc, _) in attachments.items()], **table)
 
     def eni(self, eni_id, subnet_id, address, groups, address6=None, public=None, check=True):
         number = len(self.get("NetworkInterfaces", ())) + 1
