@@ -197,7 +197,7 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 /* Back to the gateway that stands between this one and the client. */
 static __always_inline int to_inner(struct pkt *p, const struct gate_mapping *m)
 {
-	int reason = nat_hop(p, p->tuple.daddr.ip4);
+	int reason = nat_hop(p, m->inner, p->tuple.daddr.ip4);
 
 	if (reason)
 		return reason;

@@ -416,6 +416,17 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	return reason;
 }
 
+/* What replay tells of a packet that meets a kept decision. */
+static __always_inline void recall(struct pkt *p, const struct flow_half *half)
+{
+	struct limbo *rest = limbo_at(p->ref);
+
+	p->reason = REASON_ACCEPTED;
+	p->nr_trace = half->nr_trace;
+	for (int i = 0; rest && i < HALF_TRACE_MAX; i++)
+		p->trace[i] = rest->trace[p->ref & 1][i];
+}
+
 static __always_inline __u32 device_port(__u32 ifindex)
 {
 	__u32 *port = bpf_map_lookup_elem(ifindex < DEVICES_NEAR ? (void *)&devices : (void *)&devices_far, &ifindex);
@@ -460,12 +471,8 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 				return p;
 			}
 			use_cached(p, half);
-			if (replay) {
-				p->reason = REASON_ACCEPTED;
-				p->nr_trace = half->nr_trace;
-				for (int i = 0; i < HALF_TRACE_MAX; i++)
-					p->trace[i] = half->trace[i];
-			}
+			if (replay)
+				recall(p, half);
 			fill_report(p, true);
 			return p;
 		}

@@ -57,7 +57,7 @@ static __always_inline void declare_lost(__u32 index, const struct flow_record *
 	__u64 packets;
 
 	for (int i = 0; i < 2; i++) {
-		packets = record->half[i].packets;
+		packets = half_packets(&record->half[i]);
 		if (told && told->generation == GS_GENERATION(record->half[0].gs) && told->half[i].packets <= packets)
 			packets -= told->half[i].packets;
 		if (!packets)

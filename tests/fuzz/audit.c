@@ -97,7 +97,7 @@ static struct books books_of(const struct scene *stage)
 
 	for (uint32_t i = 0; i < used_records(stage); i++)
 		if (GS_STATE(records[i].half[0].gs) != RECORD_FREE)
-			books.halves += records[i].half[0].packets + records[i].half[1].packets;
+			books.halves += half_packets(&records[i].half[0]) + half_packets(&records[i].half[1]);
 	for (unsigned i = 0; i < SCENE_PORTS; i++)
 		books.skipped += stats[stage->numbers[i]].skipped_accepts + stats[stage->numbers[i]].skipped_rejects;
 	for (uint32_t reason = 0; reason < REASON_MAX; reason++)
