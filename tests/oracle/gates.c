@@ -239,6 +239,17 @@ static void back_to_eigw(struct trip *t, const struct gate *igw)
 	}
 }
 
+/* EP-01: a service opens nothing. */
+static void only_answers(struct trip *t)
+{
+	const struct verdict *v = t->v;
+
+	if (v->act == ACT_DROP)
+		t->v->reasons |= BIT(WHY_ENDPOINT);
+	else if (t->q.has_inner ? !model_pick(t->m, 2) : v->change[1].kind != CHANGE_TOUCH || is_syn(&t->q))
+		trip_drop(t, BIT(WHY_ENDPOINT));
+}
+
 void walk_from_gate(struct trip *t, const struct gate *g)
 {
 	if (g->vpc < 0)
@@ -258,4 +269,6 @@ void walk_from_gate(struct trip *t, const struct gate *g)
 	if (g->kind == GATE_IGW)
 		back_to_eigw(t, g);
 	come_in(t, g);
+	if (g->kind == GATE_ENDPOINT)
+		only_answers(t);
 }

@@ -74,6 +74,8 @@ static uint64_t peering_refuses(struct trip *t, int at)
 	const struct peering *x = &t->m->world->peering[at];
 	int far = x->vpc[0] == t->vpc ? x->vpc[1] : x->vpc[0];
 
+	if (t->by_tgw && !t->by_nat)
+		return BIT(WHY_PEERING); /* PCX-04: no edge-to-edge routing */
 	if (far < 0 || !vpc_has(t->m->world, far, t->q.fam, &t->q.dst))
 		return BIT(WHY_PEERING); /* PCX-05 */
 	return owner_of(t->m->world, far, t->q.fam, &t->q.dst) < 0 ? BIT(WHY_PEERING) | BIT(WHY_NO_OWNER) : 0;
