@@ -72,18 +72,21 @@ struct port_search { /* bpf_loop wants its context on the stack */
 	__s16 result; /* of the claim; -EEXIST = all are taken */
 };
 
-/* The name is held by a mapping that is over, and that nobody has swept yet: take it away. */
-static __always_inline bool name_freed(__u64 print, __u64 now)
+/* The name is held by a mapping or a flow that is over, and that nobody has swept yet: take it away. ret: done */
+__noinline int name_freed(__u64 print, __u64 now)
 {
 	__u32 ref = name_get(print);
 	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
 	struct limbo *rest = record ? limbo_at(ref) : NULL;
 
-	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE ||
-	    !mapping_over(record, rest, now))
-		return false;
+	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE)
+		return 0;
+	if (record_expired(record, rest, now, 0))
+		return flow_close(ref, now);
+	if (!mapping_over(record, rest, now))
+		return 0;
 	mapping_end_alone(record, rest, now);
-	return true;
+	return 1;
 }
 
 static long port_try(__u32 step, struct port_search *s)
