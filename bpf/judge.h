@@ -159,8 +159,8 @@ static __always_inline int transit_inbound(struct pkt *p, const struct gateway_p
 	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
 }
 
-/* An egress-only gateway without an uplink of its own shares the internet gateway's. What comes in there is for it if it
- * is the receiver's way out to the sender; nobody outside opens anything then (EIGW-01). */
+/* An egress-only gateway without an uplink of its own shares the internet gateway's. What comes in there is for it if
+ * it is the receiver's way out to the sender; nobody outside opens anything then (EIGW-01). */
 static __always_inline bool shared_with_eigw(struct pkt *p, const struct port_policy *e)
 {
 	struct subnet_policy *subnet;
