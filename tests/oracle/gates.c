@@ -246,7 +246,8 @@ static void only_answers(struct trip *t)
 
 	if (v->act == ACT_DROP)
 		t->v->reasons |= BIT(WHY_ENDPOINT);
-	else if (t->q.has_inner ? !model_pick(t->m, 2) : v->change[1].kind != CHANGE_TOUCH || is_syn(&t->q))
+	else if (t->q.has_inner ? !v->change[1].related && !model_pick(t->m, 2)
+				: v->change[1].kind != CHANGE_TOUCH || is_syn(&t->q))
 		trip_drop(t, BIT(WHY_ENDPOINT));
 }
 

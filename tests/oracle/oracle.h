@@ -402,6 +402,7 @@ struct change {
 	enum change_kind kind;
 	struct flow_key key;
 	const struct eni *eni;
+	bool related;                 /* an error about a flow of the table */
 	bool egress, tracked, always; /* always: the way makes it tracked (CT-06) */
 };
 

@@ -46,7 +46,7 @@ tenants-long: $(ORACLE) $(B)/enid ## as tenants, ten million packets for LONG_MI
 # What the model has no notion of (READINGS): rates, table limits, cutting, public pools, VPN attachments, NAT64, sums that
 # are wrong from the start.
 ORACLE_LACKS := rate-limit full-table not-always-answered cuts-what mtu-through-a-nat mtu-through-a-transit rt-23 tgw-09 \
-	nat64 b1-inside-addresses-by d10-two-transit d7-wrong-sums eigw-shared-uplink-lets gwlb
+	ep-01-nothing nat64 b1-inside-addresses-by d10-two-transit d7-wrong-sums eigw-shared-uplink-lets gwlb
 
 golden: $(B)/enid ## worked examples with expectations by hand, on both hooks
 	$(Q)/usr/bin/python3 tests/golden/run.py $(B)/enid
