@@ -86,7 +86,8 @@ int batch_run(const struct test_case *cases, int nr, const struct runner *run, s
 		return -errno;
 	for (int i = 0; i < nr; i++) {
 		struct difference *d = &ret_differences[i];
-		bool begun = next_applied(out, &text, &room) & next_applied(out, &text, &room);
+		bool emptied = next_applied(out, &text, &room);
+		bool begun = next_applied(out, &text, &room) && emptied;
 
 		if (!begun) {
 			memset(d, 0, sizeof(*d));
