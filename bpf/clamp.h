@@ -8,31 +8,25 @@
 
 #define TCPOPT_MSS 2
 
-struct clamp_walk {       /* bpf_loop wants its context on the stack */
-	__u8 options[64]; /* 40 used; 64 so that a mask can bound the index */
-	__u32 at;
-	__u32 len;
-	__u32 found; /* offset of the MSS in the options, 0 = none */
-};
-
-static long clamp_step(__u32 step, struct clamp_walk *walk)
+static long clamp_step(__u32 step, struct option_walk *walk)
 {
-	__u32 at = walk->at, kind, size;
+	struct pkt *p = walk->p;
+	__u32 at = p->walk_at, kind, size;
 
-	if (at + 1 >= walk->len)
+	if (at + 1 >= p->walk_len)
 		return 1;
 	kind = walk->options[at & 63];
 	if (kind == 0)
 		return 1;
 	if (kind == 1) {
-		walk->at = at + 1;
+		p->walk_at = at + 1;
 		return 0;
 	}
 	size = walk->options[(at + 1) & 63];
-	if (kind == TCPOPT_MSS && size == 4 && at + 4 <= walk->len)
-		walk->found = at + 2;
-	walk->at = at + size;
-	return size < 2 || walk->found;
+	if (kind == TCPOPT_MSS && size == 4 && at + 4 <= p->walk_len)
+		p->walk_found = at + 2;
+	p->walk_at = at + size;
+	return size < 2 || p->walk_found;
 }
 
 /* A word at an odd offset adds to the sum with its bytes swapped. */
@@ -50,27 +44,29 @@ static __always_inline void clamp_store(void *ctx, const int hook, const struct 
 		bpf_l4_csum_replace(ctx, p->l4 + 16, 0, change, 0);
 }
 
-static __always_inline int clamp_packet(void *ctx, const int hook, const struct pkt *p)
+static __always_inline int clamp_packet(void *ctx, const int hook, struct pkt *p)
 {
-	struct clamp_walk walk = {.at = p->zero}; /* see option_walk */
+	struct option_walk walk = {.p = p};
 	__u8 offset;
 	__u32 size;
 	__u16 mss;
 
 	if (ctx_load(ctx, hook, p->l4 + 12, &offset, 1))
 		return 0;
-	walk.len = (offset >> 4) * 4 - 20;
-	if (!walk.len || walk.len > 40)
+	p->walk_at = 0;
+	p->walk_len = (offset >> 4) * 4 - 20;
+	p->walk_found = 0; /* offset of the MSS in the options */
+	if (!p->walk_len || p->walk_len > 40)
 		return 0;
-	size = ((walk.len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
+	size = ((p->walk_len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
 	if (ctx_load(ctx, hook, p->l4 + 20, walk.options, size))
 		return 0;
 	bpf_loop(40, clamp_step, &walk, 0);
-	if (!walk.found)
+	if (!p->walk_found)
 		return 0;
-	mss = walk.options[walk.found & 63] << 8 | walk.options[(walk.found + 1) & 63];
+	mss = walk.options[p->walk_found & 63] << 8 | walk.options[(p->walk_found + 1) & 63];
 	if (mss > p->clamp)
-		clamp_store(ctx, hook, p, p->l4 + 20 + walk.found, mss);
+		clamp_store(ctx, hook, p, p->l4 + 20 + p->walk_found, mss);
 	return 0;
 }
 

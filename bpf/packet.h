@@ -82,8 +82,8 @@ struct pkt {
 	__be32 icmp_rest;   /* what stands behind the checksum */
 	__u8 reason;        /* parser's verdict: enum enid_reason */
 	__u8 source_routed; /* by an IPv4 option or an IPv6 routing header (A6, A7) */
-	__u8 zero;          /* always, but no verifier knows: where a bpf_loop starts (option_walk) */
 	__u8 unsummed;      /* UDP without a checksum; not known of later fragments, nor on the fast path */
+	__u32 walk_at, walk_len, walk_found; /* of a walk through options (option_walk) */
 	/* set by the entry */
 	__u64 now;
 	__u32 in;     /* port number | IN_TX */

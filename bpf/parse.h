@@ -213,50 +213,51 @@ static __always_inline bool error_type(__u8 family, __u8 type)
 	return family == 6 ? type >= 1 && type <= 4 : type == 3 || type == 11 || type == 12;
 }
 
-/* Kernels before 6.7 verify the body of a bpf_loop once, as if every round were the first: whatever in the context they
- * know to be a constant then, they take for one for ever, and drop the branches that this decides. So a walk starts at
- * an unknown zero. */
+/* Where a walk is stands in the packet's scratch, not on the stack: kernels before 6.7 verify the body of a bpf_loop
+ * once, take what the stack holds in the first round for a constant for ever, and drop the branches that it decides;
+ * later ones look at every value it may have. */
 struct option_walk {
 	__u8 options[64]; /* 40 used; 64 so that a mask can bound the index */
-	__u32 at;
-	__u32 len;
-	__u32 reason;
-	__u32 source_routed;
+	struct pkt *p;
 };
 
 static long option_step(__u32 step, struct option_walk *walk)
 {
-	__u32 at = walk->at, kind, size;
+	struct pkt *p = walk->p;
+	__u32 at = p->walk_at, kind, size;
 
-	if (at >= walk->len)
+	if (at >= p->walk_len)
 		return 1;
 	kind = walk->options[at & 63];
 	if (kind == IPOPT_END)
 		return 1;
 	if (kind == IPOPT_NOP) {
-		walk->at = at + 1;
+		p->walk_at = at + 1;
 		return 0;
 	}
 	size = walk->options[(at + 1) & 63];
 	if (kind == IPOPT_LSRR || kind == IPOPT_SSRR)
-		walk->source_routed = 1;
-	if (at + 1 >= walk->len || size < 2 || at + size > walk->len)
-		walk->reason = REASON_MALFORMED;
-	walk->at = at + size;
-	return walk->reason ? 1 : 0;
+		p->source_routed = 1;
+	p->walk_at = at + size;
+	if (at + 1 < p->walk_len && size >= 2 && at + size <= p->walk_len)
+		return 0;
+	p->walk_found = 1;
+	return 1;
 }
 
 /* IPv4 options: well-formed; source routing is noted (A6). A bpf_loop, which a verifier walks once. */
 static __always_inline int parse_options(void *ctx, const int hook, struct pkt *p, __u32 len)
 {
 	__u32 size = ((len - 1) & 63) + 1; /* 1..40, said so that every verifier sees it */
-	struct option_walk walk = {.len = len, .at = p->zero};
+	struct option_walk walk = {.p = p};
 
 	if (ctx_load(ctx, hook, ETH_HLEN + 20, walk.options, size))
 		return REASON_MALFORMED;
+	p->walk_at = 0;
+	p->walk_len = len;
+	p->walk_found = 0; /* a fault */
 	bpf_loop(40, option_step, &walk, 0);
-	p->source_routed = walk.source_routed;
-	return walk.reason;
+	return p->walk_found ? REASON_MALFORMED : 0;
 }
 
 static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)
