@@ -49,8 +49,8 @@ __noinline int trace_keep(struct pkt *p, __u32 ref)
 	return 0;
 }
 
-static __always_inline void half_decide(struct pkt *p, __u32 ref, struct flow_half *half,
-					struct flow_half *sibling, bool alone)
+static __always_inline void half_decide(struct pkt *p, __u32 ref, struct flow_half *half, struct flow_half *sibling,
+					bool alone)
 {
 	if (alone)
 		half_part(half, sibling);

@@ -314,8 +314,8 @@ __noinline int count_as_other(struct pkt *p, __u32 cpu)
 	return 0;
 }
 
-/* Count the packet on its half, which is p->ref. A closed conversation's clock has stopped. Programs of one CPU never interrupt each
- * other here: packets come with softirqs off.
+/* Count the packet on its half, which is p->ref. A closed conversation's clock has stopped. Programs of one CPU never
+ * interrupt each other here: packets come with softirqs off.
  */
 static __always_inline void flow_count(struct pkt *p, struct flow_half *half)
 {
