@@ -175,6 +175,12 @@ static __always_inline bool mapping_over(const struct flow_record *record, const
 	return end && (__s64)(now - end) > 0;
 }
 
+static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
+					   __u32 extra_s)
+{
+	return record_silent(record, now, extra_s) && now > mapping_end(record, &rest->mapping) + extra_s * NS_PER_S;
+}
+
 /* ---- death */
 
 /* The mapping of a record ends (I6). ret: true = the second name is ours to drop */

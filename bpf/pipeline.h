@@ -126,11 +126,6 @@ static __always_inline bool broadcast_mac(const __u8 *mac)
 	return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
 }
 
-static __always_inline bool uplink_mac(const struct pkt *p, const struct port_policy *e)
-{
-	return same_mac(p->dmac, control.router_mac) || same_mac(p->dmac, e->mac) || broadcast_mac(p->dmac);
-}
-
 static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
 	int reason;
@@ -146,7 +141,7 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 	reason = admit_group(p) ?: admit_destination(p);
 	if (reason)
 		return reason;
-	if (!uplink_mac(p, e))
+	if (!same_mac(p->dmac, control.router_mac) && !same_mac(p->dmac, e->mac) && !broadcast_mac(p->dmac))
 		return REASON_UNKNOWN_MAC;
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }

@@ -249,17 +249,18 @@ static __always_inline bool entry_move(const struct pkt *p, struct flow_half *ha
 static __always_inline bool mapping_move(const struct pkt *p, struct gate_mapping *mapping, bool backwards, bool reset)
 {
 	__u8 before = mapping->ct;
+	bool shaken = before == CT_ANSWERED && !backwards && p->tcp_flags & TCP_ACK; /* the third packet */
 
 	if (p->tuple.proto != IPPROTO_TCP)
 		return false;
 	mapping->ct = reset ? CT_CLOSED : ct_next(p, before, backwards);
-	if (before < CT_ESTABLISHED && mapping->ct > CT_ESTABLISHED && !reset)
+	if (before < CT_ESTABLISHED && mapping->ct > CT_ESTABLISHED && !reset && !shaken)
 		mapping->ct = before; /* a FIN before the handshake is done leaves it half-open (NAT-09) */
 	if (mapping->ct == before)
 		return false;
 	if (mapping->ct == CT_CLOSED)
 		mapping->closed_ns = p->now;
-	if (before < CT_ESTABLISHED && mapping->ct == CT_ESTABLISHED) {
+	if (shaken && !reset) {
 		__u32 gateway = mapping->gateway;
 		struct nat_stats *stats = bpf_map_lookup_elem(&nat_stats, &gateway);
 

@@ -153,6 +153,8 @@ struct gate_mapping {
 	__u8 ct;         /* enum conversation, as the gateway saw it */
 	__u8 paused;     /* the flow's last packet took another way: here the last one passed at closed_ns */
 	__u32 use;       /* where in `nat_uses` it is counted */
+	__u32 inner;     /* port number of a NAT gateway between the client and this one; 0 = none */
+	__be32 inner_addr; /* ... and its address that stands for the client there */
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
 };
 
@@ -188,6 +190,12 @@ static inline __attribute__((always_inline)) __u64 mapping_end(const struct flow
 		last = mapping->closed_ns;
 	return last + mapping->idle_s * FLOW_NS_PER_S;
 }
+
+/* A word of the map `nat_uses`: how many mappings, and a print of address, destination and gateway that they have. */
+#define NAT_USE_COUNT(word) ((word)&0xffffffu)
+#define NAT_USE_PRINT(word) ((word) & ~0xffffffull)
+#define NAT_USE_NONE        0xffffffffu /* nobody counts it */
+#define NAT_USE_PLACES      8
 
 /* Map `nat_stats`, by port number of the gateway (NAT-25). Bytes and packets of flows stand in their records; here is
  * what ended ones had. */

@@ -250,11 +250,11 @@ static void check_mappings(const struct scene *stage, const struct flow_record *
 	for (uint32_t i = 0; i < used; i++)
 		if (records[i].half[0].shared & RECORD_MAPPED) {
 			mapped++;
-			if (limbo[i].mapping.addr)
+			if (limbo[i].mapping.addr && limbo[i].mapping.use != NAT_USE_NONE)
 				note_use(limbo[i].mapping.use);
 		}
 	for (uint32_t u = 0; u < nr_uses; u++) {
-		uint64_t seen = 0, counted = *(uint64_t *)host_map_lookup(maps.nat_uses, &uses[u]);
+		uint64_t seen = 0, counted = NAT_USE_COUNT(*(uint64_t *)host_map_lookup(maps.nat_uses, &uses[u]));
 
 		for (uint32_t i = 0; i < used; i++)
 			seen += records[i].half[0].shared & RECORD_MAPPED && limbo[i].mapping.addr &&

@@ -402,6 +402,7 @@ struct change {
 	enum change_kind kind;
 	struct flow_key key;
 	const struct eni *eni;
+	bool related;                 /* an error about a flow of the table */
 	bool egress, tracked, always; /* always: the way makes it tracked (CT-06) */
 };
 
@@ -533,7 +534,7 @@ struct line {
 struct answer_line {
 	enum act act; /* ACT_MAX: applied or refused */
 	bool applied, refused;
-	char to[ID_LEN], reason[ID_LEN];
+	char to[ID_LEN], reason[1024]; /* every reason's name finds room */
 	uint8_t frame[FRAME_MAX];
 	int n; /* -1: no packet */
 };

@@ -25,7 +25,7 @@ bool mapping_release(struct datapath *datapath, uint32_t index, uint64_t now_ns)
 		if (now_ns > end && CT_STATE(mapping->ct) != CT_CLOSED)
 			__atomic_fetch_add(&stats->idle_timeout, 1, __ATOMIC_RELAXED);
 	}
-	if (mapping->addr)
+	if (mapping->addr && mapping->use != NAT_USE_NONE)
 		__atomic_fetch_sub(&uses[mapping->use % NAT_USES], 1, __ATOMIC_RELAXED);
 	return true;
 }
