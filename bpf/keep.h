@@ -39,11 +39,19 @@ static __always_inline void half_part(struct flow_half *half, struct flow_half *
 	flags_set(half, HALF_PARTED);
 }
 
-static __always_inline void half_decide(const struct pkt *p, __u32 ref, struct flow_half *half,
-					struct flow_half *sibling, bool alone)
+/* Out of the way of packets, and of the verifier: walked once. */
+__noinline int trace_keep(struct pkt *p, __u32 ref)
 {
 	struct limbo *rest = limbo_at(ref);
 
+	for (int i = 0; p && rest && i < HALF_TRACE_MAX; i++)
+		rest->trace[ref & 1][i] = p->trace[i];
+	return 0;
+}
+
+static __always_inline void half_decide(struct pkt *p, __u32 ref, struct flow_half *half, struct flow_half *sibling,
+					bool alone)
+{
 	if (alone)
 		half_part(half, sibling);
 	if (!decision_take(half))
@@ -53,8 +61,7 @@ static __always_inline void half_decide(const struct pkt *p, __u32 ref, struct f
 	half->flags = (half->flags & HALF_STEADY) | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
 	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
-	for (int i = 0; rest && i < HALF_TRACE_MAX; i++)
-		rest->trace[ref & 1][i] = p->trace[i];
+	trace_keep(p, ref);
 	barrier();
 	WRITE_ONCE(half->epoch, alone ? 0 : epoch_of(p, IN_PORT(p->in)) + epoch_of(p, p->exit));
 }

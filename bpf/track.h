@@ -297,21 +297,28 @@ __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 
 /* The first CPU that counts on a half owns its counters; the books must be exact, so others have counters of their own.
  */
-static __always_inline void count_as_other(const struct pkt *p, struct flow_half *half, __u32 cpu)
+__noinline int count_as_other(struct pkt *p, __u32 cpu)
 {
+	struct flow_record *record = p ? record_at(p->ref) : NULL;
+	struct flow_half *half;
+
+	if (!record)
+		return 0;
+	half = half_of(record, p->ref);
 	if (!half->owner && !__sync_val_compare_and_swap(&half->owner, 0, cpu)) {
 		half->packets += p->segments;
 		half->bytes += p->bytes;
-		return;
+		return 0;
 	}
 	__sync_fetch_and_add(&half->others.packets, p->segments);
 	__sync_fetch_and_add(&half->others.bytes, p->bytes);
+	return 0;
 }
 
-/* Count the packet on its half. A closed conversation's clock has stopped. Programs of one CPU never interrupt each
- * other here: packets come with softirqs off.
+/* Count the packet on its half, which is p->ref. A closed conversation's clock has stopped. Programs of one CPU never
+ * interrupt each other here: packets come with softirqs off.
  */
-static __always_inline void flow_count(const struct pkt *p, struct flow_half *half)
+static __always_inline void flow_count(struct pkt *p, struct flow_half *half)
 {
 	__u32 cpu = bpf_get_smp_processor_id() + 1;
 
@@ -319,7 +326,7 @@ static __always_inline void flow_count(const struct pkt *p, struct flow_half *ha
 		half->packets += p->segments;
 		half->bytes += p->bytes;
 	} else {
-		count_as_other(p, half, cpu);
+		count_as_other(p, cpu);
 	}
 	if (unlikely(p->fragment == FRAGMENT_LATER))
 		return; /* touches no entry */

@@ -46,7 +46,7 @@ def run_session():
 
 def main():
     run_session()
-    for name in sorted(set(re.findall(r"\benid (\w+)", README)) & {"check", "run", "status", "show", "logs", "replay", "services", "detach"}):
+    for name in sorted(set(re.findall(r"\benid (\w+)", README)) & {"check", "run", "status", "show", "logs", "replay", "export", "services", "detach"}):
         got = subprocess.run([ENID, name, "--help"], capture_output=True, text=True, check=False)
         check(f"enid {name} --help", got.returncode == 0 and name in got.stdout, (got.returncode, got.stderr))
     makefiles = open(os.path.join(TOP, "Makefile"), encoding="utf-8").read()
