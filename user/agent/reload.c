@@ -248,8 +248,10 @@ static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_
 	if (!r && keep) {
 		int failed = saved_write(agent->options->run_dir, candidate.documents);
 
-		if (failed)
+		if (failed) {
 			log_error("cannot write %s/" APPLIED_FILE ": %s", agent->options->run_dir, strerror(-failed));
+			sources_free(&agent->applied.sources); /* changes would be read over an older one */
+		}
 	}
 	candidate_done(&candidate);
 	return r;
