@@ -9,6 +9,7 @@
 #ifndef ENID_COMPLAIN_H
 #define ENID_COMPLAIN_H
 
+#include "nacl.h"
 #include "rewrite.h"
 #include "sg.h"
 
@@ -289,6 +290,47 @@ static __always_inline bool sender_admits(struct pkt *p)
 	return !sg_ingress(p);
 }
 
+/* A NAT gateway's answer leaves its subnet, passes that by which the packet came to it, and comes into the sender's,
+ * where these differ (NACL-09, NACL-12). The fabric's own answers come from the router of the sender's subnet. */
+static __always_inline bool crosses(struct pkt *p)
+{
+	struct port_policy *nat = policy_of(p, p->complain_nat);
+	struct port_policy *sender = p->source.port ? policy_of(p, p->source.port) : NULL;
+	__u32 home = sender ? sender->subnet : 0, own = nat ? nat->subnet : 0;
+	bool six = p->tuple.family == 6;
+	int reason = 0;
+
+	p->out.saddr = p->complain_from;
+	p->out.daddr = p->tuple.saddr;
+	p->out.family = p->tuple.family;
+	p->out.proto = p->tuple.proto;
+	p->service = be16(p->tuple.sport);
+	if (p->complaint != COMPLAIN_RESET) {
+		p->service = (six ? 3 : 11) << 8;
+		p->out.proto = six ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	}
+	if (own && own != home)
+		reason = nacl_egress(p, own);
+	if (!reason && p->at_subnet && p->at_subnet != home && p->at_subnet != own)
+		reason = nacl_ingress(p, p->at_subnet);
+	if (!reason && home && home != own)
+		reason = nacl_ingress(p, home);
+	return !reason;
+}
+
+/* The entry of an ENI whose connection was reset ends like after any reset. */
+static __always_inline void sender_was_reset(struct pkt *p)
+{
+	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+
+	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
+	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
+		record->half[0].ct = CT_CLOSED;
+		record->half[0].last_ns = p->now;
+		flow_settle(p, record, p->ref);
+	}
+}
+
 static __always_inline bool worth_an_answer(const struct pkt *p)
 {
 	return !(p->in & IN_TX) && p->kind == KIND_PLAIN && p->fragment != FRAGMENT_LATER && !(p->dmac[0] & 1);
@@ -299,7 +341,8 @@ static __always_inline int answer_drop(void *ctx, const int hook, struct pkt *p)
 	struct workbench *bench = workbench();
 	__u32 len;
 
-	if (!bench || !worth_an_answer(p) || !sender_admits(p) || !port_rate_allows(p, RATE_ANSWERS))
+	if (!bench || !worth_an_answer(p) || (p->complain_nat && !crosses(p)) || !sender_admits(p) ||
+	    !port_rate_allows(p, RATE_ANSWERS))
 		return 0;
 	if (p->complaint == COMPLAIN_RESET)
 		len = write_reset(ctx, hook, p, bench);
@@ -312,6 +355,8 @@ static __always_inline int answer_drop(void *ctx, const int hook, struct pkt *p)
 	len = masked(len - 1, 2047) + 1;
 	if (ctx_blank(ctx, hook, p, len) || ctx_store(ctx, hook, 0, bench->bytes + FRAME_AT, len))
 		return 0;
+	if (p->complaint == COMPLAIN_RESET)
+		sender_was_reset(p);
 	p->action = ACTION_REPLY;
 	p->exit = IN_PORT(p->in);
 	return 0;

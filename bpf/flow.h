@@ -175,6 +175,12 @@ static __always_inline bool mapping_over(const struct flow_record *record, const
 	return end && (__s64)(now - end) > 0;
 }
 
+static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
+					   __u32 extra_s)
+{
+	return record_silent(record, now, extra_s) && now > mapping_end(record, &rest->mapping) + extra_s * NS_PER_S;
+}
+
 /* ---- death */
 
 /* The mapping of a record ends (I6). ret: true = the second name is ours to drop */
@@ -266,8 +272,8 @@ static __always_inline void mapping_account(const struct flow_record *record, co
 	if (!stats)
 		return;
 	for (int i = 0; i < 2; i++) {
-		__sync_fetch_and_add(&stats->ended[i].packets, record->half[i].packets);
-		__sync_fetch_and_add(&stats->ended[i].bytes, record->half[i].bytes);
+		__sync_fetch_and_add(&stats->ended[i].packets, half_packets(&record->half[i]));
+		__sync_fetch_and_add(&stats->ended[i].bytes, half_bytes(&record->half[i]));
 	}
 }
 
@@ -337,6 +343,9 @@ static __always_inline void half_reset(struct flow_half *half)
 	half->shared = 0;
 	half->leg_s = 0;
 	half->idle_s = 0;
+	half->owner = 0;
+	half->others.packets = 0;
+	half->others.bytes = 0;
 }
 
 /* A record in state BUSY with both keys set and nothing claimed. ret: its index, or REF_NONE */

@@ -294,8 +294,11 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->transit = 0;
 	p->via = 0;
 	p->remembered = 0;
+	p->complain_nat = 0;
 	p->nat_new = 0;
 	p->nat_addr = 0;
+	p->nat_inner = 0;
+	p->nat_inner_addr = 0;
 	p->peering = 0;
 	p->clamp = 0;
 	p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;

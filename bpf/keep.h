@@ -39,9 +39,11 @@ static __always_inline void half_part(struct flow_half *half, struct flow_half *
 	flags_set(half, HALF_PARTED);
 }
 
-static __always_inline void half_decide(const struct pkt *p, struct flow_half *half, struct flow_half *sibling,
-					bool alone)
+static __always_inline void half_decide(const struct pkt *p, __u32 ref, struct flow_half *half,
+					struct flow_half *sibling, bool alone)
 {
+	struct limbo *rest = limbo_at(ref);
+
 	if (alone)
 		half_part(half, sibling);
 	if (!decision_take(half))
@@ -51,8 +53,8 @@ static __always_inline void half_decide(const struct pkt *p, struct flow_half *h
 	half->flags = (half->flags & HALF_STEADY) | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
 	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
-	for (int i = 0; i < HALF_TRACE_MAX; i++)
-		half->trace[i] = p->trace[i];
+	for (int i = 0; rest && i < HALF_TRACE_MAX; i++)
+		rest->trace[ref & 1][i] = p->trace[i];
 	barrier();
 	WRITE_ONCE(half->epoch, alone ? 0 : epoch_of(p, IN_PORT(p->in)) + epoch_of(p, p->exit));
 }
@@ -203,7 +205,7 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	} else {
 		half_take_entry(p, &record->half[0], &p->source, false, index << 1);
 		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
-		half_decide(p, &record->half[0], &record->half[1], false);
+		half_decide(p, index << 1, &record->half[0], &record->half[1], false);
 		if (p->moved)
 			entry_resume(p, record, index);
 	}
@@ -343,7 +345,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
-		half_decide(p, half, sibling, alone);
+		half_decide(p, p->ref, half, sibling, alone);
 	note_peering(p);
 	mapping_resume(p);
 	flow_settle(p, record, p->ref);

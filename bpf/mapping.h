@@ -23,8 +23,8 @@ static __always_inline struct gate_mapping *mapping_at(struct pkt *p, __u32 gate
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
 	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
 
-	if (!rest || !(record->half[0].shared & RECORD_MAPPED) || rest->mapping.gateway != gateway ||
-	    (p->ref & 1) != inbound)
+	if (!rest || !(record->half[0].shared & RECORD_MAPPED) ||
+	    (rest->mapping.gateway != gateway && rest->mapping.inner != gateway) || (p->ref & 1) != inbound)
 		return NULL;
 	if (mapping_over(record, rest, p->now)) {
 		mapping_end_alone(record, rest, p->now);
@@ -51,7 +51,8 @@ static __always_inline __u64 port_hash(const struct tuple *inside, __u32 in)
 
 static __always_inline __u16 port_number(__u64 hash, __u32 step)
 {
-	__u32 stride = (__u32)(hash >> 32) % (NAT_PORTS / 42) * 42 + 1; /* shares no factor with 64512 = 2^10 3^2 7 */
+	__u32 stride =
+		(1 + (__u32)(hash >> 32) % (NAT_PORTS / 42 - 1)) * 42 + 1; /* not 1; no factor of 64512 = 2^10 3^2 7 */
 
 	return NAT_PORT_FIRST + ((__u32)hash % NAT_PORTS + (__u64)step * stride) % NAT_PORTS;
 }
@@ -71,18 +72,21 @@ struct port_search { /* bpf_loop wants its context on the stack */
 	__s16 result; /* of the claim; -EEXIST = all are taken */
 };
 
-/* The name is held by a mapping that is over, and that nobody has swept yet: take it away. */
-static __always_inline bool name_freed(__u64 print, __u64 now)
+/* The name is held by a mapping or a flow that is over, and that nobody has swept yet: take it away. ret: done */
+__noinline int name_freed(__u64 print, __u64 now)
 {
 	__u32 ref = name_get(print);
 	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
 	struct limbo *rest = record ? limbo_at(ref) : NULL;
 
-	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE ||
-	    !mapping_over(record, rest, now))
-		return false;
+	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE)
+		return 0;
+	if (record_expired(record, rest, now, 0))
+		return flow_close(ref, now);
+	if (!mapping_over(record, rest, now))
+		return 0;
 	mapping_end_alone(record, rest, now);
-	return true;
+	return 1;
 }
 
 static long port_try(__u32 step, struct port_search *s)
@@ -105,17 +109,61 @@ static long port_try(__u32 step, struct port_search *s)
 	return r != -EEXIST;
 }
 
-/* One more use of the gateway's address towards this destination. ret: false = it has NAT_PORTS_LIMIT (NAT-04) */
-static __always_inline bool use_take(__u32 use)
-{
-	__u64 *used = bpf_map_lookup_elem(&nat_uses, &use);
+/* ---- how many mappings an address of a gateway has towards a destination (NAT-04)
+ *
+ * A word of `nat_uses` is a count and the print of whom it counts; one whose count is 0 is free. Prints look for their
+ * word in a few places, so two destinations share a count only if 58 bits of their hashes agree.
+ * Where all places are taken a mapping goes uncounted: then the ports are the limit. */
 
-	if (!used)
+/* Find p->nat_use for a hash. ret: there is room */
+__noinline int use_look(struct pkt *p, __u64 hash)
+{
+	__u64 print = NAT_USE_PRINT(hash);
+	__u32 stride = (hash >> 18 & 63) * 2 + 1;
+
+	if (!p)
 		return false;
-	if (__sync_fetch_and_add(used, 1) < NAT_PORTS_LIMIT)
-		return true;
-	__sync_fetch_and_add(used, -1);
-	return false;
+	p->nat_print = print;
+	p->nat_use = NAT_USE_NONE;
+	for (__u32 i = 0; i < NAT_USE_PLACES; i++) {
+		__u32 at = (__u32)(hash + i * stride) & (NAT_USES - 1);
+		__u64 *word = bpf_map_lookup_elem(&nat_uses, &at);
+		__u64 used = word ? READ_ONCE(*word) : 0;
+
+		if (!word)
+			break;
+		if (NAT_USE_COUNT(used) && NAT_USE_PRINT(used) == print) {
+			p->nat_use = at;
+			return NAT_USE_COUNT(used) < NAT_PORTS_LIMIT;
+		}
+		if (!NAT_USE_COUNT(used) && p->nat_use == NAT_USE_NONE)
+			p->nat_use = at;
+	}
+	return true;
+}
+
+#define USE_TRIES 4
+
+/* One more. ret: false = it has NAT_PORTS_LIMIT; p->nat_use is NAT_USE_NONE if nobody counts it */
+static __always_inline bool use_take(struct pkt *p)
+{
+	__u32 at = p->nat_use;
+	__u64 *word = at == NAT_USE_NONE ? NULL : bpf_map_lookup_elem(&nat_uses, &at);
+
+	for (int i = 0; word && i < USE_TRIES; i++) {
+		__u64 used = READ_ONCE(*word), next = used + 1;
+
+		if (!NAT_USE_COUNT(used))
+			next = p->nat_print | 1;
+		else if (NAT_USE_PRINT(used) != p->nat_print)
+			break; /* another destination took the place just now */
+		else if (NAT_USE_COUNT(used) >= NAT_PORTS_LIMIT)
+			return false;
+		if (__sync_val_compare_and_swap(word, used, next) == used)
+			return true;
+	}
+	p->nat_use = NAT_USE_NONE;
+	return true;
 }
 
 static __always_inline void use_give_back(__u32 use)
@@ -135,6 +183,8 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
 	m->ct = p->tuple.proto == IPPROTO_TCP ? ct_first(p) : CT_ESTABLISHED;
 	m->paused = 0;
 	m->use = p->nat_use;
+	m->inner = p->nat_inner;
+	m->inner_addr = p->nat_inner_addr;
 	m->peering = p->peering;
 }
 
@@ -153,7 +203,7 @@ static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct
 	s.ref = index << 1;
 	s.own = p->out.sport;
 	s.result = -EEXIST;
-	bpf_loop(p->nat_addr ? NAT_PORTS + 1 : 1, port_try, &s, 0);
+	bpf_loop(p->nat_addr ? NAT_PORT_TRIES : 1, port_try, &s, 0); /* D3 */
 	if (s.result) {
 		bpf_map_delete_elem(&names, &there);
 		return s.result == -EEXIST ? CLAIM_NO_PORT : CLAIM_FULL;
@@ -194,7 +244,7 @@ __noinline int mapping_claim(struct pkt *p, __u32 index)
 
 	if (!p || !record)
 		return CLAIM_FULL;
-	if (p->nat_addr && !use_take(p->nat_use)) {
+	if (p->nat_addr && !use_take(p)) {
 		mapping_refused(p->nat);
 		return CLAIM_NO_PORT;
 	}

@@ -160,9 +160,8 @@ struct {
 	__type(value, struct limbo);
 } limbo SEC(".maps");
 
-/* Mappings per {gateway, its address, destination, port, protocol}, at the hash of these with a secret. Two
- * destinations that share a counter share a limit, which nobody can bring about; nothing is allocated, so nothing can
- * fail. */
+/* Mappings per {gateway, its address, destination, port, protocol}, at the hash of these with a secret (NAT_USE_COUNT,
+ * use_look): nothing is allocated, so nothing can fail. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

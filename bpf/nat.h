@@ -36,8 +36,15 @@ static __always_inline int nat_carries(const struct pkt *p)
 	return six ? nat64_carries(p) : 0;
 }
 
+/* What the gateway says itself leaves by its subnet. */
+static __always_inline void nat_complain(struct pkt *p, __u32 nat, enum complaint what, const union addr *from)
+{
+	complain(p, what, from);
+	p->complain_nat = nat;
+}
+
 /* The gateway is a hop (NAT-20). The sender hears of it from `from`, an IPv6 one from that address by NAT64. */
-static __always_inline int nat_hop(struct pkt *p, __be32 from)
+static __always_inline int nat_hop(struct pkt *p, __u32 nat, __be32 from)
 {
 	union addr self = {};
 
@@ -48,26 +55,21 @@ static __always_inline int nat_hop(struct pkt *p, __be32 from)
 	self.ip4 = from;
 	if (p->tuple.family == 6)
 		nat64_embed(&self, from);
-	complain(p, COMPLAIN_TTL, &self);
+	nat_complain(p, nat, COMPLAIN_TTL, &self);
 	return REASON_TTL;
 }
 
 /* ---- a new mapping: which address, which port */
 
-static __always_inline __u32 use_of(const struct pkt *p, __u32 nat, __be32 addr)
+/* Where mappings of the gateway's address p->nat_addr towards this destination are counted: p->nat_use.
+ * ret: it has room */
+static __always_inline bool use_of(struct pkt *p, __u32 nat)
 {
 	__u64 to = (__u64)p->out.dport << 32 | (__u64)p->out.proto << 48 | nat;
-	__u64 hash =
-		flow_mix((__u64)addr << 32 | p->out.daddr.ip4, control.secrets[3]) + flow_mix(to, control.secrets[6]);
+	__u64 hash = flow_mix((__u64)p->nat_addr << 32 | p->out.daddr.ip4, control.secrets[3]) +
+		     flow_mix(to, control.secrets[6]);
 
-	return (__u32)(hash >> 40) & (NAT_USES - 1);
-}
-
-static __always_inline bool use_has_room(__u32 use)
-{
-	__u64 *used = bpf_map_lookup_elem(&nat_uses, &use);
-
-	return used && *used < NAT_PORTS_LIMIT;
+	return use_look(p, hash);
 }
 
 /* A client keeps to one address while that has ports for the destination, then the next one serves (NAT-07). Of a
@@ -87,16 +89,14 @@ static __always_inline bool choose_address(struct pkt *p, const struct gateway_p
 			break;
 		at = (at >= nr ? at - nr : at) & (GATEWAY_MEMBERS_MAX - 1);
 		p->nat_addr = g->members[at];
-		p->nat_use = use_of(p, nat, p->nat_addr);
-		if (!use_has_room(p->nat_use))
+		if (!use_of(p, nat))
 			continue;
 		if (g->az[at] == AZ_ANY || g->az[at] == az)
 			return true;
 		other = other ?: p->nat_addr;
 	}
 	p->nat_addr = other;
-	p->nat_use = use_of(p, nat, other);
-	return other != 0;
+	return other && use_of(p, nat);
 }
 
 /* The client's own port if it is one that the gateway uses (NAT-03); whether it is free shows when it is claimed. */
@@ -106,28 +106,18 @@ static __always_inline void choose_port(struct pkt *p)
 		p->out.sport = be16(port_number(port_hash(&p->tuple, p->in), 0));
 }
 
-/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09), and the ENI's entry
- * ends like after any reset. */
-static __always_inline int nat_refuse(struct pkt *p)
+/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09). */
+static __always_inline int nat_refuse(struct pkt *p, __u32 nat)
 {
-	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
-
-	if (p->out.proto != IPPROTO_TCP || p->kind != KIND_PLAIN || p->tcp_flags & TCP_RST)
-		return REASON_NAT_NO_MAPPING;
-	complain(p, COMPLAIN_RESET, &p->tuple.daddr);
-	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
-	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
-		record->half[0].ct = CT_CLOSED;
-		record->half[0].last_ns = p->now;
-		flow_settle(p, record, p->ref);
-	}
+	if (p->out.proto == IPPROTO_TCP && p->kind == KIND_PLAIN && !(p->tcp_flags & TCP_RST))
+		nat_complain(p, nat, COMPLAIN_RESET, &p->tuple.daddr);
 	return REASON_NAT_NO_MAPPING;
 }
 
 static __always_inline int nat_new(struct pkt *p, const struct gateway_policy *g, __u32 nat)
 {
 	if (p->kind != KIND_PLAIN || !may_open(p) || (p->out.proto == IPPROTO_TCP && !opens(p)))
-		return nat_refuse(p);
+		return nat_refuse(p, nat);
 	if (p->fragment == FRAGMENT_LATER)
 		return REASON_FRAGMENT; /* its datagram had a mapping */
 	if (g->flags & GATEWAY_DRAINING)
@@ -141,10 +131,17 @@ static __always_inline int nat_new(struct pkt *p, const struct gateway_policy *g
 	return 0;
 }
 
-static __always_inline void nat_keep(struct pkt *p, const struct gate_mapping *m)
+/* Of two gateways on a flow's way the outer one has the mapping, and the inner one's address stands beside it: the
+ * client's port is the same at both, since only the outer one's is claimed. */
+static __always_inline __be32 mapped_at(const struct gate_mapping *m, __u32 nat)
 {
-	p->nat_addr = m->addr;
-	p->nat_use = m->use;
+	return m->gateway == nat ? m->addr : m->inner_addr;
+}
+
+static __always_inline void nat_keep(struct pkt *p, const struct gate_mapping *m, __u32 nat)
+{
+	p->nat_addr = mapped_at(m, nat);
+	use_of(p, nat); /* for a flow that has to start anew */
 	if (p->kind == KIND_PLAIN)
 		p->out.sport = m->port;
 }
@@ -152,7 +149,7 @@ static __always_inline void nat_keep(struct pkt *p, const struct gate_mapping *m
 /* An error of the client about a packet that the gateway had let in: quoted as the sender knows it (NAT-12). */
 static __always_inline void nat_quote_out(struct pkt *p, const struct gate_mapping *m)
 {
-	p->inner_out.daddr.ip4 = m->addr;
+	p->inner_out.daddr.ip4 = p->nat_addr;
 	if (has_query_id(&p->inner_out))
 		p->inner_out.sport = m->port;
 	else
@@ -179,12 +176,14 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 	if (!reason && hairpins(p, nat, g->zone[0]))
 		reason = REASON_NAT_HAIRPIN;
 	if (!reason)
-		reason = nat_hop(p, g->members[0]);
+		reason = nat_hop(p, nat, g->members[0]);
 	if (reason)
 		return reason;
 	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 0) : NULL;
+	if (m && m->gateway == nat && m->inner != p->nat_inner)
+		m = NULL; /* it came by another way then */
 	if (m)
-		nat_keep(p, m);
+		nat_keep(p, m, nat);
 	else
 		reason = nat_new(p, g, nat);
 	if (reason)
@@ -192,6 +191,19 @@ static __always_inline int outbound(struct pkt *p, const struct gateway_policy *
 	if (p->kind == KIND_ERROR && m)
 		nat_quote_out(p, m);
 	p->out.saddr.ip4 = p->nat_addr;
+	return 0;
+}
+
+/* Back to the gateway that stands between this one and the client. */
+static __always_inline int to_inner(struct pkt *p, const struct gate_mapping *m)
+{
+	int reason = nat_hop(p, m->inner, p->tuple.daddr.ip4);
+
+	if (reason)
+		return reason;
+	p->out.daddr.ip4 = m->inner_addr;
+	if (p->kind == KIND_ERROR)
+		p->inner_out.saddr.ip4 = m->inner_addr;
 	return 0;
 }
 
@@ -238,11 +250,13 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 	find_by_tunnels(p);
 	m = p->kind == KIND_PLAIN || p->related ? mapping_at(p, nat, 1) : NULL;
 	record = m ? record_at(p->ref) : NULL;
-	if (!m || !record || m->addr != p->out.daddr.ip4)
+	if (!m || !record || mapped_at(m, nat) != p->out.daddr.ip4)
 		return inside ? REASON_NAT_HAIRPIN : REASON_NAT_NO_MAPPING;
+	if (m->gateway == nat && m->inner)
+		return to_inner(p, m);
 	reason = record->half[0].tuple.family == 6 ? nat64_takes(p) : 0;
 	if (!reason)
-		reason = nat_hop(p, p->tuple.daddr.ip4);
+		reason = nat_hop(p, nat, p->tuple.daddr.ip4);
 	if (reason)
 		return reason;
 	if (record->half[0].tuple.family == 6) {
@@ -285,8 +299,12 @@ __noinline int nat_outbound(struct pkt *p, __u32 nat)
 
 	if (!p || !g)
 		return REASON_NOT_SERVED;
-	if (p->nat)
-		return REASON_NOT_SERVED; /* one translation a flow: its record has two names */
+	if (p->nat_inner)
+		return REASON_NOT_SERVED; /* a mapping has room for two */
+	if (p->nat) {
+		p->nat_inner = p->nat;
+		p->nat_inner_addr = p->nat_addr;
+	}
 	decide(p, STAGE_NAT, nat);
 	return nat_done(p, nat, outbound(p, g, nat));
 }

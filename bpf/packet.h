@@ -123,11 +123,14 @@ struct pkt {
 	__u8 remembered;    /* by a gateway that lets nothing in but answers: the flow needs a record */
 	__u8 hops;          /* taken off the time to live */
 	/* at a gateway that keeps mappings (mapping.h) */
-	__u32 nat_use;   /* counter in `nat_uses` */
-	__u32 peering;   /* port of the peering behind the gateway; 0 = none */
-	__be32 nat_addr; /* the gateway's address that stands for the client; 0 = it translates nothing */
-	__u16 clamp;     /* the largest MSS that the way carries; 0 = any */
-	__u8 moved;      /* the sender's entry moves to a new record: as it stood in the old one */
+	__u64 nat_print;       /* ... and whose word there it is */
+	__u32 nat_use;         /* word in `nat_uses` that counts the mapping */
+	__u32 nat_inner;       /* NAT gateway that the packet passed before p->nat; 0 = none */
+	__be32 nat_inner_addr; /* ... and the client's address there */
+	__u32 peering;         /* port of the peering behind the gateway; 0 = none */
+	__be32 nat_addr;       /* the gateway's address that stands for the client; 0 = it translates nothing */
+	__u16 clamp;           /* the largest MSS that the way carries; 0 = any */
+	__u8 moved;            /* the sender's entry moves to a new record: as it stood in the old one */
 	__u8 moved_ct;
 	__u32 moved_ack[2]; /* of the sender, of its peer */
 	__u64 moved_ns;
@@ -143,6 +146,7 @@ struct pkt {
 	__u8 oversize;      /* OVERSIZE_*: what becomes of a packet beyond the path limit */
 	__u8 complaint;     /* enum complaint */
 	union addr complain_from;
+	__u32 complain_nat; /* port of the NAT gateway that says so; 0 = the fabric does */
 	__u32 nr_trace;
 	__u32 trace[TRACE_MAX];
 	__u32 nr_spilled; /* tallies that found no room: an event each */

@@ -126,11 +126,6 @@ static __always_inline bool broadcast_mac(const __u8 *mac)
 	return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
 }
 
-static __always_inline bool uplink_mac(const struct pkt *p, const struct port_policy *e)
-{
-	return same_mac(p->dmac, control.router_mac) || same_mac(p->dmac, e->mac) || broadcast_mac(p->dmac);
-}
-
 static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
 	int reason;
@@ -146,7 +141,7 @@ static __always_inline int admit_uplink(void *ctx, const int hook, struct pkt *p
 	reason = admit_group(p) ?: admit_destination(p);
 	if (reason)
 		return reason;
-	if (!uplink_mac(p, e))
+	if (!same_mac(p->dmac, control.router_mac) && !same_mac(p->dmac, e->mac) && !broadcast_mac(p->dmac))
 		return REASON_UNKNOWN_MAC;
 	return martian_source(&p->tuple.saddr, p->tuple.family) ? REASON_MARTIAN : 0;
 }
@@ -421,6 +416,17 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	return reason;
 }
 
+/* What replay tells of a packet that meets a kept decision. */
+static __always_inline void recall(struct pkt *p, const struct flow_half *half)
+{
+	struct limbo *rest = limbo_at(p->ref);
+
+	p->reason = REASON_ACCEPTED;
+	p->nr_trace = half->nr_trace;
+	for (int i = 0; rest && i < HALF_TRACE_MAX; i++)
+		p->trace[i] = rest->trace[p->ref & 1][i];
+}
+
 static __always_inline __u32 device_port(__u32 ifindex)
 {
 	__u32 *port = bpf_map_lookup_elem(ifindex < DEVICES_NEAR ? (void *)&devices : (void *)&devices_far, &ifindex);
@@ -465,12 +471,8 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 				return p;
 			}
 			use_cached(p, half);
-			if (replay) {
-				p->reason = REASON_ACCEPTED;
-				p->nr_trace = half->nr_trace;
-				for (int i = 0; i < HALF_TRACE_MAX; i++)
-					p->trace[i] = half->trace[i];
-			}
+			if (replay)
+				recall(p, half);
 			fill_report(p, true);
 			return p;
 		}

@@ -301,8 +301,6 @@ __noinline int tc_rewrite(struct __sk_buff *ctx, struct pkt *p)
 {
 	if (!p)
 		return -1;
-	if (likely(rewrite_quick(ctx, p)))
-		return 0;
 	if (ctx_data(ctx, HOOK_TC) + ETH_HLEN + 20 > ctx_data_end(ctx, HOOK_TC) &&
 	    bpf_skb_pull_data(ctx, ETH_HLEN + 20))
 		return -1;
@@ -316,7 +314,9 @@ __noinline int xdp_rewrite(struct xdp_md *ctx, struct pkt *p)
 
 static __always_inline int rewrite(void *ctx, const int hook, struct pkt *p)
 {
-	return hook == HOOK_XDP ? xdp_rewrite(ctx, p) : tc_rewrite(ctx, p);
+	if (hook == HOOK_XDP)
+		return xdp_rewrite(ctx, p);
+	return likely(rewrite_quick(ctx, p)) ? 0 : tc_rewrite(ctx, p);
 }
 
 #endif

@@ -44,12 +44,6 @@ static __always_inline bool agent_alive(__u64 now)
 	return alive && now < alive + AGENT_STALE_NS;
 }
 
-static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
-					   __u32 extra_s)
-{
-	return record_silent(record, now, extra_s) && now > mapping_end(record, &rest->mapping) + extra_s * NS_PER_S;
-}
-
 /* Final counters that nobody will collect: say so (E26). */
 static __always_inline void declare_lost(__u32 index, const struct flow_record *record)
 {
@@ -57,7 +51,7 @@ static __always_inline void declare_lost(__u32 index, const struct flow_record *
 	__u64 packets;
 
 	for (int i = 0; i < 2; i++) {
-		packets = record->half[i].packets;
+		packets = half_packets(&record->half[i]);
 		if (told && told->generation == GS_GENERATION(record->half[0].gs) && told->half[i].packets <= packets)
 			packets -= told->half[i].packets;
 		if (!packets)

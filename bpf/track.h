@@ -249,17 +249,18 @@ static __always_inline bool entry_move(const struct pkt *p, struct flow_half *ha
 static __always_inline bool mapping_move(const struct pkt *p, struct gate_mapping *mapping, bool backwards, bool reset)
 {
 	__u8 before = mapping->ct;
+	bool shaken = before == CT_ANSWERED && !backwards && p->tcp_flags & TCP_ACK; /* the third packet */
 
 	if (p->tuple.proto != IPPROTO_TCP)
 		return false;
 	mapping->ct = reset ? CT_CLOSED : ct_next(p, before, backwards);
-	if (before < CT_ESTABLISHED && mapping->ct > CT_ESTABLISHED && !reset)
+	if (before < CT_ESTABLISHED && mapping->ct > CT_ESTABLISHED && !reset && !shaken)
 		mapping->ct = before; /* a FIN before the handshake is done leaves it half-open (NAT-09) */
 	if (mapping->ct == before)
 		return false;
 	if (mapping->ct == CT_CLOSED)
 		mapping->closed_ns = p->now;
-	if (before < CT_ESTABLISHED && mapping->ct == CT_ESTABLISHED) {
+	if (shaken && !reset) {
 		__u32 gateway = mapping->gateway;
 		struct nat_stats *stats = bpf_map_lookup_elem(&nat_stats, &gateway);
 
@@ -294,11 +295,32 @@ __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 	return 0;
 }
 
-/* Count the packet on its half. A closed conversation's clock has stopped. */
+/* The first CPU that counts on a half owns its counters; the books must be exact, so others have counters of their own.
+ */
+static __always_inline void count_as_other(const struct pkt *p, struct flow_half *half, __u32 cpu)
+{
+	if (!half->owner && !__sync_val_compare_and_swap(&half->owner, 0, cpu)) {
+		half->packets += p->segments;
+		half->bytes += p->bytes;
+		return;
+	}
+	__sync_fetch_and_add(&half->others.packets, p->segments);
+	__sync_fetch_and_add(&half->others.bytes, p->bytes);
+}
+
+/* Count the packet on its half. A closed conversation's clock has stopped. Programs of one CPU never interrupt each
+ * other here: packets come with softirqs off.
+ */
 static __always_inline void flow_count(const struct pkt *p, struct flow_half *half)
 {
-	__sync_fetch_and_add(&half->packets, p->segments);
-	__sync_fetch_and_add(&half->bytes, p->bytes);
+	__u32 cpu = bpf_get_smp_processor_id() + 1;
+
+	if (likely(half->owner == cpu)) {
+		half->packets += p->segments;
+		half->bytes += p->bytes;
+	} else {
+		count_as_other(p, half, cpu);
+	}
 	if (unlikely(p->fragment == FRAGMENT_LATER))
 		return; /* touches no entry */
 	if (likely(CT_STATE(half->ct) != CT_CLOSED))

@@ -89,7 +89,8 @@ static __always_inline __be16 packet_number(const struct pkt *p)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
 
-	return (__be16)(flow_mix(p->ref, control.secrets[5]) >> 32) + (record ? record->half[p->ref & 1].packets : 0);
+	return (__be16)(flow_mix(p->ref, control.secrets[5]) >> 32) +
+	       (record ? half_packets(&record->half[p->ref & 1]) : 0);
 }
 
 /* What fits the smallest IPv6 MTU may be cut: who sends so little has been told to (RFC 7915, 5.1). */

@@ -220,6 +220,15 @@ static __always_inline int follow_route(struct pkt *p)
 	return step_out(p);
 }
 
+/* Out of a gateway, into the subnet where that stands: no route counts (RT-07). */
+static __always_inline bool stays_in_subnet(const struct pkt *p)
+{
+	struct subnet_policy *subnet =
+		p->at == AT_SUBNET && !p->routed && p->at_subnet ? subnet_of(p, p->at_subnet) : NULL;
+
+	return subnet && subnet_covers(subnet, &p->out.daddr, p->out.family);
+}
+
 /* ret: 0 = arrived: p->target.port is the ENI it is for, or p->exit the way out; WALK_ON; or the reason to drop */
 __noinline int walk_step(struct pkt *p)
 {
@@ -229,7 +238,7 @@ __noinline int walk_step(struct pkt *p)
 		return REASON_NO_POLICY;
 	if (p->at == AT_NAT)
 		return step_from_nat(p);
-	if (p->at == AT_EDGE && !p->at_table)
+	if ((p->at == AT_EDGE && !p->at_table) || stays_in_subnet(p))
 		return step_local(p);
 	if (!p->routed)
 		route_look(p);

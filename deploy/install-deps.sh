@@ -12,7 +12,7 @@ run_packages="
 	nftables iproute2 ethtool"
 test_packages="
 	git libcmocka-dev clang-format clang-tidy cppcheck shellcheck lcov strace
-	spin curl iputils-ping iperf3 nmap traceroute tcpdump netcat-openbsd hping3 jq python3 python3-scapy
+	spin curl iputils-ping iperf3 nmap traceroute tcpdump netcat-openbsd hping3 jq python3 python3-scapy iptables gnuplot-nox
 	qemu-system-x86 qemu-system-common busybox-static dnsmasq-base libclang-rt-dev afl++"
 
 usage() {

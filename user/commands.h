@@ -14,6 +14,7 @@
 	X(logs, "flow log records") \
 	X(replay, "run packets through the data path and print what becomes of them") \
 	X(graph, "the topology of a desired state as Graphviz") \
+	X(export, "the policy as rules for nftables") \
 	X(services, "what the host's dnsmasq needs to serve DHCP and DNS") \
 	X(detach, "remove programs, pins and rules")
 

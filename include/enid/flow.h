@@ -99,18 +99,35 @@ struct flow_half {
 	__u8 dmac[6]; /* destination MAC for which this was decided */
 	/* written by every packet */
 	__u64 last_ns;
-	__u64 packets;
+	__u64 packets;  /* of the owner; see half_packets() */
 	__u64 bytes;    /* IP total lengths */
 	__u32 ack;      /* last acknowledgement seen, host order; 0 = none (C5) */
 	__u32 idle_s;   /* after this much silence the packet path asks again: the smaller leg_s of the two */
 	__u32 leg_s;    /* time-out of the entry at this ENI */
 	__u8 tcp_flags; /* as in flow logs (FL-13), of the current window */
 	__u8 leg;       /* enum leg */
-	__u8 nr_trace;
-	__u8 ct;                     /* enum conversation */
-	__u32 shared;                /* half 0: RECORD_* flags. half 1: port that is charged for the record */
-	__u32 trace[HALF_TRACE_MAX]; /* the decisions that let the first packet of this direction pass */
+	__u8 nr_trace;  /* ... of limbo.trace */
+	__u8 ct;        /* enum conversation */
+	__u32 shared;   /* half 0: RECORD_* flags. half 1: port that is charged for the record */
+	__u32 owner;    /* CPU + 1 that alone counts in packets and bytes, without a locked step; 0 = none yet */
+	struct {
+		__u64 packets;
+		__u64 bytes;
+	} others; /* what came on other CPUs */
 };
+
+_Static_assert(sizeof(struct flow_half) == 128, "two lines, the first for reading");
+
+/* What a half has counted, on whichever CPU. */
+static inline __attribute__((always_inline)) __u64 half_packets(const struct flow_half *half)
+{
+	return half->packets + half->others.packets;
+}
+
+static inline __attribute__((always_inline)) __u64 half_bytes(const struct flow_half *half)
+{
+	return half->bytes + half->others.bytes;
+}
 
 struct flow_record {
 	struct flow_half half[2]; /* 0 = the direction that opened the flow */
@@ -135,7 +152,9 @@ struct gate_mapping {
 	__be16 port;     /* ... and port, or ICMP identifier */
 	__u8 ct;         /* enum conversation, as the gateway saw it */
 	__u8 paused;     /* the flow's last packet took another way: here the last one passed at closed_ns */
-	__u32 use;     /* where in `nat_uses` it is counted */
+	__u32 use;       /* where in `nat_uses` it is counted */
+	__u32 inner;     /* port number of a NAT gateway between the client and this one; 0 = none */
+	__be32 inner_addr; /* ... and its address that stands for the client there */
 	__u32 peering; /* port of the peering by which its packets go on: answers need no route (NAT-18); 0 = by none */
 };
 
@@ -151,8 +170,9 @@ struct limbo {
 	__u64 since_ns;  /* when the names of a closing record were gone; written by who closed it */
 	__u32 policy[2]; /* by half: hash of the rules that admitted the flow untracked at the half's ENI */
 	struct gate_mapping mapping;
-	struct gate_ticket tickets[2]; /* by half with LEG_GATE */
-	__u32 nr_tickets;              /* made in this place, ever: no cookie comes again soon */
+	__u32 trace[2][HALF_TRACE_MAX]; /* by half: the decisions that let its first packet pass */
+	struct gate_ticket tickets[2];  /* by half with LEG_GATE */
+	__u32 nr_tickets;               /* made in this place, ever: no cookie comes again soon */
 	__u32 zero;
 };
 
@@ -170,6 +190,12 @@ static inline __attribute__((always_inline)) __u64 mapping_end(const struct flow
 		last = mapping->closed_ns;
 	return last + mapping->idle_s * FLOW_NS_PER_S;
 }
+
+/* A word of the map `nat_uses`: how many mappings, and a print of address, destination and gateway that they have. */
+#define NAT_USE_COUNT(word) ((word)&0xffffffu)
+#define NAT_USE_PRINT(word) ((word) & ~0xffffffull)
+#define NAT_USE_NONE        0xffffffffu /* nobody counts it */
+#define NAT_USE_PLACES      8
 
 /* Map `nat_stats`, by port number of the gateway (NAT-25). Bytes and packets of flows stand in their records; here is
  * what ended ones had. */

@@ -40,6 +40,7 @@
 #define NAT_PORTS_LIMIT       55000  /* mappings per address, destination, port and protocol (NAT-04) */
 #define NAT_IDLE_S            350    /* NAT-08 */
 #define NAT_SHORT_S           60     /* half-open, and after the close (NAT-09) */
+#define NAT_PORT_TRIES        4096   /* ports that are tried for a mapping */
 #define NAT_USES              262144 /* counters of mappings by destination; a power of two */
 #define GWLB_TARGETS_MAX      24     /* appliances behind a Gateway Load Balancer endpoint */
 #define GWLB_TCP_IDLE_S       350    /* EP-09, if the state does not say */

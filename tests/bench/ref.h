@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#define REF_FLOWS_MAX 131072
+#define REF_FLOWS_MAX 1310720
 #define DRIVE_HEADERS 54 /* Ethernet, IPv4 and TCP without options */
 
 struct ref_key {

@@ -3,16 +3,16 @@
 
 BENCH_BPF := $(wildcard tests/bench/*.bpf.c)
 BENCH_SKEL := $(BENCH_BPF:tests/bench/%.bpf.c=$(B)/gen/bench/%.skel.h)
-BENCH_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)))
+BENCH_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out %.bpf.c %/wires.c %/load.c,$(wildcard tests/bench/*.c)))
 
-$(B)/gen/bench/%.skel.h: tests/bench/%.bpf.c tests/bench/ref.h
+$(B)/gen/bench/%.skel.h: tests/bench/%.bpf.c $(wildcard tests/bench/*.h)
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $(@:.skel.h=.o)
 	$(Q){ echo '/* NOLINTBEGIN: made by bpftool */'; $(BPFTOOL) gen skeleton $(@:.skel.h=.o) name $*_bpf; \
 		echo '/* NOLINTEND */'; } > $@
 
-$(BENCH_OBJ): | $(BENCH_SKEL)
+$(BENCH_OBJ) $(O)/tests/bench/wires.o: | $(BENCH_SKEL)
 
 # kept apart from the general rule for tests: several objects, no cmocka
 $(B)/tests/bench/bench: $(BENCH_OBJ) $(LIB_OBJ)
@@ -20,11 +20,33 @@ $(B)/tests/bench/bench: $(BENCH_OBJ) $(LIB_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-bench: $(B)/tests/bench/bench ## costs against their references, one line a metric (root)
-	$(Q)$(B)/tests/bench/bench
+$(B)/tests/bench/wires $(B)/tests/bench/load: $(B)/tests/bench/%: $(O)/tests/bench/%.o $(LIB_OBJ)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-bench-publish: all ## from changed file to enforced, in states of 10,000 ENIs and 100,000 rules (root; minutes)
-	$(Q)tests/bench/publish.py --layout vpcs
-	$(Q)tests/bench/publish.py --layout one
+BENCH := $(B)/tests/bench/bench $(B)/tests/bench/wires $(B)/enid
 
-.PHONY: bench bench-publish
+bench: $(BENCH) ## enid against what could be used instead, one line a metric; results in build/bench (root)
+	$(Q)ENID_BUILD=$(B) tests/bench/suite.py
+
+bench-full: $(BENCH) ## the same with all sizes and more rounds, and its curves (root)
+	$(Q)ENID_BUILD=$(B) tests/bench/suite.py --full
+
+bench-runs: $(B)/tests/bench/bench ## programs against programs only, in seconds (root)
+	$(Q)$<
+
+# Instructions that the verifier walks, and instructions as loaded, by program: what may not grow unseen.
+verifier-cost: $(B)/enid $(B)/tests/bench/load ## tests/bench/verifier.txt from this kernel (root)
+	$(Q)tests/bench/verifier.py --write $(B)/tests/bench/load $(B)/gen/enid.bpf.o
+
+TEST_PROGRAMS += $(B)/tests/bench/load
+CHECKS += 'tests/bench/verifier.py $(B)/tests/bench/load $(B)/gen/enid.bpf.o'
+
+.PHONY: bench bench-full bench-runs verifier-cost
+
+bench-edits: all ## from changed file to enforced, each kind of edit, 10,000 ENIs and 100,000 rules (root; minutes)
+	$(Q)tests/bench/edits.py --layout vpcs
+	$(Q)tests/bench/edits.py --layout one
+
+.PHONY: bench-edits

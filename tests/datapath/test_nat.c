@@ -20,10 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "compile/image.h"
 #include "datapath/datapath.h"
+#include "datapath/internal.h"
 #include "datapath/records.h"
 #include "show/nat.h"
 #include "state/state.h"
@@ -354,6 +356,65 @@ static void d2_ports_run_out(void **unused)
 	nat_close(&nat);
 }
 
+/* D3: gateways that share an address and a way out may take all its ports together (here the count of the 55,000 is
+ * forgotten instead): the search ends, as a refusal that is counted. */
+static void d3_search_for_a_port_ends(void **unused)
+{
+	struct timespec before, after;
+	struct nat nat;
+	struct packet p;
+	uint32_t i;
+
+	(void)unused;
+	nat_open(&nat, 131072, 0);
+	for (i = 0; i < NAT_PORTS + 1; i++) {
+		if (i == NAT_PORTS_LIMIT)
+			memset(nat.datapath->nat_uses.at, 0, NAT_USES * sizeof(uint64_t));
+		p = syn(i >> 8, (uint16_t)(2000 + (i & 255)), 7, 80);
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		if (!nat_send(&nat, &p))
+			break;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	printf("refused with %u of %u ports taken, after %.3f ms\n", i, NAT_PORTS,
+	       (double)(after.tv_sec - before.tv_sec) * 1e3 + (double)(after.tv_nsec - before.tv_nsec) / 1e6);
+	assert_in_range(i, NAT_PORTS - 300, NAT_PORTS - 1); /* it did not look at each of them */
+	assert_int_equal(last_reason(&nat), REASON_NAT_NO_PORT);
+	assert_int_equal(stats_of(&nat)->no_port, 1);
+	assert_int_equal(stats_of(&nat)->active, i);
+	p = syn(1, 2000, 8, 80);
+	assert_true(nat_send(&nat, &p));
+	nat_close(&nat);
+}
+
+/* NAT-04: every destination has a count of its own, in however crowded a place it lies. */
+static void destinations_share_no_count(void **unused)
+{
+	const uint64_t *uses;
+	uint32_t counted = 0;
+	struct packet p;
+	struct nat nat;
+
+	(void)unused;
+	nat_open(&nat, 131072, 0);
+	uses = nat.datapath->nat_uses.at;
+	for (uint32_t i = 0; i < 65536; i++) { /* a quarter of the words: thousands want one that another has */
+		p = syn(1, 40000, i & 255, (uint16_t)(1 + (i >> 8)));
+		p.proto = IPPROTO_UDP;
+		assert_true(nat_send(&nat, &p));
+	}
+	for (uint32_t i = 0; i < NAT_USES; i++) {
+		assert_true(NAT_USE_COUNT(uses[i]) <= 1);
+		counted += NAT_USE_COUNT(uses[i]);
+	}
+	assert_in_range(counted, 65536 - 16, 65536); /* the few that found all their places taken go uncounted */
+	nat.now_ns += 351 * NS;
+	(void)records_sweep(nat.datapath, nat.now_ns, NULL, NULL);
+	for (uint32_t i = 0; i < NAT_USES; i++)
+		assert_int_equal(NAT_USE_COUNT(uses[i]), 0);
+	nat_close(&nat);
+}
+
 /* D3: the next tenant does not even notice. */
 static void d3_a_tenant_takes_his_own_ports_only(void **unused)
 {
@@ -636,6 +697,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(d2_ports_run_out),
 		cmocka_unit_test(d3_a_tenant_takes_his_own_ports_only),
+		cmocka_unit_test(d3_search_for_a_port_ends),
+		cmocka_unit_test(destinations_share_no_count),
 		cmocka_unit_test(addresses_share_the_load),
 		cmocka_unit_test(d4_ports_are_unpredictable),
 		cmocka_unit_test(d6_scans_find_nothing),

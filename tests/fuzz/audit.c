@@ -97,7 +97,7 @@ static struct books books_of(const struct scene *stage)
 
 	for (uint32_t i = 0; i < used_records(stage); i++)
 		if (GS_STATE(records[i].half[0].gs) != RECORD_FREE)
-			books.halves += records[i].half[0].packets + records[i].half[1].packets;
+			books.halves += half_packets(&records[i].half[0]) + half_packets(&records[i].half[1]);
 	for (unsigned i = 0; i < SCENE_PORTS; i++)
 		books.skipped += stats[stage->numbers[i]].skipped_accepts + stats[stage->numbers[i]].skipped_rejects;
 	for (uint32_t reason = 0; reason < REASON_MAX; reason++)
@@ -250,11 +250,11 @@ static void check_mappings(const struct scene *stage, const struct flow_record *
 	for (uint32_t i = 0; i < used; i++)
 		if (records[i].half[0].shared & RECORD_MAPPED) {
 			mapped++;
-			if (limbo[i].mapping.addr)
+			if (limbo[i].mapping.addr && limbo[i].mapping.use != NAT_USE_NONE)
 				note_use(limbo[i].mapping.use);
 		}
 	for (uint32_t u = 0; u < nr_uses; u++) {
-		uint64_t seen = 0, counted = *(uint64_t *)host_map_lookup(maps.nat_uses, &uses[u]);
+		uint64_t seen = 0, counted = NAT_USE_COUNT(*(uint64_t *)host_map_lookup(maps.nat_uses, &uses[u]));
 
 		for (uint32_t i = 0; i < used; i++)
 			seen += records[i].half[0].shared & RECORD_MAPPED && limbo[i].mapping.addr &&

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What the random runs found at the gateways."""
 import frames as F
-from author import (A, A6, ANY4, ANY6, Case, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, perm, ping, route, tcp, udp)
+from author import (A, A6, ANY4, ANY6, Case, IGW4, IGW6, MAC, QA, UP, X, X6, deliver, drop, edited, perm, ping, route, table, tcp, udp)
 from gateways import C, LOCAL, LOCAL2, R, by_pcx, by_tgw, network, out, pcx, rtb, transit
-from nat import N, data, mss, natted, reset, syn
+from nat import N, QN, data, mss, natted, reset, syn
 
 MAC.update({"eigw-1": MAC["up"], "vgw-1": MAC["up"]})
 
@@ -57,6 +57,20 @@ def found_gates():
     c = Case("found-tuple-of-another-at-an-egress-only-gateway", "CT-01 EIGW-02: who finds its name taken keeps its entry", proxy)
     c.put("m", udp(A6, X6, 4000, 53), out("eigw-1"), 0).put(UP, udp(X6, A6, 53, 4000), deliver("a"), 349)
     yield c.put("a", udp(A6, X6, 4000, 53), drop("nat-no-port")).put("a", udp(A6, X6, 4000, 53), out("eigw-1"), 351)
+
+    # behind the gateway, in its own subnet, the route for that subnet is of no concern: not a second translation
+    by_nat = route("10.0.0.0/24", "NatGatewayId", "nat-1")
+    near = edited(natted(tables=[table(None, IGW4, by_nat), table("S1", by_nat)]), lambda s: [
+        e.update(SubnetId="S0", PrivateIpAddress="10.0.0.11", PrivateIpAddresses=[{"Primary": True, "PrivateIpAddress": "10.0.0.11"}],
+                 Ipv6Addresses=[]) for e in s["NetworkInterfaces"] if e["NetworkInterfaceId"] == "a2"])
+    c = Case("found-neighbour-of-a-nat-gateway", "RT-05 RT-07 NAT-14: within a subnet no route counts, for a gateway's packets either", near)
+    c.put("a", udp(A, "10.0.0.11", 4000, 99), deliver("a2", src=N, sport=4000, ttl=63))
+    yield c.put("a2", udp("10.0.0.11", N, 99, 4000), deliver("a", src="10.0.0.11", dst=A, ttl=63))
+
+    c = Case("found-fin-that-completes-the-handshake", "NAT-08 NAT-09: its acknowledgement is the third packet", natted())
+    c.put("a", tcp(A, X, 40001, 443), {"action": "uplink", "to": UP, "csum": True}, 0).put(UP, tcp(X, QN, 443, 40001, "SA", 5000, 1001), deliver("a"))
+    c.put("a", tcp(A, X, 40001, 443, "FA", 1001, 5001), {"action": "uplink", "to": UP, "csum": True})
+    yield c.put(UP, tcp(X, QN, 443, 40001, "PA", 5001, 1002, b"data"), deliver("a"), 100)
 
     short = edited(eigw, lambda s: s["NetworkInterfaces"][0].update(ConnectionTrackingConfiguration={"TcpEstablishedTimeout": 60}))
     c = Case("found-mapping-outlives-the-entry", "EIGW-02 NAT-08 CT-09: what opens the entry anew does not end the mapping", short)

@@ -163,6 +163,16 @@ def fields(raw):
     return o
 
 
+def bad_quote(l4):
+    """Of an ICMP error: the quoted IPv4 packet's sums, if it is quoted whole."""
+    inner = l4[8:]
+    if l4[0] not in (3, 11, 12) or len(inner) < 28 or ones(inner[:(inner[0] & 15) * 4]) != 0xFFFF:
+        return "the quoted IP checksum is wrong" if l4[0] in (3, 11, 12) and len(inner) >= 20 else None
+    whole = struct.unpack_from("!H", inner, 2)[0] == len(inner) and inner[9] != ICMP
+    wrong = bad_checksum(b"\0" * 12 + b"\x08\0" + inner) if whole else None
+    return "quoted: " + wrong if wrong else None
+
+
 GENEVE, OUTER = 6081, 68
 
 
@@ -208,7 +218,7 @@ def bad_checksum(raw):
     if offset or more or (proto == UDP and len(src) == 4 and l4[6:8] == b"\0\0"):
         return None
     if proto == ICMP and len(src) == 4:
-        return None if ones(l4) == 0xFFFF else "ICMP checksum is wrong"
+        return bad_quote(l4) if ones(l4) == 0xFFFF else "ICMP checksum is wrong"
     if proto in (TCP, UDP) or proto == ICMP6 and len(src) == 16:
         return None if ones(pseudo(src, dst, proto, len(l4)) + l4) == 0xFFFF else "L4 checksum is wrong"
     return None

@@ -4,11 +4,13 @@ Names are those of gateways.py."""
 import struct
 
 import author
-from author import (A, ANY4, B, Case, LOCAL, MAC, OPEN, UP, X, deliver, drop, edited, perm, ping, route, tcp, udp)
+from author import (A, ANY4, B, Case, LOCAL, MAC, OPEN, UP, X, allow_all, deliver, drop, edited, entry, nacl, perm, ping, route,
+                    tcp, udp)
 import frames as F
 from edges import S3, from_outside, on_premises, served, vpn
 from gateways import (C, D, LOCAL2, LOCAL3, R, TGW_ROUTES, U, associated, attachment, by_pcx, by_tgw, network, out, pcx, rtb,
                       subnet, tgw_route, transit)
+from nat import N, TO_NAT, natted
 
 MAC["e"] = "02:00:00:00:00:09"
 N2 = "10.2.7.100"                 # a NAT gateway in subnet P of v2
@@ -123,6 +125,29 @@ def endpoints():
     c.put("a", ping(A, S3), out("vpce-1"), 0)
     heard(c, ping(S3, A, 0), deliver("a"), 29)
     yield heard(c, ping(S3, A, 0), shut, 61)
+
+
+# ---- what a NAT gateway answers itself
+
+def own_answers():
+    """Its reset has the address of the server, its time exceeded its own; both leave S0 and come into S1."""
+    def shut(sub, egress, proto, cidr, ports=None, icmp=None):
+        return natted(nacls=[nacl(sub, entry(50, egress, "deny", proto, cidr, ports, icmp), *allow_all())])
+    c = Case("nacl-12-answers-of-a-nat-gateway", "NACL-09 NACL-12 NAT-13: resets and errors cross the borders between, too", natted())
+    late, last = tcp(A, X, 40001, 443, "PA", 1001, 5001, b"data"), udp(A, X, 4000, 99, ttl=1)
+    rst, gone = {"action": "reply", "to": "a", "src": X, "flags": 4}, {"action": "reply", "to": "a", "src": N, "type": 11}
+    c.put("a", late, rst).put("a", last, gone)
+    c.edit(shut("S0", True, "6", A + "/32", (40001, 40001))).put("a", late, drop("nat-no-mapping")).put("a", last, gone)
+    c.edit(shut("S1", False, "6", X + "/32", (0, 65535))).put("a", late, drop("nat-no-mapping")).put("a", last, gone)
+    c.edit(shut("S1", False, "6", N + "/32", (0, 65535))).put("a", late, rst)
+    c.edit(shut("S0", True, "1", A + "/32", icmp=(11, -1))).put("a", late, rst).put("a", last, drop("ttl"))
+    c.edit(shut("S1", False, "1", N + "/32", icmp=(11, 0))).put("a", late, rst).put("a", last, drop("ttl"))
+    # to a client in the gateway's own subnet there is none
+    home = shut("S0", True, "-1", "10.0.0.0/24")
+    home["NetworkInterfaces"][0].update(SubnetId="S0", PrivateIpAddress="10.0.0.10", PrivateIpAddresses=[
+        {"Primary": True, "PrivateIpAddress": "10.0.0.10"}], Ipv6Addresses=[])
+    home["RouteTables"].append(author.table("S0", TO_NAT))
+    yield c.edit(home).put("a", tcp("10.0.0.10", X, 40001, 443, "A", 1001, 5001), rst)
 
 
 # ---- answers by another member
@@ -255,5 +280,5 @@ def turns():
 
 
 def gates():
-    for part in (edge_to_edge, sources, endpoints, other_members, appliances, peered_transit_gateways, turns):
+    for part in (edge_to_edge, sources, endpoints, own_answers, other_members, appliances, peered_transit_gateways, turns):
         yield from part()

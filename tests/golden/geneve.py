@@ -5,6 +5,7 @@ import struct
 import frames as F
 from author import (A, A2, A6, B, Case, IGW4, IGW6, LOCAL, MAC, OPEN, QA, UP, X, X6, deliver, drop, edited, entry,
                     allow_all, nacl, perm, ping, route, state, subnet, table, tcp, udp, uplink)
+from nat import N, QN, TO_NAT, natted
 
 GW = "vpce-0123456789abcdef0"
 LB, APPLIANCES = "192.0.2.1", ("192.0.2.51", "192.0.2.52", "192.0.2.53")
@@ -132,7 +133,7 @@ def ways():
 
 def forgeries():
     """Offsets in the frame: 14 outer IP, 34 UDP, 42 GENEVE, 50 options, 78 the cookie, 82 the packet inside."""
-    c = Case("gwlb-forged-returns", "EP-08: whatever differs from what was sent, outside of the packet, is dropped", BASE)
+    c = Case("b11-forged-geneve", "B11 EP-08: whatever differs from what was sent, outside of the packet, is dropped", BASE)
     syn_out(c)
     c.put("a", udp(A, X, 5000, 53), sent())
     for change in ((78, "00000000"), (78, "ffffffff"),                   # cookie
@@ -153,9 +154,12 @@ def forgeries():
     c.put(GW, F.frame(MAC["up"], MAC["router"], udp(X, A, 53, 5000)), FORGED, dst="raw")
     c.put(GW, F.frame(MAC["up"], MAC["router"], tcp(X, A, 443, 40001, "SA", 5000, 1001)), FORGED, dst="raw")
     c.back(GW, 2, drop("unknown-mac"), change=[(0, "020000000009")])
-    yield c.back(GW, 2, uplink(src=QA, dst=X, sport=5000)).back(GW, 0, uplink(src=QA, sport=40001))
+    for _ in range(2):
+        c.back(GW, 2, uplink(src=QA, dst=X, sport=5000)).back(GW, 0, uplink(src=QA, sport=40001))
+        c.back(GW, 2, FORGED, change=[(78, "00000001")]).back(GW, 0, FORGED, change=[(78, "00000001")])  # a decision is kept
+    yield c.back(GW, 2, FORGED, change=[(54, "ffff")]).back(GW, 2, uplink())
 
-    c = Case("gwlb-return-from-another-appliance", "EP-09: only the appliance of the flow returns it", inspected(targets=APPLIANCES))
+    c = Case("b11-geneve-from-another-appliance", "B11 EP-09: only the appliance of the flow returns it", inspected(targets=APPLIANCES))
     for port in range(5000, 5004):
         n = len(c.lines)
         c.put("a", udp(A, X, port, 53), sent())
@@ -163,7 +167,7 @@ def forgeries():
         c.back(GW, n, uplink(src=QA)).back(GW, n, FORGED, others=APPLIANCES)
     yield c
 
-    c = Case("gwlb-return-of-what-another-port-sent", "EP-08: an appliance's packet counts at the endpoint's uplink only", BASE)
+    c = Case("b11-geneve-at-another-port", "B11 EP-08: an appliance's packet counts at the endpoint's uplink only", BASE)
     first = len(c.lines)
     c.put("a", udp(A, X, 5000, 53), sent()).back(UP, first, drop("igw-no-owner"))
     yield c.back("a", first, drop("mac-spoof"))
@@ -173,13 +177,14 @@ def forgeries():
     c.put("a", udp(A, X, 5000, 54), sent())
     yield c.back(GW, 0, FORGED, change=[(40, "0001")]).back(GW, 0, uplink(src=QA, dst=X))
 
-    # The tuple of what comes back, outside, is also that of a flow inside: the decision of the latter is none for it.
-    m = inspected(tables=TABLES + [rtb(*OUTWARD, sub="S3")], targets=APPLIANCES[:1])
-    m = edited(m, lambda s: s["RouteTables"][0]["Routes"].extend([]))
-    c = Case("gwlb-inner-name-of-an-outer-packet", "EP-08: a flow inside with the addresses of the tunnel moves no tunnel packet", m)
+    # An ENI without source check sends what looks inside like the tunnel does outside; its flow has a kept decision.
+    m = inspected(tables=[*TABLES, rtb(*OUTWARD, sub="S3"),
+                          rtb(IGW4, route("192.0.2.0/24", "NetworkInterfaceId", "m"), sub="E")])
+    c = Case("b11-inner-name-of-an-outer-packet", "B11 EP-08: the decision for a flow inside is none for the tunnel's packets", m)
+    for _ in range(2):
+        through(c, "m", udp(APPLIANCES[0], LB, 40000, 6081), {"in_dst": LB}, deliver("m", src=APPLIANCES[0], dport=6081))
     n = len(c.lines)
-    for sport in (40000,):
-        c.put("m", udp(APPLIANCES[0], LB, sport, 6081), sent(in_dst=LB)).back(GW, n, drop("igw-no-public-address"))
+    c.put("a", udp(A, X, 5000, 53), sent()).back(GW, n, uplink(src=QA, dst=X, sport=5000), change=[(34, "9c40")])
     yield c.put(GW, F.frame(MAC["up"], MAC["router"], udp(APPLIANCES[0], LB, 40000, 6081)), FORGED, dst="raw")
 
 
@@ -354,13 +359,25 @@ def rules():
     yield c
 
 
-def with_nat():
-    from nat import N, QN, natted
-    tables = [rtb(IGW4), rtb(*OUTWARD, sub="S1"), rtb(route("0.0.0.0/0", "NatGatewayId", "nat-1"), sub="E")]
-    s = natted(tables=tables)
-    return s, N, QN
+def nat_on_the_way():
+    """A NAT gateway before the endpoint, and behind it: each leg of the flow is a record of its own."""
+    behind = (rtb(IGW4), rtb(by_gw("0.0.0.0/0"), sub="S1"), rtb(TO_NAT, sub="E"), rtb(IGW4, by_gw("10.0.1.0/24"), sub="S0"))
+    before = (rtb(IGW4), rtb(TO_NAT, sub="S1"), rtb(by_gw("0.0.0.0/0"), sub="S0"), rtb(by_gw("10.0.0.0/24"), gateway="igw-1"))
+    for name, tables, inner in (("behind", behind, A), ("before", before, N)):
+        s = natted(tables=list(tables))
+        s["VpcEndpoints"], s["Hosts"][0]["Uplinks"] = BASE["VpcEndpoints"], BASE["Hosts"][0]["Uplinks"]
+        s["Subnets"].append(subnet("E", 7))
+        c = Case("gwlb-nat-%s-it" % name, "NAT-02 RT-24: a NAT gateway %s the endpoint" % name, s)
+        first = through(c, "a", tcp(A, X, 40001, 443), {"in_src": inner, "in_sport": 40001},
+                        uplink(src=QN, dst=X, sport=40001, ttl=63))
+        for flags in ("SA", "A"):
+            through(c, UP, tcp(X, QN, 443, 40001, flags, 5000, 1001), {"in_dst": inner, "like": first},
+                    deliver("a", src=X, dst=A, dport=40001))
+            through(c, "a", tcp(A, X, 40001, 443, "A", 1001, 5001), {"in_src": inner, "like": first},
+                    uplink(src=QN, sport=40001))
+        yield c
 
 
 def geneve():
-    for part in (ways, forgeries, timers, targets, sizes, rules):
+    for part in (ways, forgeries, timers, targets, sizes, rules, nat_on_the_way):
         yield from part()

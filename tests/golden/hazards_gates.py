@@ -142,6 +142,11 @@ def sums():
             c.put(UP, quote(X, QN, tcp(QN, X, 6000 + n, 443, "A", n, data=bytes(40)), 3, 1, cut=cut), deliver("a", isrc=A, isport=6000 + n))
             c.put(UP, quote(X, QN, ping(QN, X, ident=7000 + n), 11, 0, cut=cut), deliver("a", isrc=A, idst=X))
     yield c
+    c = Case("d7-sums-of-quoted-ports", "D7 NAT-12: quoted whole, with the port that the gateway chose and its own sum", BASE)
+    c.put("a", udp(A, X, 5000, 53), uplink(src=QN, sport=5000)).put("b", udp(B, X, 5000, 53), uplink(src=QN))
+    for n in range(8):
+        c.put("b", quote(B, X, udp(X, B, 53, 5000, b"answer" * n), 3, 3, cut=999), uplink(src=QN, isrc=X, idst=QN, isport=53))
+    yield c
     c = Case("d7-wrong-sums-stay-wrong", "D7: nobody mends a packet that was broken before (RFC 5508, REQ-3)", BASE)
     c.put("a", udp(A, X, 5000, 53, b"sent"), uplink(src=QN, sport=5000)).put("a", tcp(A, X, 6000, 443), uplink(src=QN, sport=6000))
     for was, now in ((udp(A, X, 5000, 53, b"x"), udp(QN, X, 5000, 53, b"x", ttl=63)), (tcp(A, X, 6000, 443, "A", 1001), tcp(QN, X, 6000, 443, "A", 1001, ttl=63))):
@@ -185,7 +190,8 @@ def quotes():
     c.put(UP, quote(X, QN, short, 3, 4, cut=28), deliver("a", isrc=A, isport=40001, idport=443))
     for cut in (20, 21, 22, 24, 27):      # less than RFC 792 asks for: whose it is cannot be known
         c.put(UP, quote(X, QN, short, 3, 4, cut=cut), drop("malformed", "nat-no-mapping", "nat-protocol", "not-served"))
-    big = F.sealed(F.UDP, F.ip(QN), F.ip(X), F.udp(5000, 53, b"u" * 2000))
+    ports = struct.pack("!HHHH", 5000, 53, 500, 0) * 66            # which a later piece seems to begin with
+    big = F.sealed(F.UDP, F.ip(QN), F.ip(X), F.udp(5000, 53, b"u" * 1472 + ports))
     first, later = pieces(QN, X, F.UDP, big, 77)
     c.put(UP, quote(R1, QN, first, 11, 1, b"\0" * 4), deliver("a", src=R1, isrc=A, isport=5000, idport=53))
     c.put(UP, quote(R1, QN, later, 11, 1, b"\0" * 4), drop("nat-protocol", "nat-no-mapping"))   # a later piece has no ports to know it by

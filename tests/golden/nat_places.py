@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Where NAT gateways stand and whom they serve: regional ones (NAT-23), clients of other VPCs (NAT-27)."""
-from author import A, A6, B, IGW4, IGW6, LOCAL, X, Case, UP, allow_all, deliver, drop, edited, entry, nacl, route, state, subnet, table, tcp, udp, uplink
+from author import A, A6, B, IGW4, IGW6, LOCAL, X, Case, UP, allow_all, deliver, drop, edited, entry, nacl, ping, route, state, subnet, table, tcp, udp, uplink
 from gateways import C, C6, LOCAL2, TGW_ROUTES, U, by_tgw, network, rtb, tgw_route, transit
-from nat import GONE, N, QN, TO_NAT, gateway, nat_eni
+from nat import GONE, N, QN, R, TO_NAT, gateway, nat_eni, quote
 from nat64 import BY_NAT, X64
 
 Q1, Q2, Q3 = "203.0.113.31", "203.0.113.32", "203.0.113.33"
@@ -68,6 +68,53 @@ def central():
     yield c.edit(lost).put(UP, tcp(X, QN, 443, 40001, "A", 5001, 1001), drop("igw-no-public-address", "nat-no-mapping", "no-route"))
 
 
+PN = "10.2.9.220"                             # of the private gateway in C's VPC
+
+
+def twice(**more):
+    """C goes by a private gateway of its own VPC to the transit gateway, and by the public one of v1 to the world."""
+    s = others(**more)
+    main = next(t for t in s["RouteTables"] if t["RouteTableId"] == "rtb-v2-main")
+    main["Routes"][1:] = [route("0.0.0.0/0", "NatGatewayId", "nat-2"), route("64:ff9b::/96", "NatGatewayId", "nat-2")]
+    s["RouteTables"].append(rtb("v2", LOCAL2, by_tgw("0.0.0.0/0"), sub="V"))
+    s["Subnets"].append({**subnet("V", 9), "VpcId": "v2", "CidrBlock": "10.2.9.0/24", "Ipv6CidrBlockAssociationSet": []})
+    inner = gateway(((PN, None),), ConnectivityType="private")
+    inner.update(NatGatewayId="nat-2", VpcId="v2", SubnetId="V")
+    inner["NatGatewayAddresses"][0]["NetworkInterfaceId"] = "eni-nat2"
+    s["NatGateways"].append(inner)
+    s["NetworkInterfaces"].append({**nat_eni(((PN, None),)), "NetworkInterfaceId": "eni-nat2", "VpcId": "v2", "SubnetId": "V",
+                                   "MacAddress": "02:00:00:00:00:17"})
+    s["Hosts"][0]["Ports"].append({"NetworkInterfaceId": "eni-nat2"})
+    return s
+
+
+def chained():
+    c = Case("nat-a-second-one-on-the-way", "NAT-14 NAT-16 NAT-27: each translates, each is a hop, one reset when it is over", twice())
+    c.put("c", tcp(C, X, 40001, 443, "S", 1000), uplink(src=QN, dst=X, sport=40001, ttl=61))
+    c.put(UP, tcp(X, QN, 443, 40001, "SA", 5000, 1001), deliver("c", src=X, dst=C, dport=40001, ttl=61))
+    for _ in range(2):
+        c.put("c", tcp(C, X, 40001, 443, "A", 1001, 5001), uplink(src=QN, sport=40001, ttl=61))
+        c.put(UP, tcp(X, QN, 443, 40001, "A", 5001, 1001), deliver("c", dst=C, dport=40001, ttl=61))
+    c.put("c", ping(C, X, ident=9), uplink(src=QN, ident=9)).put(UP, ping(X, QN, 0, 9), deliver("c", src=X, dst=C, ident=9))
+    c.put("c", udp(C, X, 5000, 53), uplink(src=QN)).put(UP, udp(X, QN, 53, 5000), deliver("c", dst=C, dport=5000))
+    c.put(UP, quote(R, QN, udp(QN, X, 5000, 53), 3, 3), deliver("c", src=R, dst=C, isrc=C, idst=X, isport=5000, idport=53))
+    c.put("c", quote(C, X, udp(X, C, 53, 5000), 3, 3), uplink(src=QN, dst=X, isrc=X, idst=QN, idport=5000))
+    c.put("c", udp(C, X, 5000, 33434, ttl=1), {"action": "reply", "to": "c", "src": PN, "type": 11})
+    c.put("c", udp(C, X, 5000, 33434, ttl=3), {"action": "reply", "to": "c", "src": N, "type": 11})
+    c.put("c", tcp(C6, X64, 40002, 443, "S", 1000), uplink(src=QN, dst=X, sport=40002, ttl=61))
+    c.put(UP, tcp(X, QN, 443, 40002, "SA", 5000, 1001), deliver("c", src=X64, dst=C6, dport=40002, ttl=61))
+    c.put("c", tcp(C6, X64, 40002, 443, "A", 1001, 5001), uplink(src=QN, ttl=61))
+    c.put(UP, tcp(X, QN, 443, 40003, "A", 5001, 1001), GONE)
+    c.put("c", tcp(C, X, 40001, 443, "A", 1001, 5001), {"action": "reply", "to": "c", "src": X, "flags": 4}, 400)
+    c.put("c", udp(C, X, 5000, 53), uplink(src=QN, sport=5000)).put(UP, udp(X, QN, 53, 5000), deliver("c", dst=C, dport=5000))
+    yield c
+    c = Case("nat-a-second-one-comes-and-goes", "NAT-08: what one gateway promised holds for its own way only", twice())
+    c.put("c", udp(C, X, 5000, 53), uplink(src=QN, ttl=61)).edit(others(), 5)
+    c.put("c", udp(C, X, 5000, 53), uplink(src=QN, sport=5000, ttl=62)).put(UP, udp(X, QN, 53, 5000), deliver("c", dst=C, ttl=62))
+    c.edit(twice(), 6).put("c", udp(C, X, 5000, 53), uplink(src=QN, ttl=61)).put(UP, udp(X, QN, 53, 5000), deliver("c", dst=C, ttl=61))
+    yield c
+
+
 def nat_places():
-    for part in (regions, central):
+    for part in (regions, central, chained):
         yield from part()

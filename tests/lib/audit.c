@@ -90,7 +90,7 @@ static const char *check_record(struct walk *walk, uint32_t index)
 		return wrong("record %u is charged to port %u", index, owner);
 	walk->flows[owner]++;
 	walk->half_open[owner] += !!(record->half[0].shared & RECORD_HALF_OPEN);
-	walk->audit.packets += record->half[0].packets + record->half[1].packets;
+	walk->audit.packets += half_packets(&record->half[0]) + half_packets(&record->half[1]);
 	if (state == RECORD_CLOSING) {
 		walk->audit.closing++;
 		return NULL;

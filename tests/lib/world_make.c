@@ -365,7 +365,8 @@ static void make_hosts(struct world *world, const struct places *places)
 	for (uint32_t i = 0; i < 2; i++) {
 		struct gateway *gateway = world->state.gateways + places->gateway[2 * i];
 
-		here->uplinks[i] = (struct host_uplink){gateway->id, gateway, "up0", true, 0};
+		here->uplinks[i] = (struct host_uplink){
+			.gateway_id = gateway->id, .gateway = gateway, .device = "up0", .answer_neighbours = true};
 	}
 	world_shuffle(world, here->uplinks, 2, sizeof(*here->uplinks));
 }

@@ -263,7 +263,8 @@ static int parse_options(int argc, char **argv, struct settings *s)
 int main(int argc, char **argv)
 {
 	char folder[] = "/tmp/enid-oracle-XXXXXX", command[64];
-	struct settings s = {.seed = 1, .packets = 1000000, .states = 300, .stop = 5, .batch = 25, .run = {.enid = "build/enid"}};
+	struct settings s = {
+		.seed = 1, .packets = 1000000, .states = 300, .stop = 5, .batch = 25, .run = {.enid = "build/enid"}};
 	int r;
 
 	if (argc > 1 && !strcmp(argv[1], "replay"))

@@ -124,8 +124,8 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 	return state;
 }
 
-/* A new mapping. Translating ones may get any port that is free, and have the one that came out if it fits; the client's
- * own, if that is free and has a right number. */
+/* A new mapping. Translating ones may get any port that is free, and have the one that came out if it fits; the
+ * client's own, if that is free and has a right number. */
 void map_open(const struct model *m, int gate, int from, const struct ip *addr, const struct pkt *p,
 	      struct map_change *ret_change)
 {

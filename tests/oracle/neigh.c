@@ -308,7 +308,8 @@ bool neigh_uplink(const struct model *m, const struct gate *g, const struct pkt 
 
 /* ---- guard mode: ARP and ND of the own address pass, the services pass, foreign claims do not leave */
 
-static void guard_neighbour(const struct world *w, const struct eni *e, bool egress, const struct pkt *p, struct verdict *v)
+static void guard_neighbour(const struct world *w, const struct eni *e, bool egress, const struct pkt *p,
+			    struct verdict *v)
 {
 	struct ip claim = p->src;
 	bool own_mac = !memcmp(p->raw + 6, e->mac, 6);

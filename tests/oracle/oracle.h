@@ -20,7 +20,7 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define ID_LEN        64
 #define FRAME_MAX     9300
-#define GEN_FRAME_MAX     2048 /* a frame that is generated */
+#define GEN_FRAME_MAX 2048 /* a frame that is generated */
 #define NS            1000000000LL
 
 /* ---- names of outcomes */
@@ -259,11 +259,11 @@ struct gate {
 	int vpc;   /* -1: not attached */
 	int table; /* of what comes in by it (RT-18); -1: none, so local delivery */
 	bool uplink;
-	int mtu; /* of the uplink, 0: any */
+	int mtu;              /* of the uplink, 0: any */
 	bool tracks;          /* CT-06: a DynamoDB endpoint */
-	bool vpn;      /* VGW-05: through tunnels, not Direct Connect */
-	int vgw;       /* of a VPN connection: its gateway; else -1 */
-	bool any_site; /* VGW-01: a dynamic connection; of a gateway: or none listed */
+	bool vpn;             /* VGW-05: through tunnels, not Direct Connect */
+	int vgw;              /* of a VPN connection: its gateway; else -1 */
+	bool any_site;        /* VGW-01: a dynamic connection; of a gateway: or none listed */
 	struct cidr site[16]; /* VGW-01: what the connection reaches */
 	int nr_site;
 };
@@ -402,6 +402,7 @@ struct change {
 	enum change_kind kind;
 	struct flow_key key;
 	const struct eni *eni;
+	bool related;                 /* an error about a flow of the table */
 	bool egress, tracked, always; /* always: the way makes it tracked (CT-06) */
 };
 
@@ -416,8 +417,8 @@ struct mapping {
 	bool fin[2], acked[2], closing, ghost; /* ghost: gone, but its port may not be free yet */
 	uint32_t ack[2];
 	int64_t expires;
-	int peering; /* number of the peering it left by; -1: none (NAT-18) */
-	int from;    /* number of the ENI whose packet opened it */
+	int peering;    /* number of the peering it left by; -1: none (NAT-18) */
+	int from;       /* number of the ENI whose packet opened it */
 	bool elsewhere; /* that ENI sends the flow by another way by now */
 };
 
@@ -533,7 +534,7 @@ struct line {
 struct answer_line {
 	enum act act; /* ACT_MAX: applied or refused */
 	bool applied, refused;
-	char to[ID_LEN], reason[ID_LEN];
+	char to[ID_LEN], reason[1024]; /* every reason's name finds room */
 	uint8_t frame[FRAME_MAX];
 	int n; /* -1: no packet */
 };

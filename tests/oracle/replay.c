@@ -79,10 +79,10 @@ static bool key_is(const char *key, size_t len, const char *wanted)
 	return strlen(wanted) == len && !memcmp(key, wanted, len);
 }
 
-static void copy_value(const char *s, size_t len, char *to)
+static void copy_value(const char *s, size_t len, char *to, size_t size)
 {
-	if (len >= ID_LEN)
-		len = ID_LEN - 1;
+	if (len >= size)
+		len = size - 1;
 	memcpy(to, s, len);
 	to[len] = 0;
 }
@@ -96,13 +96,13 @@ static int read_member(const char *key, size_t klen, const char *val, size_t vle
 	val++;
 	vlen -= 2;
 	if (key_is(key, klen, "to")) {
-		copy_value(val, vlen, a->to);
+		copy_value(val, vlen, a->to, sizeof(a->to));
 	} else if (key_is(key, klen, "reason")) {
-		copy_value(val, vlen, a->reason);
+		copy_value(val, vlen, a->reason, sizeof(a->reason));
 	} else if (key_is(key, klen, "packet")) {
 		a->n = hex_read(val, vlen, a->frame, sizeof(a->frame));
 	} else if (key_is(key, klen, "action")) {
-		copy_value(val, vlen, action);
+		copy_value(val, vlen, action, sizeof(action));
 		a->applied = !strcmp(action, "applied");
 		a->refused = !strcmp(action, "refused");
 		for (int i = 0; i < ACT_MAX; i++)
@@ -275,13 +275,17 @@ static const char *compare_frame(const struct model *m, const struct pkt *p, str
 	return memcmp(want + 12, got + 12, (size_t)(n - 12)) ? "the packet differs" : NULL;
 }
 
+/* `reason`: one name, or several with | between them, as the model answers. */
 static bool reason_fits(uint64_t allowed, const char *reason)
 {
 	if (allowed == WHY_ANY)
 		return true;
-	for (int i = 0; i < WHY_MAX; i++)
-		if (allowed & BIT(i) && !strcmp(reason, why_name[i]))
-			return true;
+	for (size_t n; *reason; reason += n + (reason[n] == '|')) {
+		n = strcspn(reason, "|");
+		for (int i = 0; i < WHY_MAX; i++)
+			if (allowed & BIT(i) && strlen(why_name[i]) == n && !strncmp(reason, why_name[i], n))
+				return true;
+	}
 	return false;
 }
 

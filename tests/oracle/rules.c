@@ -191,7 +191,8 @@ static bool is_attached(const struct world *w, int vpc, int tgw)
 	return false;
 }
 
-/* Where what leaves by the gateway goes: an egress-only one without an uplink has that of the VPC's internet gateway. */
+/* Where what leaves by the gateway goes: an egress-only one without an uplink has that of the VPC's internet gateway.
+ */
 const struct gate *gate_exit(const struct world *w, const struct gate *g)
 {
 	for (int i = 0; g->kind == GATE_EIGW && !g->uplink && i < w->nr_gate; i++)

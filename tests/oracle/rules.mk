@@ -43,11 +43,16 @@ tenants-long: $(ORACLE) $(B)/enid ## as tenants, ten million packets for LONG_MI
 	$(Q)$(TENANTS_RUN) --seed $$(date +%s) --packets $$(($(LONG_MINUTES) * 170000)) \
 		--states $$(($(LONG_MINUTES) * 4 + 20))
 
+# What the model has no notion of (READINGS): rates, table limits, cutting, public pools, VPN attachments, NAT64, sums that
+# are wrong from the start.
+ORACLE_LACKS := rate-limit full-table not-always-answered cuts-what mtu-through-a-nat mtu-through-a-transit rt-23 tgw-09 \
+	ep-01-nothing nat64 b1-inside-addresses-by d10-two-transit d7-wrong-sums eigw-shared-uplink-lets gwlb
+
 golden: $(B)/enid ## worked examples with expectations by hand, on both hooks
 	$(Q)/usr/bin/python3 tests/golden/run.py $(B)/enid
 
 oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the differ finds planted faults
-	$(Q)/usr/bin/python3 tests/golden/run.py --hooks none --skip rate-limit,full-table $(ORACLE)
+	$(Q)/usr/bin/python3 tests/golden/run.py --hooks none --skip $(subst $() ,$(comma),$(ORACLE_LACKS)) $(ORACLE)
 	$(Q)tests/mutants/run -k oracle-
 
 .PHONY: oracle oracle-long oracle-self golden tenants tenants-long

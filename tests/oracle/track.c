@@ -70,7 +70,8 @@ static bool judge_icmp(struct model *m, const struct eni *e, bool egress, int re
 {
 	struct sg_verdict v;
 
-	if (is_related(m, e, egress, p))
+	c->related = is_related(m, e, egress, p);
+	if (c->related)
 		return true;
 	c->key.qtype = p->qtype;
 	c->key.opener = p->qtype < 0 ? 0 : p->qreply ? !egress : egress;

@@ -514,6 +514,43 @@ static void hosts_have_ports_and_uplinks(void **context)
 	unload(&loaded);
 }
 
+#define SIZED(port, uplink) \
+	"{'Vpcs':[{'VpcId':'v1','CidrBlock':'10.0.0.0/16'}]," SUBNET \
+	",'NetworkInterfaces':[{'NetworkInterfaceId':'e','SubnetId':'s1','MacAddress':'02:00:00:00:00:01'}]," \
+	"'Hosts':[{'HostId':'h','Ports':[{'NetworkInterfaceId':'e','Device':'d'" port "}]," \
+	"'Uplinks':[{'GatewayId':'igw-1','Device':'u'" uplink "}]}]}"
+
+static void ports_and_uplinks_have_sizes(void **context)
+{
+	static const struct {
+		const char *text;
+		uint32_t port, uplink; /* 0, 0: refused */
+	} cases[] = {
+		{SIZED("", ""), ENI_MTU, 0},
+		{SIZED(",'Mtu':1400", ",'Mtu':9001"), 1400, 9001},
+		{SIZED(",'Mtu':576", ",'Mtu':65535"), 576, 65535},
+		{SIZED(",'Mtu':575", ""), 0, 0},
+		{SIZED(",'Mtu':1", ""), 0, 0}, /* MTU_DOWN is no size of a device */
+		{SIZED("", ",'Mtu':1"), 0, 0},
+		{SIZED("", ",'Mtu':65536"), 0, 0},
+		{SIZED(",'Mtu':'1400'", ""), 0, 0},
+	};
+
+	(void)context;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct loaded loaded = load_text(cases[i].text);
+		const struct host *host = loaded.state ? state_host(loaded.state, "h") : NULL;
+
+		if (!loaded.r != !!cases[i].port)
+			fail_msg("case %zu", i);
+		if (host) {
+			assert_int_equal(host->ports[0].mtu, cases[i].port);
+			assert_int_equal(host->uplinks[0].mtu, cases[i].uplink);
+		}
+		unload(&loaded);
+	}
+}
+
 /* ---- lists of later builds */
 
 static void later_lists_are_there(void **context)
@@ -572,6 +609,7 @@ int main(void)
 		cmocka_unit_test(an_eni_is_live_when_in_use_and_attached),
 		cmocka_unit_test(gateways_know_vpc_and_table),
 		cmocka_unit_test(hosts_have_ports_and_uplinks),
+		cmocka_unit_test(ports_and_uplinks_have_sizes),
 		cmocka_unit_test(later_lists_are_there),
 	};
 

@@ -144,7 +144,8 @@ __be32 nat_inside(const struct nat_address *address)
 }
 
 /* Only a regional gateway's addresses belong to zones. */
-static uint8_t az_served(const struct image_work *work, const struct nat_gateway *nat, const struct nat_address *address)
+static uint8_t az_served(const struct image_work *work, const struct nat_gateway *nat,
+			 const struct nat_address *address)
 {
 	const struct state *state = work->state;
 

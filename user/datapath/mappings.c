@@ -25,7 +25,7 @@ bool mapping_release(struct datapath *datapath, uint32_t index, uint64_t now_ns)
 		if (now_ns > end && CT_STATE(mapping->ct) != CT_CLOSED)
 			__atomic_fetch_add(&stats->idle_timeout, 1, __ATOMIC_RELAXED);
 	}
-	if (mapping->addr)
+	if (mapping->addr && mapping->use != NAT_USE_NONE)
 		__atomic_fetch_sub(&uses[mapping->use % NAT_USES], 1, __ATOMIC_RELAXED);
 	return true;
 }
@@ -48,7 +48,7 @@ void mapping_account(struct datapath *datapath, uint32_t index)
 	if (!(record->half[0].shared & RECORD_GATED) || !stats)
 		return;
 	for (int i = 0; i < 2; i++) {
-		__atomic_fetch_add(&stats->ended[i].packets, record->half[i].packets, __ATOMIC_RELAXED);
-		__atomic_fetch_add(&stats->ended[i].bytes, record->half[i].bytes, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&stats->ended[i].packets, half_packets(&record->half[i]), __ATOMIC_RELAXED);
+		__atomic_fetch_add(&stats->ended[i].bytes, half_bytes(&record->half[i]), __ATOMIC_RELAXED);
 	}
 }

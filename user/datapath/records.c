@@ -180,7 +180,8 @@ static bool through(const struct datapath *datapath, uint32_t index, const bool 
 	const struct flow_record *records = datapath->records.at;
 	const struct limbo *limbo = datapath->limbo.at;
 
-	return records[index].half[0].shared & RECORD_MAPPED && ports[limbo[index].mapping.gateway % PORTS_MAX];
+	return records[index].half[0].shared & RECORD_MAPPED &&
+	       (ports[limbo[index].mapping.gateway % PORTS_MAX] || ports[limbo[index].mapping.inner % PORTS_MAX]);
 }
 
 size_t records_leave_ports(struct datapath *datapath, const bool *ports, uint64_t now_ns)

@@ -99,8 +99,8 @@ static bool find_deltas(const struct flow_record *record, const struct ledger *l
 	bool told = ledger->generation == generation;
 
 	for (int side = 0; side < 2; side++) {
-		ret[side].packets = record->half[side].packets - (told ? ledger->half[side].packets : 0);
-		ret[side].bytes = record->half[side].bytes - (told ? ledger->half[side].bytes : 0);
+		ret[side].packets = half_packets(&record->half[side]) - (told ? ledger->half[side].packets : 0);
+		ret[side].bytes = half_bytes(&record->half[side]) - (told ? ledger->half[side].bytes : 0);
 	}
 	return ret[0].packets || ret[1].packets;
 }
@@ -126,8 +126,8 @@ static void tell(struct ledger *ledger, const struct flow_record *record, uint32
 	if (ledger->generation != generation)
 		__atomic_store_n(&ledger->generation, 0, __ATOMIC_RELEASE);
 	for (int side = 0; side < 2; side++) {
-		ledger->half[side].packets = record->half[side].packets;
-		ledger->half[side].bytes = record->half[side].bytes;
+		ledger->half[side].packets = half_packets(&record->half[side]);
+		ledger->half[side].bytes = half_bytes(&record->half[side]);
 	}
 	__atomic_store_n(&ledger->generation, generation, __ATOMIC_RELEASE);
 }
@@ -171,9 +171,8 @@ static bool has_news(const struct flow_record *record, const struct ledger *ledg
 
 	if (GS_STATE(gs) != RECORD_LIVE && GS_STATE(gs) != RECORD_CLOSING)
 		return false;
-	return ledger->generation != GS_GENERATION(gs) ||
-	       ledger->half[0].packets != __atomic_load_n(&record->half[0].packets, __ATOMIC_RELAXED) ||
-	       ledger->half[1].packets != __atomic_load_n(&record->half[1].packets, __ATOMIC_RELAXED);
+	return ledger->generation != GS_GENERATION(gs) || ledger->half[0].packets != half_packets(&record->half[0]) ||
+	       ledger->half[1].packets != half_packets(&record->half[1]);
 }
 
 uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t from,

@@ -59,20 +59,20 @@ static bool copy_live(const struct flow_record *record, struct flow_record *ret)
 	return __atomic_load_n(&record->half[0].gs, __ATOMIC_RELAXED) == gs;
 }
 
-static json_t *half_value(const struct view *view, const struct flow_half *half)
+static json_t *half_value(const struct view *view, const struct flow_half *half, const uint32_t *trace)
 {
 	const struct tuple *tuple = &half->tuple;
 	bool icmp = tuple->proto == IPPROTO_ICMP || tuple->proto == IPPROTO_ICMPV6;
 	json_t *rules = json_array();
 
 	for (int i = 0; i < half->nr_trace && i < HALF_TRACE_MAX; i++)
-		json_array_append_new(rules, view_decision(view, half->trace[i]));
+		json_array_append_new(rules, view_decision(view, trace[i]));
 	return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o}", "src",
 			 view_address(tuple->family, &tuple->saddr), "dst", view_address(tuple->family, &tuple->daddr),
 			 icmp ? "id" : "sport", (json_int_t)ntohs(tuple->sport), icmp ? "type" : "dport",
 			 (json_int_t)(icmp ? tuple->dport : ntohs(tuple->dport)), "from",
 			 view_port_name(view, IN_PORT(half->in)), "to", view_port_name(view, half->exit), "packets",
-			 (json_int_t)half->packets, "bytes", (json_int_t)half->bytes, "rules", rules);
+			 (json_int_t)half_packets(half), "bytes", (json_int_t)half_bytes(half), "rules", rules);
 }
 
 static json_t *flow_row(const struct view *view, const struct flow_record *record, const struct limbo *limbo)
@@ -85,7 +85,8 @@ static json_t *flow_row(const struct view *view, const struct flow_record *recor
 			 "state", conversation_name(record), "expires_s",
 			 (json_int_t)(over ? 0 : (at_ns - now_ns) / NS_PER_S), "tracked", tracked, "translated",
 			 !!((record->half[0].flags | record->half[1].flags) & HALF_REWRITE), "forward",
-			 half_value(view, &record->half[0]), "reverse", half_value(view, &record->half[1]));
+			 half_value(view, &record->half[0], limbo->trace[0]), "reverse",
+			 half_value(view, &record->half[1], limbo->trace[1]));
 }
 
 static char *half_line(const json_t *half)

@@ -18,8 +18,8 @@ static void add_records(struct datapath *datapath, struct nat_stats *sums)
 		    gateway >= PORTS_MAX)
 			continue;
 		for (int side = 0; side < 2; side++) {
-			sums[gateway].ended[side].packets += half[side].packets;
-			sums[gateway].ended[side].bytes += half[side].bytes;
+			sums[gateway].ended[side].packets += half_packets(&half[side]);
+			sums[gateway].ended[side].bytes += half_bytes(&half[side]);
 		}
 	}
 }

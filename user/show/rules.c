@@ -111,6 +111,7 @@ static int add_objects(const struct view *view, struct hits *hits)
 static int add_flows(const struct view *view, struct hits *hits)
 {
 	const struct flow_record *records = datapath_records(view->datapath);
+	const struct limbo *limbo = datapath_limbo(view->datapath);
 	uint32_t fresh = datapath_control(view->datapath)->flows_fresh, max = datapath_flows_max(view->datapath);
 
 	for (uint32_t i = 0; i < fresh && i < max; i++) {
@@ -120,7 +121,8 @@ static int add_flows(const struct view *view, struct hits *hits)
 			const struct flow_half *half = &records[i].half[side];
 
 			for (int t = 0; t < half->nr_trace && t < HALF_TRACE_MAX; t++) {
-				struct hit hit = {.decision = half->trace[t], .flows = 1, .packets = half->packets};
+				struct hit hit = {
+					.decision = limbo[i].trace[side][t], .flows = 1, .packets = half_packets(half)};
 				int r = add_hit(hits, &hit);
 
 				if (r)

@@ -369,20 +369,26 @@ static void shift(struct __sk_buff *skb, __u32 at, __s32 len_diff)
 	skb->len = packet.length;
 }
 
+#define ENCAPSULATE (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP)
+
 /* Behind the Ethernet header, or the IP header. */
 long helper_skb_adjust_room(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags)
 {
 	bool six = skb->protocol == PROTOCOL_IP6;
+	bool wraps = flags == ENCAPSULATE && len_diff > 0 && mode == BPF_ADJ_ROOM_MAC;
 	long net = (long)packet.length - FRAME_MIN, base = six ? 40 : 20;
 
 	if (len_diff > 0xfff || len_diff < -0xfff || access_fails())
 		return -EFAULT;
-	if ((mode != BPF_ADJ_ROOM_MAC && mode != BPF_ADJ_ROOM_NET) || flags & ~(__u64)BPF_F_ADJ_ROOM_FIXED_GSO ||
-	    (!six && skb->protocol != PROTOCOL_IP4) || (len_diff < 0 && net + len_diff < base))
+	if ((mode != BPF_ADJ_ROOM_MAC && mode != BPF_ADJ_ROOM_NET) ||
+	    (!wraps && flags & ~(__u64)BPF_F_ADJ_ROOM_FIXED_GSO) || (!six && skb->protocol != PROTOCOL_IP4) ||
+	    (len_diff < 0 && net + len_diff < base))
 		return -ENOTSUP;
 	if (mode == BPF_ADJ_ROOM_NET && net + (len_diff < 0 ? len_diff : 0) < base)
 		return -ENOMEM;
 	shift(skb, FRAME_MIN + (mode == BPF_ADJ_ROOM_NET ? (__u32)base : 0), len_diff);
+	if (wraps)
+		skb->protocol = PROTOCOL_IP4;
 	return 0;
 }
 
