@@ -14,6 +14,8 @@
 
 #include "agent/agent.h"
 #include "agent/lock.h"
+#include "agent/saved.h"
+#include "agent/status.h"
 #include "attach/pins.h"
 #include "commands.h"
 #include "net/guard.h"
@@ -89,6 +91,8 @@ static int detach_all(const struct detach *detach)
 	if (guard)
 		fprintf(stderr, "enid: the nftables table could not be removed: %s\n", strerror(-guard));
 	remove_file(detach->run_dir, STATUS_FILE);
+	remove_file(detach->run_dir, PORTS_FILE);
+	remove_file(detach->run_dir, CHANGES_FILE);
 	remove_file(detach->run_dir, APPLIED_FILE);
 	remove_file(detach->run_dir, LOCK_FILE);
 	return r || guard ? 1 : 0;
@@ -97,13 +101,10 @@ static int detach_all(const struct detach *detach)
 /* Does the state in force want this device? */
 static bool is_served(const struct detach *detach)
 {
-	char path[PATH_MAX];
+	json_t *report = status_report(detach->run_dir), *port;
 	bool served = false;
-	json_t *report, *port;
 	size_t i;
 
-	snprintf(path, sizeof(path), "%s/" STATUS_FILE, detach->run_dir);
-	report = json_load_file(path, 0, NULL);
 	json_array_foreach (json_object_get(report, "ports"), i, port) {
 		const char *device = json_string_value(json_object_get(port, "device"));
 

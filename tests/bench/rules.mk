@@ -44,3 +44,9 @@ TEST_PROGRAMS += $(B)/tests/bench/load
 CHECKS += 'tests/bench/verifier.py $(B)/tests/bench/load $(B)/gen/enid.bpf.o'
 
 .PHONY: bench bench-full bench-runs verifier-cost
+
+bench-edits: all ## from changed file to enforced, each kind of edit, 10,000 ENIs and 100,000 rules (root; minutes)
+	$(Q)tests/bench/edits.py --layout vpcs
+	$(Q)tests/bench/edits.py --layout one
+
+.PHONY: bench-edits

@@ -99,6 +99,25 @@ static struct subject subject_make(uint64_t seed)
 	return subject;
 }
 
+/* The same ENIs under other rules: no port falls on the way from one to the other. */
+static struct subject subject_edited(uint64_t seed)
+{
+	struct subject subject = {.world = world_make(seed, seed)};
+	struct state *state = &subject.world->state;
+	char *why = NULL;
+
+	for (size_t i = 0; i < state->nr_groups; i++)
+		state->groups[i].nr_in /= 2;
+	for (size_t i = 0; i < state->nr_nacls; i++)
+		state->nacls[i].nr_out /= 2;
+	for (size_t i = 0; i < state->nr_tables; i++)
+		state->tables[i].nr_routes /= 2;
+	for (size_t i = 0; i < state->nr_enis; i++)
+		state->enis[i].check = !state->enis[i].check;
+	assert_int_equal(compile_image(state, &state->hosts[0], &subject.image, &why), 0);
+	return subject;
+}
+
 static void subject_done(struct subject *subject)
 {
 	image_free(&subject->image);
@@ -304,6 +323,7 @@ static int apply_in_child(struct datapath *datapath, const struct image *image, 
 		writes_left = n;
 		if (datapath_apply(datapath, image, &result, &why) < 0)
 			_exit(1);
+		datapath_settle(datapath);
 		_exit(writes_left ? 0 : 2);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -323,6 +343,7 @@ static bool survive(struct datapath *datapath, const struct subject *old, const 
 	int code;
 
 	(void)apply(datapath, old->image);
+	datapath_settle(datapath); /* a child has no threads of ours */
 	generation = control->generation;
 	code = apply_in_child(datapath, new->image, what, n);
 	flipped = control->generation != generation;
@@ -332,14 +353,13 @@ static bool survive(struct datapath *datapath, const struct subject *old, const 
 	assert_int_equal(datapath_bind(datapath, flipped ? new->image : old->image), 0);
 	check_maps(datapath, flipped ? new->image : old->image);
 	(void)apply(datapath, new->image);
+	datapath_settle(datapath);
 	check_maps(datapath, new->image);
 	return code != 0;
 }
 
-static void survive_every_write(struct datapath *datapath, enum fault what)
+static void survive_every_write(struct datapath *datapath, struct subject old, struct subject new, enum fault what)
 {
-	uint64_t seed = test_seed("faults");
-	struct subject old = subject_make(seed), new = subject_make(seed + 1);
 	unsigned int n = 1;
 
 	while (survive(datapath, &old, &new, what, n))
@@ -352,14 +372,83 @@ static void survive_every_write(struct datapath *datapath, enum fault what)
 
 static void failed_at_every_write(void **state)
 {
+	uint64_t seed = test_seed("faults");
+
 	(void)state;
-	survive_every_write(subject_datapath, FAULT_ERROR);
+	survive_every_write(subject_datapath, subject_make(seed), subject_make(seed + 1), FAULT_ERROR);
 }
 
 static void killed_at_every_write(void **state)
 {
+	uint64_t seed = test_seed("faults");
+
 	(void)state;
-	survive_every_write(subject_datapath, FAULT_KILL);
+	survive_every_write(subject_datapath, subject_make(seed), subject_make(seed + 1), FAULT_KILL);
+}
+
+/* ---- settling later */
+
+static int settle_later(void **state)
+{
+	(void)state;
+	assert_true(datapath_settles_later(subject_datapath) >= 0);
+	return 0;
+}
+
+static int settle_at_once(void **state)
+{
+	(void)state;
+	datapath_settle(subject_datapath);
+	close(subject_datapath->settled_fd);
+	subject_datapath->settled_fd = -1;
+	return 0;
+}
+
+/* In force at once, and in one slot only; the other follows after the grace period, or before the next change. */
+static void later_settling_ends_in_the_same_maps(void **state)
+{
+	volatile struct control *control = datapath_control(subject_datapath);
+	uint64_t seed = test_seed("later");
+
+	(void)state;
+	for (uint64_t i = 0; i < 12; i++) {
+		struct subject one = subject_make(seed + i), two = subject_edited(seed + i);
+		uint32_t generation;
+
+		(void)apply(subject_datapath, one.image);
+		datapath_settle(subject_datapath);
+		check_maps(subject_datapath, one.image);
+		generation = control->generation;
+		(void)apply(subject_datapath, two.image);
+		assert_int_equal(control->generation, generation + 1);
+		assert_non_null(subject_datapath->unsettled);
+		if (i % 2) {
+			(void)apply(subject_datapath, one.image);
+			assert_int_equal(control->generation, generation + 2);
+			assert_non_null(subject_datapath->unsettled);
+		}
+		datapath_settle(subject_datapath);
+		assert_null(subject_datapath->unsettled);
+		check_maps(subject_datapath, i % 2 ? one.image : two.image);
+		subject_done(&one);
+		subject_done(&two);
+	}
+}
+
+static void failed_at_every_write_but_settled_later(void **state)
+{
+	uint64_t seed = test_seed("faults");
+
+	(void)state;
+	survive_every_write(subject_datapath, subject_make(seed), subject_edited(seed), FAULT_ERROR);
+}
+
+static void killed_at_every_write_but_settled_later(void **state)
+{
+	uint64_t seed = test_seed("faults");
+
+	(void)state;
+	survive_every_write(subject_datapath, subject_make(seed), subject_edited(seed), FAULT_KILL);
 }
 
 static void restart_adopts_and_writes_nothing(void **state)
@@ -467,6 +556,9 @@ int main(void)
 		cmocka_unit_test(maps_equal_the_image_and_twice_writes_nothing),
 		cmocka_unit_test(failed_at_every_write),
 		cmocka_unit_test(killed_at_every_write),
+		cmocka_unit_test_setup_teardown(later_settling_ends_in_the_same_maps, settle_later, settle_at_once),
+		cmocka_unit_test_setup_teardown(failed_at_every_write_but_settled_later, settle_later, settle_at_once),
+		cmocka_unit_test_setup_teardown(killed_at_every_write_but_settled_later, settle_later, settle_at_once),
 		cmocka_unit_test(other_sizes_are_refused),
 		cmocka_unit_test(reader_sees_all_and_writes_nothing),
 		cmocka_unit_test(devices_lead_in_and_out),

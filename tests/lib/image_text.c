@@ -23,6 +23,7 @@ static void print_port(FILE *out, const struct image_port *port)
 		port->kind, port->mode, port->flags, port->zone, port->subnet, port->sg_in, port->sg_out,
 		port->identity, port->tcp_established_s, port->udp_s, port->udp_stream_s, port->gateway, port->primary4,
 		port->eni ? port->eni->id : "-");
+	fprintf(out, "%u ", port->hop);
 	print_bytes(out, port->mac, 6);
 }
 
@@ -57,6 +58,8 @@ char *image_text(const struct image *image)
 	}
 	for (size_t i = 0; i < image->nr_ports; i++)
 		print_port(out, image->ports + i);
+	for (size_t i = 0; i < image->nr_gateways; i++)
+		print_bytes(out, image->gateways + i, sizeof(*image->gateways));
 	for (size_t i = 0; i < image->nr_addresses; i++) {
 		print_bytes(out, &image->addresses[i].key, sizeof(image->addresses[i].key));
 		fprintf(out, "%u\n", image->addresses[i].port);

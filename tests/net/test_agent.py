@@ -413,8 +413,18 @@ def test_death(folder, agent):
     check("a restart adopts the same links and maps", again.ready and links_of() == links and maps_of() == maps,
           f"{links} {links_of()}")
     check("SIGTERM ends it with 0 and leaves the kernel enforcing", again.kill() == 0 and links_of() == links)
+    again = Agent(folder)
+    before = again.status()[1]["revision"]
+    put_state(folder, state(cidr="10.0.0.0/8"))
+    check("a small change of the files is in force, and on disk behind applied.json",
+          until(lambda: again.status()[1]["revision"] != before, 3) is not None and
+          os.path.exists(os.path.join(again.run, "applied.changes")), again.said()[-500:])
+    changed = again.status()[1]["revision"]
+    again.kill(signal.SIGKILL)
     put_state(folder, "{", "all.json")
     again = Agent(folder)
+    check("E2: a restart with a broken state goes on with the small change, too",
+          again.status()[1]["revision"] == changed != before, f"{before} {changed} {again.status()[1]['revision']}")
     code, status = again.status()
     check("E2: a restart with a broken state goes on with applied.json, and status says so",
           again.ready and code == 1 and again.enforced("eni-a") and status["attention"], again.said()[-500:])

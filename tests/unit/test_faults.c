@@ -7,6 +7,7 @@
 #include "lib/image_text.h"
 #include "lib/world.h"
 #include "plan/plan.h"
+#include "state/change.h"
 #include "test_state.h"
 
 #define LINES 65536u
@@ -164,6 +165,85 @@ static void e4_image_is_compiled_whole_or_not_at_all(void **context)
 	unload(&loaded);
 }
 
+/* ---- follow an edit */
+
+#define GROUPS(port) \
+	"{'SecurityGroups':[{'GroupId':'g1','VpcId':'v1','IpPermissions':[{'IpProtocol':'tcp','FromPort':" port \
+	",'ToPort':99,'IpRanges':[{'CidrIp':'10.0.0.0/8'}],'UserIdGroupPairs':[{'GroupId':'g2'}]}]}," \
+	"{'GroupId':'g2','VpcId':'v1'}]}"
+#define ACLS(action) \
+	"{'NetworkAcls':[{'NetworkAclId':'a1','VpcId':'v1','Associations':[{'SubnetId':'s1'}],'Entries':[" \
+	"{'RuleNumber':10,'Protocol':'-1','Egress':false,'CidrBlock':'10.0.0.0/8','RuleAction':'" action "'}]}]}"
+#define TABLES(third) \
+	"{'RouteTables':[{'RouteTableId':'r1','VpcId':'v1','Associations':[{'SubnetId':'s1'}],'Routes':[" \
+	"{'DestinationCidrBlock':'172.16." third ".0/24','NetworkInterfaceId':'e2'}]}]}"
+#define AN_ENI(number, group) \
+	"{'NetworkInterfaceId':'e" number "','VpcId':'v1','SubnetId':'s1','MacAddress':'02:00:00:00:00:0" number \
+	"','PrivateIpAddress':'10.0.1.1" number "','Groups':[{'GroupId':'" group "'}]}"
+#define ENIS(group) "{'NetworkInterfaces':[" AN_ENI("1", "g1") "," AN_ENI("2", group) "]}"
+#define OTHERS \
+	"{'Vpcs':[{'VpcId':'v1','CidrBlock':'10.0.0.0/16'}]," \
+	"'Subnets':[{'SubnetId':'s1','VpcId':'v1','CidrBlock':'10.0.1.0/24'}],'Hosts':[{'HostId':'h','Ports':[" \
+	"{'NetworkInterfaceId':'e1','Device':'d1'},{'NetworkInterfaceId':'e2','Device':'d2'}]}]}"
+
+static const char *const followed_paths[] = {"groups.json", "acls.json", "tables.json", "enis.json", "others.json"};
+
+struct following {
+	struct state *state;
+	struct sources *sources;
+	struct image *image;
+	char *text; /* of the image */
+};
+
+/* Whatever happened, it is taken back. */
+static int follow(void *data)
+{
+	struct following *following = data;
+	struct state_change *change = NULL;
+	int r = state_follow(following->state, following->sources, followed_paths, 4, &change);
+	int updated = r ? r : image_update(following->image, change);
+	bool on = faults.on;
+	char *text;
+
+	faults.on = false;
+	if (!r)
+		assert_int_equal(change->nr, 4);
+	if (!r)
+		state_change_undo(following->state, change);
+	if (!updated)
+		assert_int_equal(image_update(following->image, change), 0);
+	state_change_free(&change);
+	text = image_text(following->image);
+	assert_string_equal(text, following->text);
+	free(text);
+	faults.on = on;
+	return updated;
+}
+
+static void e4_edit_is_followed_whole_or_not_at_all(void **context)
+{
+	const char *const before[] = {GROUPS("80"), ACLS("allow"), TABLES("1"), ENIS("g2"), OTHERS};
+	const char *const now[] = {GROUPS("81"), ACLS("deny"), TABLES("2"), ENIS("g1")};
+	struct state_messages messages;
+	struct following following = {};
+	char *why = NULL;
+
+	(void)context;
+	for (size_t i = 0; i < 5; i++)
+		write_text(followed_paths[i], before[i]);
+	assert_int_equal(state_load_sources(followed_paths, 5, &following.state, &messages, &following.sources), 0);
+	state_messages_done(&messages);
+	assert_int_equal(compile_image(following.state, following.state->hosts, &following.image, &why), 0);
+	following.text = image_text(following.image);
+	for (size_t i = 0; i < 4; i++)
+		write_text(followed_paths[i], now[i]);
+	fail_everywhere(&(struct attempt){"follow an edit", follow, &following});
+	free(following.text);
+	image_free(&following.image);
+	state_free(&following.state);
+	sources_free(&following.sources);
+}
+
 /* ---- plan */
 
 struct planning {
@@ -220,6 +300,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(e4_state_is_loaded_whole_or_not_at_all),
 		cmocka_unit_test(e18_errors_are_told_whole_or_not_at_all),
 		cmocka_unit_test(e4_image_is_compiled_whole_or_not_at_all),
+		cmocka_unit_test(e4_edit_is_followed_whole_or_not_at_all),
 		cmocka_unit_test(e4_plan_is_made_whole_or_not_at_all),
 	};
 

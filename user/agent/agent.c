@@ -3,7 +3,9 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +21,12 @@
 #include "agent/lock.h"
 #include "agent/log.h"
 #include "attach/pins.h"
+#include "state/sources.h"
 
-#define LOCK_WAIT_MS    3000   /* for an agent that is just ending */
-#define SETTLE_US       50000  /* files are left alone for so long before they are read */
+#define LOCK_WAIT_MS    3000  /* for an agent that is just ending */
+#define SETTLE_US       50000 /* files are left alone for so long before they are read, but one that is complete */
+#define SETTLE_ONE_US   500   /* ... only until it is known to come alone */
+#define SETTLE_SLACK_US 50
 #define VERIFY_US       200000 /* a removed hook is back within a second */
 #define VERIFY_SHARE    20     /* ... but looking takes at most a twentieth of the time, while that is possible */
 #define VERIFY_MAX_US   700000
@@ -29,6 +34,7 @@
 #define LOOK_EVERY      2  /* ticks: file systems without inotify, symbolic links */
 #define COLLECTOR_EVERY 10 /* ticks between attempts */
 #define TIMER_SLACK_US  5000
+#define KEPT_BYTES      (32 << 20)
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -100,10 +106,13 @@ static void start_collector(struct agent *agent)
 
 static void report_if_stale(struct agent *agent)
 {
+	bool with_ports;
+
 	if (!agent->status_stale && !agent->devices->dirty)
 		return;
+	with_ports = agent->devices->dirty;
 	agent->status_stale = agent->devices->dirty = false;
-	agent_report(agent);
+	agent_report(agent, with_ports);
 }
 
 static void reload_if_changed(struct agent *agent, bool anyway)
@@ -114,27 +123,69 @@ static void reload_if_changed(struct agent *agent, bool anyway)
 	report_if_stale(agent);
 }
 
+/* A file that was renamed into its place, or written to its end, is complete; that others belong to it can only be
+ * guessed from their coming, too. Time is counted from the first change, so that a folder in which something changes
+ * all the time is read as well. ret: whether there is news */
+static bool hear_news(struct agent *agent)
+{
+	int armed = SD_EVENT_OFF;
+	uint64_t wait_us;
+
+	watch_read(agent->watch, &agent->news);
+	if (!agent->news.whole && !agent->news.nr)
+		return false;
+	(void)sd_event_source_get_enabled(agent->settle, &armed);
+	if (armed == SD_EVENT_OFF)
+		agent->news_us = clock_ns(CLOCK_MONOTONIC) / 1000;
+	wait_us = agent->news.whole || agent->news.nr > 1 ? SETTLE_US : SETTLE_ONE_US;
+	if (sd_event_source_set_time(agent->settle, agent->news_us + wait_us) >= 0)
+		(void)sd_event_source_set_enabled(agent->settle, SD_EVENT_ONESHOT);
+	return true;
+}
+
+/* For what no news comes of; a change of which it comes, or has come, is left to on_settled(). */
+static void look_around(struct agent *agent)
+{
+	watch_follow(agent->watch, &agent->options->tree);
+	if (tree_fingerprint(&agent->options->tree) != agent->seen && !hear_news(agent))
+		(void)agent_reload(agent);
+	report_if_stale(agent);
+}
+
 static int on_settled(sd_event_source *source, uint64_t usec, void *data)
 {
 	(void)source;
 	(void)usec;
-	reload_if_changed(data, false);
+	struct agent *agent = data;
+	int r = -EAGAIN;
+
+	if (!agent->news.whole && agent->news.nr)
+		r = agent_follow(agent, (const char *const *)agent->news.paths, agent->news.nr);
+	news_done(&agent->news);
+	if (r)
+		reload_if_changed(agent, false);
+	else
+		report_if_stale(agent);
 	return 0;
 }
 
 static int on_files(sd_event_source *source, int fd, uint32_t events, void *data)
 {
+	(void)source;
+	(void)fd;
+	(void)events;
+	(void)hear_news(data);
+	return 0;
+}
+
+static int on_grace(sd_event_source *source, int fd, uint32_t events, void *data)
+{
 	struct agent *agent = data;
-	int armed = SD_EVENT_OFF;
 
 	(void)source;
 	(void)fd;
 	(void)events;
-	watch_drain(agent->watch);
-	/* Counted from the first change, so that a folder in which something changes all the time is read as well. */
-	(void)sd_event_source_get_enabled(agent->settle, &armed);
-	if (armed == SD_EVENT_OFF && sd_event_source_set_time_relative(agent->settle, SETTLE_US) >= 0)
-		(void)sd_event_source_set_enabled(agent->settle, SD_EVENT_ONESHOT);
+	datapath_settle(agent->datapath);
 	return 0;
 }
 
@@ -178,7 +229,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 		start_collector(agent);
 	collect(agent);
 	if (ticks % LOOK_EVERY == 0)
-		reload_if_changed(agent, false);
+		look_around(agent);
 	report_if_stale(agent);
 	(void)sd_event_source_set_time_relative(source, TICK_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -213,8 +264,11 @@ static int add_sources(struct agent *agent)
 	if (r >= 0)
 		r = sd_event_add_io(agent->loop, NULL, watch_fd(agent->watch), EPOLLIN, on_files, agent);
 	if (r >= 0)
-		r = sd_event_add_time_relative(agent->loop, &agent->settle, CLOCK_MONOTONIC, SETTLE_US, TIMER_SLACK_US,
+		r = sd_event_add_time_relative(agent->loop, &agent->settle, CLOCK_MONOTONIC, SETTLE_US, SETTLE_SLACK_US,
 					       on_settled, agent);
+	if (r >= 0)
+		r = sd_event_add_io(agent->loop, NULL, datapath_settles_later(agent->datapath), EPOLLIN, on_grace,
+				    agent);
 	if (r >= 0)
 		r = sd_event_add_io(agent->loop, NULL, links_fd(agent->devices->links), EPOLLIN, on_links, agent);
 	if (r >= 0)
@@ -338,6 +392,8 @@ static void close_parts(struct agent *agent)
 	datapath_close(&agent->datapath);
 	image_free(&agent->applied.image);
 	state_free(&agent->applied.state);
+	sources_free(&agent->applied.sources);
+	news_done(&agent->news);
 	free(agent->state_problem);
 	free(agent->collector_problem);
 	if (agent->pin_lock >= 0)
@@ -362,10 +418,18 @@ static int serve(struct agent *agent)
 	devices_news(agent->devices);
 	agent->ready = agent->status_stale = true;
 	report_if_stale(agent);
-	(void)sd_notifyf(0, "READY=1\nSTATUS=revision %s, %zu ports", agent->applied.revision,
+	(void)sd_notifyf(0, "READY=1\nSTATUS=revision %016" PRIx64 ", %zu ports", agent->applied.revision,
 			 agent->devices->nr_served);
 	r = sd_event_loop(agent->loop);
 	return r < 0 ? fail("event loop", r, NULL) : r;
+}
+
+/* A changed file is read into memory that its last change gave back: to get megabytes from the kernel page by page
+ * would take longer than to compare them. */
+static void keep_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 }
 
 int agent_run(const struct agent_options *options)
@@ -381,6 +445,7 @@ int agent_run(const struct agent_options *options)
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	allow_many_files();
+	keep_memory();
 	r = serve(&agent);
 	close_parts(&agent);
 	return r ? 1 : 0;

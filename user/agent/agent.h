@@ -2,8 +2,9 @@
 /* The agent: keeps the kernel equal to the desired state while files and devices change. One process, one event loop.
  *
  *  I1  A state is in force whole or not at all; a state that is refused for any reason leaves the last good one.
- *  I2  What is in force stands in <run-dir>/applied.json, replaced by rename: a restart that finds the files broken
- * goes on with it. I3  Ending, by whatever signal, changes nothing in the kernel.
+ *  I2  What is in force stands in <run-dir>/applied.json and applied.changes (saved.h): a restart that finds the files
+ *      broken goes on with it.
+ *  I3  Ending, by whatever signal, changes nothing in the kernel.
  */
 #ifndef ENID_AGENT_H
 #define ENID_AGENT_H
@@ -24,8 +25,8 @@
 #define DEFAULT_PIN_DIR "/sys/fs/bpf/enid"
 #define DEFAULT_LOG_DIR "/var/log/enid"
 
-#define APPLIED_FILE "applied.json"
-#define STATUS_FILE  "status.json"
+#define STATUS_FILE "status.json"
+#define PORTS_FILE  "ports.json"
 
 struct agent_options {
 	struct tree tree; /* the desired state */
@@ -40,9 +41,10 @@ struct applied {
 	struct state *state;
 	struct image *image; /* borrows from the state */
 	const struct host *host;
-	char revision[17];   /* hash of the merged documents */
-	uint64_t generation; /* states applied by this process */
-	int64_t at_s;        /* wall clock */
+	struct sources *sources; /* what it was read from; NULL = its files cannot be followed */
+	uint64_t revision;       /* of the documents: state_element_revision(), summed up */
+	uint64_t generation;     /* states applied by this process */
+	int64_t at_s;            /* wall clock */
 };
 
 struct agent {
@@ -51,7 +53,9 @@ struct agent {
 	sd_event *loop;
 	sd_event_source *settle; /* runs when changed files have been quiet for a moment */
 	struct watch *watch;
-	uint64_t seen; /* fingerprint of the files that were judged last */
+	uint64_t seen;    /* fingerprint of the files that were judged last */
+	struct news news; /* of files, since then */
+	uint64_t news_us; /* when the first of them came */
 	struct datapath *datapath;
 	struct devices *devices;
 	struct collector *collector;
@@ -68,15 +72,16 @@ int agent_run(const struct agent_options *options);
 /* reload.c: judge the files, and bring them into force if they are good. ret: 0 | -errno: the last good state stays,
  * agent->state_problem says why */
 int agent_reload(struct agent *agent);
+/* The same after news of these files only: what differs in them is brought into force, and nothing else looked at.
+ * ret: 0 | -EAGAIN: agent_reload() has to judge */
+int agent_follow(struct agent *agent, const char *const *paths, size_t nr_paths);
 /* At the start only: the state that was in force last. */
 int agent_recover(struct agent *agent);
 
 /* After news of devices: uplinks answer neighbours with their device's MAC address. */
 void agent_follow_uplinks(struct agent *agent);
 
-/* report.c: write <run-dir>/status.json */
-void agent_report(struct agent *agent);
-/* Replace a file in one step. */
-int write_json(const char *folder, const char *name, const void *json);
+/* report.c: write <run-dir>/status.json, and ports.json if ports or devices changed */
+void agent_report(struct agent *agent, bool with_ports);
 
 #endif

@@ -81,13 +81,22 @@ int devices_acceptable(const struct host *host, char **ret_why)
 	return 0;
 }
 
-static size_t add_name(struct guard_port *names, size_t nr, const char *device, bool marks)
+static int compare_names(const void *a, const void *b)
 {
+	return strcmp(((const struct guard_port *)a)->device, ((const struct guard_port *)b)->device);
+}
+
+/* Today's devices and tomorrow's are the same but for a few. ret: how many there are, each once */
+static size_t sort_names(struct guard_port *names, size_t nr)
+{
+	size_t kept = 0;
+
+	if (nr)
+		qsort(names, nr, sizeof(*names), compare_names);
 	for (size_t i = 0; i < nr; i++)
-		if (!strcmp(names[i].device, device))
-			return nr;
-	names[nr] = (struct guard_port){device, marks};
-	return nr + 1;
+		if (!kept || strcmp(names[kept - 1].device, names[i].device) != 0)
+			names[kept++] = names[i];
+	return kept;
 }
 
 void devices_cover(struct devices *devices, const struct host *next)
@@ -99,13 +108,14 @@ void devices_cover(struct devices *devices, const struct host *next)
 
 	for (size_t i = 0; names && i < devices->nr_served; i++)
 		if (!devices->served[i].guard && !devices->served[i].uplink)
-			nr = add_name(names, nr, devices->served[i].device, true);
+			names[nr++] = (struct guard_port){devices->served[i].device, true};
 	for (size_t i = 0; names && next && i < next->nr_ports; i++)
 		if (!next->ports[i].guard && *next->ports[i].device)
-			nr = add_name(names, nr, next->ports[i].device, true);
+			names[nr++] = (struct guard_port){next->ports[i].device, true};
 	for (size_t i = 0; names && i < devices->nr_held; i++)
 		if (!devices->held[i].guard && guard_name_ok(devices->held[i].name))
-			nr = add_name(names, nr, devices->held[i].name, true);
+			names[nr++] = (struct guard_port){devices->held[i].name, true};
+	nr = names ? sort_names(names, nr) : 0;
 	if (names)
 		r = guard_set(devices->guard, names, nr, &why);
 	free(names);

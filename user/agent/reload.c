@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "agent/log.h"
+#include "agent/saved.h"
+#include "state/change.h"
 
 #define READ_TRIES 5
 
@@ -28,6 +30,7 @@ static void candidate_done(struct candidate *candidate)
 {
 	image_free(&candidate->applied.image);
 	state_free(&candidate->applied.state);
+	sources_free(&candidate->applied.sources);
 	json_decref(candidate->documents);
 	free(candidate->first_warning);
 }
@@ -42,7 +45,8 @@ static int say_why(char **ret_why, int error, const char *what, const char *text
 static int load(const struct tree *tree, struct candidate *candidate, char **ret_why)
 {
 	struct state_messages messages = {};
-	int r = state_load(tree->paths, tree->nr, &candidate->applied.state, &messages);
+	int r = state_load_sources(tree->paths, tree->nr, &candidate->applied.state, &messages,
+				   &candidate->applied.sources);
 
 	for (size_t i = 0; i < messages.nr_errors; i++)
 		log_error("%s", messages.errors[i].text);
@@ -59,22 +63,35 @@ static int load(const struct tree *tree, struct candidate *candidate, char **ret
 	return r;
 }
 
+static int revision_of(const json_t *documents, uint64_t *ret)
+{
+	const char *name;
+	json_t *list, *element;
+	size_t index;
+	uint64_t one;
+	int r = 0;
+
+	*ret = 0;
+	json_object_foreach ((json_t *)documents, name, list) {
+		if (!json_is_array(list)) {
+			r = state_element_revision(name, list, &one);
+			*ret += one;
+		}
+		json_array_foreach (list, index, element) {
+			r = r ? r : state_element_revision(name, element, &one);
+			*ret += one;
+		}
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
 static int merge(const struct tree *tree, struct candidate *candidate)
 {
-	uint64_t hash = 14695981039346656037ull;
-	char *text;
 	int r = tree_merge(tree, &candidate->documents);
 
-	if (r)
-		return r;
-	text = json_dumps(candidate->documents, JSON_COMPACT | JSON_SORT_KEYS);
-	if (!text)
-		return -ENOMEM;
-	for (const char *c = text; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 1099511628211ull;
-	free(text);
-	snprintf(candidate->applied.revision, sizeof(candidate->applied.revision), "%016" PRIx64, hash);
-	return 0;
+	return r ? r : revision_of(candidate->documents, &candidate->applied.revision);
 }
 
 /* The struct and the documents must be of the same files: when these change meanwhile, read again. */
@@ -134,19 +151,19 @@ static void count_ports(const struct image *from, const struct image *to, size_t
 	}
 }
 
-static void say_applied(const struct agent *agent, const struct candidate *candidate, const struct apply_result *result,
+static void say_warnings(const char *first, size_t nr)
+{
+	if (nr)
+		log_warning("%s%s", first ? first : "", nr > 1 ? " (and more: enid check lists them)" : "");
+}
+
+static void say_applied(const struct applied *applied, const struct apply_result *result, size_t added, size_t removed,
 			uint64_t took_us)
 {
-	size_t added, removed;
-
-	count_ports(agent->applied.image, candidate->applied.image, &added, &removed);
-	log_info("generation %" PRIu64 ", revision %s: %u objects changed (%zu ENIs and uplinks added, %zu removed), "
-		 "%u kernel entries written, %" PRIu64 ".%03" PRIu64 " ms",
-		 candidate->applied.generation, candidate->applied.revision, result->changed, added, removed,
-		 result->kernel_writes, took_us / 1000, took_us % 1000);
-	if (candidate->nr_warnings)
-		log_warning("%s%s", candidate->first_warning ? candidate->first_warning : "",
-			    candidate->nr_warnings > 1 ? " (and more: enid check lists them)" : "");
+	log_info("generation %" PRIu64 ", revision %016" PRIx64 ": %u objects changed (%zu ENIs and uplinks added, %zu "
+		 "removed), %u kernel entries written, %" PRIu64 ".%03" PRIu64 " ms",
+		 applied->generation, applied->revision, result->changed, added, removed, result->kernel_writes,
+		 took_us / 1000, took_us % 1000);
 }
 
 /* ---- into force */
@@ -178,6 +195,7 @@ static int bring_into_force(struct agent *agent, struct candidate *candidate, ch
 {
 	struct apply_result result = {};
 	uint64_t start_us = now_us();
+	size_t added, removed;
 	int r;
 
 	devices_cover(agent->devices, candidate->applied.host);
@@ -191,7 +209,9 @@ static int bring_into_force(struct agent *agent, struct candidate *candidate, ch
 	}
 	candidate->applied.generation = agent->applied.generation + 1;
 	candidate->applied.at_s = time(NULL);
-	say_applied(agent, candidate, &result, now_us() - start_us);
+	count_ports(agent->applied.image, candidate->applied.image, &added, &removed);
+	say_applied(&candidate->applied, &result, added, removed, now_us() - start_us);
+	say_warnings(candidate->first_warning, candidate->nr_warnings);
 	swap(agent, candidate);
 	r = devices_serve(agent->devices, agent->applied.host);
 	if (r)
@@ -226,13 +246,87 @@ static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_
 	if (!r)
 		r = bring_into_force(agent, &candidate, ret_why);
 	if (!r && keep) {
-		int failed = write_json(agent->options->run_dir, APPLIED_FILE, candidate.documents);
+		int failed = saved_write(agent->options->run_dir, candidate.documents);
 
-		if (failed)
+		if (failed) {
 			log_error("cannot write %s/" APPLIED_FILE ": %s", agent->options->run_dir, strerror(-failed));
+			sources_free(&agent->applied.sources); /* changes would be read over an older one */
+		}
 	}
 	candidate_done(&candidate);
 	return r;
+}
+
+/* ---- a small change: what state/change.h can follow. Ports, their devices and their numbers stay as they are, and so
+ * does all that the flow logs know. */
+
+static void follow_seen(struct agent *agent, const struct state_change *change)
+{
+	for (size_t i = 0; i < change->nr_sources; i++) {
+		const struct changed_source *changed = &change->sources[i];
+
+		agent->seen += tree_file_fingerprint(changed->source->path, &changed->source->st) -
+			       tree_file_fingerprint(changed->source->path, &changed->before.st);
+	}
+}
+
+/* ret: 0 | -errno: the old state is in force; where its image could not be had again, nothing can be followed */
+static int apply_change(struct agent *agent, struct state_change *change, struct apply_result *result)
+{
+	struct applied *applied = &agent->applied;
+	char *why = NULL;
+	int r = image_update(applied->image, change);
+
+	if (r) {
+		state_change_undo(applied->state, change);
+		return r;
+	}
+	r = datapath_apply(agent->datapath, applied->image, result, &why);
+	free(why);
+	if (!r)
+		return 0;
+	state_change_undo(applied->state, change);
+	if (image_update(applied->image, change)) {
+		state_change_undo(applied->state,
+				  change); /* to the state that its image is of: in no kernel, but whole */
+		sources_free(&applied->sources);
+	}
+	return r;
+}
+
+int agent_follow(struct agent *agent, const char *const *paths, size_t nr_paths)
+{
+	struct applied *applied = &agent->applied;
+	struct state_change *change = NULL;
+	struct apply_result result = {};
+	uint64_t start_us = now_us();
+	int r;
+
+	if (!applied->sources || agent->state_problem)
+		return -EAGAIN;
+	if (state_follow(applied->state, applied->sources, paths, nr_paths, &change))
+		return -EAGAIN;
+	if (apply_change(agent, change, &result)) {
+		if (applied->sources)
+			state_change_free(&change);
+		else
+			state_change_keep(applied->state, &change);
+		return -EAGAIN;
+	}
+	follow_seen(agent, change);
+	applied->revision += change->revision;
+	applied->generation++;
+	applied->at_s = time(NULL);
+	say_applied(applied, &result, 0, 0, now_us() - start_us);
+	say_warnings(change->first_warning, change->nr_warnings);
+	r = change->documents ? saved_append(agent->options->run_dir, change->documents, change->documents_length) : 0;
+	if (r) {
+		log_warning("cannot write %s/" CHANGES_FILE ": %s", agent->options->run_dir, strerror(-r));
+		sources_free(&applied->sources); /* so the next change writes all of it */
+	}
+	state_change_keep(applied->state, &change);
+	agent->status_stale = true;
+	return 0;
 }
 
 int agent_reload(struct agent *agent)
@@ -256,14 +350,19 @@ int agent_recover(struct agent *agent)
 	char path[PATH_MAX];
 	const char *const paths[] = {path};
 	const struct tree tree = {paths, 1};
+	json_t *documents = NULL;
 	char *why = NULL;
 	uint64_t seen;
-	int r;
+	int r = saved_read(agent->options->run_dir, &documents);
 
+	if (!r)
+		r = saved_write(agent->options->run_dir, documents); /* the changes are in it */
+	json_decref(documents);
+	if (r)
+		return r;
 	snprintf(path, sizeof(path), "%s/" APPLIED_FILE, agent->options->run_dir);
-	if (access(path, F_OK))
-		return -ENOENT;
 	r = take(agent, &tree, false, &seen, &why);
+	sources_free(&agent->applied.sources); /* it is not the files that it came from */
 	if (!r)
 		log_warning("going on with the state that was in force last, %s", path);
 	free(why);

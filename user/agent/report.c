@@ -14,29 +14,8 @@
 #include <unistd.h>
 
 #include "agent/log.h"
+#include "agent/saved.h"
 #include "base/text.h"
-
-int write_json(const char *folder, const char *name, const void *json)
-{
-	char path[PATH_MAX], fresh[PATH_MAX];
-	int fd = -1, r = 0;
-
-	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
-	    snprintf(fresh, sizeof(fresh), "%s/.%s.new", folder, name) >= (int)sizeof(fresh))
-		return -ENAMETOOLONG;
-	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd < 0)
-		return -errno;
-	if (json_dumpfd(json, fd, JSON_COMPACT) || fsync(fd))
-		r = errno ? -errno : -EIO;
-	if (close(fd) && !r)
-		r = -errno;
-	if (!r && rename(fresh, path))
-		r = -errno;
-	if (r)
-		(void)unlink(fresh);
-	return r;
-}
 
 static void attend(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void attend(json_t *list, const char *format, ...)
@@ -97,18 +76,35 @@ static json_t *held(const struct devices *devices)
 	return list;
 }
 
-void agent_report(struct agent *agent)
+/* There may be many, and most changes of the state leave them as they are: a file of their own. */
+static int report_ports(const struct agent *agent)
+{
+	json_t *list = ports(agent->devices);
+	int r = list ? write_json(agent->options->run_dir, PORTS_FILE, list) : -ENOMEM;
+
+	json_decref(list);
+	return r;
+}
+
+void agent_report(struct agent *agent, bool with_ports)
 {
 	const struct devices *devices = agent->devices;
-	json_t *report = json_pack(
-		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:s, s:{s:I, s:I}}", "pid", (int)getpid(),
-		"ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision",
-		agent->applied.revision, "generation", (json_int_t)agent->applied.generation, "applied_at",
-		(json_int_t)agent->applied.at_s, "ports", ports(devices), "held", held(devices), "attention",
-		attention(agent), "hooks_restored", (json_int_t)devices->hooks_restored, "restored_at_ns",
-		(json_int_t)devices->restored_at_ns, "restored", devices->restored, "flow_logs", "skipped",
-		(json_int_t)agent->logged.skipped, "lost_events", (json_int_t)agent->logged.lost_events);
-	int r = report ? write_json(agent->options->run_dir, STATUS_FILE, report) : -ENOMEM;
+	char revision[17];
+
+	snprintf(revision, sizeof(revision), "%016" PRIx64, agent->applied.revision);
+
+	json_t *report =
+		json_pack("{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:{s:I, s:I}}", "pid", (int)getpid(),
+			  "ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision",
+			  revision, "generation", (json_int_t)agent->applied.generation, "applied_at",
+			  (json_int_t)agent->applied.at_s, "held", held(devices), "attention", attention(agent),
+			  "hooks_restored", (json_int_t)devices->hooks_restored, "restored_at_ns",
+			  (json_int_t)devices->restored_at_ns, "restored", devices->restored, "flow_logs", "skipped",
+			  (json_int_t)agent->logged.skipped, "lost_events", (json_int_t)agent->logged.lost_events);
+	int r = with_ports ? report_ports(agent) : 0;
+
+	if (!r)
+		r = report ? write_json(agent->options->run_dir, STATUS_FILE, report) : -ENOMEM;
 
 	json_decref(report);
 	if (r)

@@ -48,17 +48,21 @@ static void attend(struct gathering *g, const char *format, ...)
 	free(text);
 }
 
-static json_t *read_report(const char *run_dir)
+json_t *status_report(const char *run_dir)
 {
 	char path[PATH_MAX];
-	json_t *report;
+	json_t *report, *ports;
 
 	snprintf(path, sizeof(path), "%s/" STATUS_FILE, run_dir);
 	report = json_load_file(path, 0, NULL);
-	if (json_is_object(report))
-		return report;
-	json_decref(report);
-	return json_object();
+	if (!json_is_object(report)) {
+		json_decref(report);
+		return json_object();
+	}
+	snprintf(path, sizeof(path), "%s/" PORTS_FILE, run_dir);
+	ports = json_load_file(path, 0, NULL);
+	(void)json_object_set_new(report, "ports", ports ? ports : json_array());
+	return report;
 }
 
 static json_t *agent_part(struct gathering *g, const char *run_dir)
@@ -205,7 +209,7 @@ static void copy(json_t *to, const json_t *from, const char *key)
 
 int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *ret_well)
 {
-	struct gathering g = {.pin_dir = pin_dir, .report = read_report(run_dir), .attention = json_array()};
+	struct gathering g = {.pin_dir = pin_dir, .report = status_report(run_dir), .attention = json_array()};
 	json_t *status = json_object();
 	uint64_t skipped[2] = {};
 

@@ -11,4 +11,7 @@
  * | -ENOMEM */
 int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *ret_well);
 
+/* What the agent said last, its ports with it; an empty object if nothing. */
+json_t *status_report(const char *run_dir);
+
 #endif

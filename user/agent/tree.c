@@ -26,30 +26,37 @@ static void mix(uint64_t *hash, uint64_t value)
 		*hash = (*hash ^ (value >> shift & 0xff)) * 1099511628211ull;
 }
 
-static void mix_file(const char *path, const struct stat *st, int error, void *data)
+uint64_t tree_file_fingerprint(const char *path, const struct stat *st)
 {
-	uint64_t *hash = data;
+	uint64_t hash = 14695981039346656037ull;
+
+	for (const char *c = path; *c; c++)
+		mix(&hash, (unsigned char)*c);
+	mix(&hash, st->st_dev);
+	mix(&hash, st->st_ino);
+	mix(&hash, (uint64_t)st->st_size);
+	mix(&hash, (uint64_t)st->st_mtim.tv_sec);
+	mix(&hash, (uint64_t)st->st_mtim.tv_nsec);
+	mix(&hash, (uint64_t)st->st_ctim.tv_sec);
+	mix(&hash, (uint64_t)st->st_ctim.tv_nsec);
+	return hash;
+}
+
+static void add_file(const char *path, const struct stat *st, int error, void *data)
+{
+	uint64_t *sum = data;
 
 	/* What a folder holds is told by its files; its own times also change with dot-files. */
-	if (error || S_ISDIR(st->st_mode))
-		return;
-	for (const char *c = path; *c; c++)
-		mix(hash, (unsigned char)*c);
-	mix(hash, st->st_dev);
-	mix(hash, st->st_ino);
-	mix(hash, (uint64_t)st->st_size);
-	mix(hash, (uint64_t)st->st_mtim.tv_sec);
-	mix(hash, (uint64_t)st->st_mtim.tv_nsec);
-	mix(hash, (uint64_t)st->st_ctim.tv_sec);
-	mix(hash, (uint64_t)st->st_ctim.tv_nsec);
+	if (!error && !S_ISDIR(st->st_mode))
+		*sum += tree_file_fingerprint(path, st);
 }
 
 uint64_t tree_fingerprint(const struct tree *tree)
 {
-	uint64_t hash = 14695981039346656037ull;
+	uint64_t sum = 0;
 
-	walk(tree, mix_file, &hash);
-	return hash;
+	walk(tree, add_file, &sum);
+	return sum;
 }
 
 /* ---- merging */
@@ -91,6 +98,21 @@ static int merge_document(json_t *whole, const char *path, json_t *document)
 	return r;
 }
 
+/* Read whole: the library would read byte by byte. */
+static json_t *load_document(const char *path)
+{
+	json_t *document;
+	size_t length;
+	struct stat st;
+	char *text;
+
+	if (state_read_file(path, &text, &length, &st))
+		return NULL;
+	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+	free(text);
+	return document;
+}
+
 static void merge_file(const char *path, const struct stat *st, int error, void *data)
 {
 	struct merging *merging = data;
@@ -98,7 +120,7 @@ static void merge_file(const char *path, const struct stat *st, int error, void 
 
 	if (merging->r || error || S_ISDIR(st->st_mode))
 		return;
-	document = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	document = load_document(path);
 	merging->r = json_is_object(document) ? merge_document(merging->whole, path, document) : -EINVAL;
 	json_decref(document);
 }
@@ -124,6 +146,8 @@ int tree_merge(const struct tree *tree, json_t **ret)
 
 struct watch {
 	int inotify;
+	char **folders; /* by watch descriptor; NULL = unknown */
+	int nr_folders;
 };
 
 int watch_open(struct watch **ret)
@@ -146,6 +170,9 @@ void watch_close(struct watch **watch)
 	if (!*watch)
 		return;
 	close((*watch)->inotify);
+	for (int i = 0; i < (*watch)->nr_folders; i++)
+		free((*watch)->folders[i]);
+	free((*watch)->folders);
 	free(*watch);
 	*watch = NULL;
 }
@@ -155,24 +182,108 @@ int watch_fd(const struct watch *watch)
 	return watch->inotify;
 }
 
-void watch_drain(struct watch *watch)
-{
-	char buffer[8192];
+/* ---- news */
 
-	while (read(watch->inotify, buffer, sizeof(buffer)) > 0)
-		;
+static bool is_file_of_state(const char *name)
+{
+	size_t length = strlen(name);
+
+	return *name != '.' && length > 5 && !strcmp(name + length - 5, ".json");
+}
+
+static void add_path(struct news *news, const char *folder, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", name) < 0) {
+		news->whole = true;
+		return;
+	}
+	for (size_t i = 0; i < news->nr; i++)
+		if (!strcmp(news->paths[i], path)) {
+			free(path);
+			return;
+		}
+	if (news->nr == NEWS_MAX) {
+		free(path);
+		news->whole = true;
+		return;
+	}
+	news->paths[news->nr++] = path;
+}
+
+static void add_event(const struct watch *watch, const struct inotify_event *event, struct news *news)
+{
+	const char *folder = event->wd >= 0 && event->wd < watch->nr_folders ? watch->folders[event->wd] : NULL;
+	const char *name = event->len ? event->name : "";
+
+	if (*name && !(event->mask & IN_ISDIR) && !is_file_of_state(name))
+		return; /* also the draft of a file that is renamed into its place */
+	if (event->mask & IN_ISDIR && *name == '.')
+		return;
+	if (folder && *name && !(event->mask & IN_ISDIR) && event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB))
+		add_path(news, folder, name);
+	else
+		news->whole = true;
+}
+
+void watch_read(struct watch *watch, struct news *news)
+{
+	char buffer[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t length;
+
+	while ((length = read(watch->inotify, buffer, sizeof(buffer))) > 0)
+		for (char *at = buffer; at < buffer + length;) {
+			const struct inotify_event *event = (const struct inotify_event *)at;
+
+			add_event(watch, event, news);
+			at += sizeof(*event) + event->len;
+		}
+}
+
+void news_done(struct news *news)
+{
+	for (size_t i = 0; i < news->nr; i++)
+		free(news->paths[i]);
+	*news = (struct news){};
+}
+
+/* ---- what to watch */
+
+static void remember(struct watch *watch, int wd, const char *path)
+{
+	if (wd >= watch->nr_folders) {
+		int nr = wd + 64;
+		char **folders = reallocarray(watch->folders, (size_t)nr, sizeof(*folders));
+
+		if (!folders)
+			return;
+		memset(folders + watch->nr_folders, 0, (size_t)(nr - watch->nr_folders) * sizeof(*folders));
+		watch->folders = folders;
+		watch->nr_folders = nr;
+	}
+	if (watch->folders[wd] && !strcmp(watch->folders[wd], path))
+		return;
+	free(watch->folders[wd]);
+	watch->folders[wd] = strdup(path);
+}
+
+static void watch_folder(struct watch *watch, const char *path)
+{
+	int wd = inotify_add_watch(watch->inotify, path, CHANGES | IN_ONLYDIR);
+
+	if (wd >= 0)
+		remember(watch, wd, path);
 }
 
 static void watch_one(const char *path, const struct stat *st, int error, void *data)
 {
-	const struct watch *watch = data;
-
 	/* The same inode twice is one watch. What cannot be watched is found by looking now and then. */
 	if (!error && S_ISDIR(st->st_mode))
-		(void)inotify_add_watch(watch->inotify, path, CHANGES | IN_ONLYDIR);
+		watch_folder(data, path);
 }
 
-static void watch_above(const struct watch *watch, const char *path)
+static void watch_above(struct watch *watch, const char *path)
 {
 	char above[PATH_MAX];
 	size_t end = strlen(path);
@@ -185,7 +296,7 @@ static void watch_above(const struct watch *watch, const char *path)
 		snprintf(above, sizeof(above), "%.*s", (int)end, path);
 	else
 		snprintf(above, sizeof(above), ".");
-	(void)inotify_add_watch(watch->inotify, above, CHANGES | IN_ONLYDIR);
+	watch_folder(watch, above);
 }
 
 void watch_follow(struct watch *watch, const struct tree *tree)

@@ -4,16 +4,20 @@
 #define ENID_TREE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 struct tree {
 	const char *const *paths; /* files, or folders with *.json below; dot-files are nobody's business */
 	size_t nr;
 };
 
-/* A number that changes with every change of any file: names, inodes, sizes and times. */
+/* A number that changes with every change of any file: names, inodes, sizes and times. It is the sum of those of the
+ * files. */
 uint64_t tree_fingerprint(const struct tree *tree);
+uint64_t tree_file_fingerprint(const char *path, const struct stat *st);
 
 /* All documents as one object, list by list (JSON-01): good to be loaded again. For a state that has been found valid.
  * ret: 0 | -errno | -EINVAL: a file is no JSON object (any more) */
@@ -25,7 +29,17 @@ struct watch;
 int watch_open(struct watch **ret);
 void watch_close(struct watch **watch);
 int watch_fd(const struct watch *watch);
-void watch_drain(struct watch *watch);
+
+/* What happened, as far as it can be told by files that were replaced or written to their end. */
+#define NEWS_MAX 16
+struct news {
+	char *paths[NEWS_MAX];
+	size_t nr;
+	bool whole; /* something else, too: folders, new files, files that went, more than can be told */
+};
+/* Add what there is; events that concern no file of a state are no news. */
+void watch_read(struct watch *watch, struct news *news);
+void news_done(struct news *news);
 /* Watch what there is now. Cheap when nothing changed. */
 void watch_follow(struct watch *watch, const struct tree *tree);
 

@@ -18,13 +18,13 @@ static const char *vpc_id(const struct vpc *vpc)
 	return vpc ? vpc->id : "";
 }
 
-static int compare_sets(const void *a, const void *b)
+int identity_compare_sets(const void *a, const void *b)
 {
 	const struct group_set *x = a, *y = b;
-	int order = strcmp(vpc_id(x->vpc), vpc_id(y->vpc));
+	int order = x->vpc == y->vpc ? 0 : strcmp(vpc_id(x->vpc), vpc_id(y->vpc));
 
 	for (size_t i = 0; !order && i < x->nr && i < y->nr; i++)
-		order = strcmp(x->groups[i]->id, y->groups[i]->id);
+		order = x->groups[i] == y->groups[i] ? 0 : strcmp(x->groups[i]->id, y->groups[i]->id);
 	return order ? order : (x->nr > y->nr) - (x->nr < y->nr);
 }
 
@@ -87,9 +87,9 @@ static void merge_sets(struct identities *identities, size_t nr)
 	struct group_set *sets = identities->sets;
 	size_t kept = 0;
 
-	qsort(sets, nr, sizeof(*sets), compare_sets);
+	qsort(sets, nr, sizeof(*sets), identity_compare_sets);
 	for (size_t i = 0; i < nr; i++) {
-		if (!kept || compare_sets(&sets[kept - 1], &sets[i]) != 0)
+		if (!kept || identity_compare_sets(&sets[kept - 1], &sets[i]) != 0)
 			sets[kept++] = sets[i];
 		identities->of_eni[sets[i].eni] = (uint32_t)(kept - 1);
 	}

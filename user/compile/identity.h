@@ -45,6 +45,9 @@ size_t sort_groups(const struct security_group **groups, size_t nr);
 int identities_build(const struct state *state, struct identities *ret);
 void identities_done(struct identities *identities);
 
+/* The order of the sets: by VPC, then by groups. */
+int identity_compare_sets(const void *a, const void *b);
+
 /* The members of one group: a run in identities.members. */
 size_t identities_of_group(const struct identities *identities, const struct security_group *group,
 			   const struct group_member **ret_first);

@@ -49,7 +49,7 @@ int work_add_object(struct image_work *work, struct image_object *object, uint32
 	return 0;
 }
 
-static int compare_hashes(const struct content_hash *a, const struct content_hash *b)
+int image_hash_compare(const struct content_hash *a, const struct content_hash *b)
 {
 	for (int i = 0; i < 4; i++)
 		if (a->w[i] != b->w[i])
@@ -66,7 +66,7 @@ struct placed {
 static int compare_placed(const void *a, const void *b)
 {
 	const struct placed *x = a, *y = b;
-	int order = compare_hashes(x->hash, y->hash);
+	int order = image_hash_compare(x->hash, y->hash);
 
 	return order ? order : (x->from > y->from) - (x->from < y->from);
 }
@@ -89,7 +89,7 @@ static int settle(void **base, size_t *nr, size_t size, void (*done)(void *), ui
 	for (size_t i = 0; i < *nr; i++) {
 		char *element = from + order[i].from * size;
 
-		if (kept && !compare_hashes((const struct content_hash *)(to + (kept - 1) * size), order[i].hash)) {
+		if (kept && !image_hash_compare((const struct content_hash *)(to + (kept - 1) * size), order[i].hash)) {
 			places[order[i].from] = (uint32_t)(kept - 1);
 			done(element);
 			continue;
@@ -120,8 +120,17 @@ static void move_to(uint32_t *index, const uint32_t *places)
 		*index = places[*index];
 }
 
-static int settle_objects(struct image *image)
+static void move_pairs(struct object_pair *pairs, size_t nr, const uint32_t *places)
 {
+	for (size_t i = 0; i < nr; i++) {
+		move_to(&pairs[i].in, places);
+		move_to(&pairs[i].out, places);
+	}
+}
+
+static int settle_objects(struct image_work *work)
+{
+	struct image *image = work->image;
 	uint32_t *places = calloc(image->nr_objects + 1, sizeof(*places));
 	void *objects = image->objects;
 	int r = places ? settle(&objects, &image->nr_objects, sizeof(*image->objects), object_done, places) : -ENOMEM;
@@ -136,13 +145,17 @@ static int settle_objects(struct image *image)
 			move_to(&image->subnets[i].nacl_in, places);
 			move_to(&image->subnets[i].nacl_out, places);
 		}
+		move_pairs(work->set_objects, work->identities.nr_sets + 1, places);
+		move_pairs(work->nacl_objects, work->state->nr_nacls + 1, places);
 	}
 	free(places);
 	return r;
 }
 
-static int settle_tables(struct image *image)
+static int settle_tables(struct image_work *work)
 {
+	struct image *image = work->image;
+	const struct state *state = work->state;
 	uint32_t *places = calloc(image->nr_tables + 1, sizeof(*places));
 	void *tables = image->tables;
 	int r = places ? settle(&tables, &image->nr_tables, sizeof(*image->tables), table_done, places) : -ENOMEM;
@@ -155,6 +168,10 @@ static int settle_tables(struct image *image)
 			move_to(&image->gateways[i].table[0], places);
 			move_to(&image->gateways[i].table[1], places);
 		}
+		for (size_t i = 0; i < state->nr_tables + state->nr_vpcs + 1; i++)
+			move_to(&work->known_tables[i], places);
+		for (size_t i = 0; i < work_extra(work)->nr_tgw_tables; i++)
+			move_to(&work->known_transit[i], places);
 	}
 	free(places);
 	return r;
@@ -170,9 +187,9 @@ static int compile_steps(struct image_work *work)
 	for (size_t i = 0; !r && i < sizeof(steps) / sizeof(*steps); i++)
 		r = steps[i](work);
 	if (!r)
-		r = settle_objects(work->image);
+		r = settle_objects(work);
 	if (!r)
-		r = settle_tables(work->image);
+		r = settle_tables(work);
 	return r;
 }
 
@@ -183,30 +200,48 @@ static void choose_router_mac(const struct host *host, uint8_t *mac)
 	memcpy(mac, host && memcmp(host->router_mac, none, 6) != 0 ? host->router_mac : router_mac_default, 6);
 }
 
+void work_free(struct image_work **work)
+{
+	struct image_work *old = *work;
+
+	if (!old)
+		return;
+	identities_done(&old->identities);
+	free(old->set_objects);
+	free(old->nacl_objects);
+	free(old->notes);
+	free(old->subnet_places);
+	free(old->hops);
+	groups_free(old);
+	free(old->known_tables);
+	free(old->known_transit);
+	free(old->realms);
+	free(old);
+	*work = NULL;
+}
+
 int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why)
 {
-	struct image_work work = {.state = state, .host = host, .image = calloc(1, sizeof(struct image))};
+	struct image *image = calloc(1, sizeof(*image));
+	struct image_work *work = calloc(1, sizeof(*work));
 	int r;
 
-	if (!work.image)
+	if (!image || !work) {
+		free(image);
+		free(work);
 		return -ENOMEM;
-	work.image->host = host;
-	choose_router_mac(host, work.image->router_mac);
-	r = compile_steps(&work);
-	identities_done(&work.identities);
-	free(work.notes);
-	free(work.subnet_places);
-	free(work.hops);
-	groups_free(&work);
-	free(work.known_tables);
-	free(work.known_transit);
-	free(work.realms);
-	if (!r)
-		*ret_image = work.image;
-	else
-		image_free(&work.image);
+	}
+	*work = (struct image_work){.state = state, .host = host, .image = image};
+	image->work = work;
+	image->host = host;
+	choose_router_mac(host, image->router_mac);
+	r = compile_steps(work);
 	if (r == -E2BIG)
-		*ret_why = work.why;
+		*ret_why = work->why;
+	if (!r)
+		*ret_image = image;
+	else
+		image_free(&image);
 	return r;
 }
 
@@ -228,6 +263,7 @@ void image_free(struct image **image)
 	free(old->addresses);
 	free(old->associations);
 	free(old->macs);
+	work_free(&old->work);
 	free(old);
 	*image = NULL;
 }

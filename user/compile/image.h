@@ -131,12 +131,22 @@ struct image {
 	size_t nr_associations;
 	struct image_mac *macs;
 	size_t nr_macs;
+	struct image_work *work; /* what compiling found out, for image_update() */
 };
+
+/* The order of objects and tables. */
+int image_hash_compare(const struct content_hash *a, const struct content_hash *b);
 
 /* Compile `state` for `host`. The image borrows strings from the state: it must not outlive it.
  * ret: 0 | -ENOMEM | -E2BIG (a limit of limits.h; *ret_why names it, free() it) */
 int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why);
 void image_free(struct image **image);
+
+/* Bring an image up to date with the change that its state went through: the image is then what compile_image() would
+ * make, byte for byte, but only what depends on the changed objects is compiled. After state_change_undo() the same
+ * call leads back. ret: 0 | -EAGAIN (compile anew, for whatever reason) | -ENOMEM; unless 0, nothing was changed */
+struct state_change;
+int image_update(struct image *image, const struct state_change *change);
 
 /* Policy objects one by one, for tests and benchmarks. `groups` in any order. There is no state, so a group reference
  * is compiled for ENIs of `vpc` that carry the referenced group and no other: sg_identity() is what such an ENI has.

@@ -12,11 +12,6 @@
 #include "compile/tree.h"
 #include "compile/work.h"
 
-/* Objects of one set of groups; compiled when the first ENI of this host needs them. */
-struct set_objects {
-	uint32_t in, out;
-};
-
 uint32_t vpc_zone(const struct vpc *vpc)
 {
 	return vpc ? vpc->zone : ZONE_INTERNET;
@@ -95,7 +90,7 @@ static bool is_plugged_in(const struct eni *eni, const struct eni_note *note)
 	return note->here && (!eni->routing || *note->here->device);
 }
 
-static struct image_port eni_port(const struct image_work *work, size_t i)
+struct image_port eni_port(const struct image_work *work, size_t i)
 {
 	const struct eni *eni = work->state->enis + i;
 	const struct eni_note *note = work->notes + i;
@@ -195,19 +190,28 @@ static int compare_ports(const void *a, const void *b)
 	return strcmp(((const struct image_port *)a)->id, ((const struct image_port *)b)->id);
 }
 
-static int compile_set(struct image_work *work, const struct group_set *set, bool egress, const char *id,
-		       uint32_t *ret_index)
+int set_compile(struct image_work *work, const struct group_set *set, bool egress, const char *id,
+		struct image_object *ret)
 {
-	struct image_object object;
-	int r = sg_compile(set->groups, set->nr, egress, set->vpc, work_extra(work), &work->identities, &object);
+	int r = sg_compile(set->groups, set->nr, egress, set->vpc, work_extra(work), &work->identities, ret);
 
 	if (r == -E2BIG)
 		return work_refuse(work, "security groups of %s: too large for one policy object (%u lines)", id,
 				   OBJECT_LINES_MAX);
+	return r;
+}
+
+static int add_set(struct image_work *work, const struct group_set *set, bool egress, const char *id,
+		   uint32_t *ret_index)
+{
+	struct image_object object;
+	int r = set_compile(work, set, egress, id, &object);
+
 	return r < 0 ? r : work_add_object(work, &object, ret_index);
 }
 
-static int compile_groups(struct image_work *work, struct image_port *port, struct set_objects *known)
+/* Compiled when the first ENI of this host needs them. */
+static int compile_groups(struct image_work *work, struct image_port *port, struct object_pair *known)
 {
 	static const struct group_set empty;
 	uint32_t number = work->identities.of_eni[port->eni - work->state->enis];
@@ -217,9 +221,9 @@ static int compile_groups(struct image_work *work, struct image_port *port, stru
 	if (number == IDENTITY_NONE)
 		number = (uint32_t)work->identities.nr_sets;
 	if (known[number].in == IMAGE_NONE) {
-		r = compile_set(work, set, false, port->id, &known[number].in);
+		r = add_set(work, set, false, port->id, &known[number].in);
 		if (!r)
-			r = compile_set(work, set, true, port->id, &known[number].out);
+			r = add_set(work, set, true, port->id, &known[number].out);
 		if (r < 0)
 			return r;
 	}
@@ -232,18 +236,18 @@ static int compile_policies(struct image_work *work)
 {
 	struct image *image = work->image;
 	size_t nr = work->identities.nr_sets + 1;
-	struct set_objects *known = calloc(nr, sizeof(*known));
+	struct object_pair *known = calloc(nr, sizeof(*known));
 	int r = known ? 0 : -ENOMEM;
 
+	work->set_objects = known;
 	for (size_t i = 0; !r && i < nr; i++)
-		known[i] = (struct set_objects){IMAGE_NONE, IMAGE_NONE};
+		known[i] = (struct object_pair){IMAGE_NONE, IMAGE_NONE};
 	for (size_t i = 0; !r && i < image->nr_ports; i++) {
 		struct image_port *port = image->ports + i;
 
 		if (port->eni && port->kind == PORT_ENI && !port->eni->routing && complete(port->eni))
 			r = compile_groups(work, port, known);
 	}
-	free(known);
 	return r;
 }
 

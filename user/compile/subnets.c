@@ -9,11 +9,6 @@
 #include "compile/tree.h"
 #include "compile/work.h"
 
-/* Objects of one NACL, by place in state.nacls; the last pair is for subnets without one. */
-struct nacl_objects {
-	uint32_t in, out;
-};
-
 static __be32 mask4(unsigned prefixlen)
 {
 	return prefixlen ? htonl(UINT32_MAX << (32 - prefixlen)) : 0;
@@ -55,25 +50,33 @@ static struct image_subnet subnet_image(const struct vpc_subnet *subnet)
 	return image;
 }
 
-static int compile_nacl(struct image_work *work, const struct vpc_subnet *subnet, bool egress, uint32_t *ret_index)
+int nacl_compile(struct image_work *work, const struct nacl *nacl, bool egress, const char *subnet,
+		 struct image_object *ret)
 {
-	struct image_object object;
-	int r = compile_nacl_object(subnet->nacl, egress, &object);
+	int r = compile_nacl_object(nacl, egress, ret);
 
 	if (r == -E2BIG)
-		return work_refuse(work, "network ACL of %s: too large for one policy object (%u lines)", subnet->id,
+		return work_refuse(work, "network ACL of %s: too large for one policy object (%u lines)", subnet,
 				   OBJECT_LINES_MAX);
+	return r;
+}
+
+static int add_nacl(struct image_work *work, const struct vpc_subnet *subnet, bool egress, uint32_t *ret_index)
+{
+	struct image_object object;
+	int r = nacl_compile(work, subnet->nacl, egress, subnet->id, &object);
+
 	return r < 0 ? r : work_add_object(work, &object, ret_index);
 }
 
-static int compile_nacls(struct image_work *work, const struct vpc_subnet *subnet, struct nacl_objects *known,
+static int compile_nacls(struct image_work *work, const struct vpc_subnet *subnet, struct object_pair *known,
 			 struct image_subnet *image)
 {
 	if (known->in == IMAGE_NONE) {
-		int r = compile_nacl(work, subnet, false, &known->in);
+		int r = add_nacl(work, subnet, false, &known->in);
 
 		if (!r)
-			r = compile_nacl(work, subnet, true, &known->out);
+			r = add_nacl(work, subnet, true, &known->out);
 		if (r < 0)
 			return r;
 	}
@@ -127,13 +130,13 @@ static int compare_subnets(const void *a, const void *b)
 	return strcmp((*(const struct vpc_subnet *const *)a)->id, (*(const struct vpc_subnet *const *)b)->id);
 }
 
-static int fill_subnets(struct image_work *work, const struct vpc_subnet **order, struct nacl_objects *known)
+static int fill_subnets(struct image_work *work, const struct vpc_subnet **order, struct object_pair *known)
 {
 	const struct state *state = work->state;
 	struct image *image = work->image;
 
 	for (size_t i = 0; i <= state->nr_nacls; i++)
-		known[i] = (struct nacl_objects){IMAGE_NONE, IMAGE_NONE};
+		known[i] = (struct object_pair){IMAGE_NONE, IMAGE_NONE};
 	for (size_t i = 0; i < state->nr_subnets; i++)
 		order[i] = state->subnets + i;
 	qsort(order, state->nr_subnets, sizeof(*order), compare_subnets);
@@ -156,18 +159,17 @@ int subnets_compile(struct image_work *work)
 {
 	const struct state *state = work->state;
 	const struct vpc_subnet **order;
-	struct nacl_objects *known;
+	struct object_pair *known;
 	int r = -ENOMEM;
 
 	if (state->nr_subnets > SUBNETS_MAX - 1)
 		return work_refuse(work, "subnets: more than %u", SUBNETS_MAX - 1);
 	order = calloc(state->nr_subnets + 1, sizeof(const struct vpc_subnet *));
-	known = calloc(state->nr_nacls + 1, sizeof(*known));
+	work->nacl_objects = known = calloc(state->nr_nacls + 1, sizeof(*known));
 	work->image->subnets = calloc(state->nr_subnets + 1, sizeof(*work->image->subnets));
 	work->subnet_places = calloc(state->nr_subnets + 1, sizeof(*work->subnet_places));
 	if (order && known && work->image->subnets && work->subnet_places)
 		r = fill_subnets(work, order, known);
 	free(order);
-	free(known);
 	return r;
 }

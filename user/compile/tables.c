@@ -139,7 +139,7 @@ static int check_routes(struct image_work *work)
 	return 0;
 }
 
-static struct route_targets targets_of(const struct image_work *work)
+struct route_targets table_targets(const struct image_work *work)
 {
 	return (struct route_targets){target_eni, target_uplink, target_gateway, target_port_id, work};
 }
@@ -147,7 +147,7 @@ static struct route_targets targets_of(const struct image_work *work)
 int add_table(struct image_work *work, const char *id, const struct route_entry *entries, size_t nr,
 	      uint32_t *ret_index)
 {
-	const struct route_targets targets = targets_of(work);
+	const struct route_targets targets = table_targets(work);
 	struct image *image = work->image;
 	int r = routes_compile(id, entries, nr, &targets, image->tables + image->nr_tables);
 
@@ -158,7 +158,7 @@ int add_table(struct image_work *work, const char *id, const struct route_entry 
 
 int table_index(struct image_work *work, const struct route_table *table, const struct vpc *vpc, uint32_t *ret_index)
 {
-	const struct route_targets targets = targets_of(work);
+	const struct route_targets targets = table_targets(work);
 	const struct state *state = work->state;
 	struct image *image = work->image;
 	uint32_t *index = work->known_tables + state->nr_tables + state->nr_vpcs;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The image under construction: what the steps of compile_image() hand to each other. */
+/* The image under construction: what the steps of compile_image() hand to each other. It stays with the image, for
+ * image_update(). */
 #ifndef ENID_COMPILE_WORK_H
 #define ENID_COMPILE_WORK_H
 
@@ -13,6 +14,11 @@ struct eni_note {
 	const struct host_port *here; /* on this host, or NULL */
 	bool elsewhere;               /* on another host */
 	uint32_t port;                /* in image.ports, once they are sorted */
+};
+
+/* The objects of one set of groups, or of one NACL: indexes in image.objects, IMAGE_NONE = not compiled. */
+struct object_pair {
+	uint32_t in, out;
 };
 
 /* A gateway that is a station of a walk. */
@@ -42,6 +48,8 @@ struct image_work {
 	const struct host *host; /* may be NULL: no ENI is served here */
 	struct image *image;
 	struct identities identities;
+	struct object_pair *set_objects;  /* by number of the set, then those of ENIs without groups */
+	struct object_pair *nacl_objects; /* by place in state.nacls, then those of subnets without one */
 	struct eni_note *notes;
 	uint32_t *subnet_places; /* by place in state.subnets: place in image.subnets */
 	struct hop *hops;        /* image.gateways[i] is what hops[i] becomes; sorted by kind and id */
@@ -119,6 +127,15 @@ void groups_free(struct image_work *work);
 /* Kind and port of a route that leads to them, once ports are sorted. */
 uint32_t route_by_uplinks(const struct image_work *work, const struct uplinks *uplinks, uint32_t *ret_port);
 void fill_group(const struct image_work *work, const struct group *group, struct image_gateway *gateway);
+
+/* ports.c, subnets.c, tables.c: what update.c needs of them. */
+struct image_port eni_port(const struct image_work *work, size_t i); /* but for its objects and hop */
+int set_compile(struct image_work *work, const struct group_set *set, bool egress, const char *id,
+		struct image_object *ret);
+int nacl_compile(struct image_work *work, const struct nacl *nacl, bool egress, const char *subnet,
+		 struct image_object *ret);
+struct route_targets table_targets(const struct image_work *work);
+void work_free(struct image_work **work);
 
 /* Take over a policy object. Its index is provisional until image.c has sorted the objects. */
 int work_add_object(struct image_work *work, struct image_object *object, uint32_t *ret_index);

@@ -6,7 +6,10 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "datapath/internal.h"
@@ -15,9 +18,18 @@
 struct work {
 	struct datapath *datapath;
 	const struct plan *plan;
+	const struct placement *next; /* the plan's, which the flip makes the datapath's */
 	const struct image *image;
 	uint32_t in_force; /* slot */
 	uint32_t writes;
+};
+
+/* A state that is in force, and what is left to do when no packet is under way in the one before. */
+struct unsettled {
+	struct plan *plan;
+	struct placement before; /* the plan points into it */
+	uint32_t in_force;       /* slot, before */
+	pthread_t waiter;
 };
 
 static int place_objects(struct work *work)
@@ -141,16 +153,16 @@ static void write_slots(struct work *work, uint32_t slot)
 	struct gateway_slots *gateways = work->datapath->gateways.at;
 
 	for (size_t i = 0; i < plan->nr_gateways; i++)
-		gateways[plan->gateways[i]].slot[slot] = plan->next.gateways[plan->gateways[i]];
+		gateways[plan->gateways[i]].slot[slot] = work->next->gateways[plan->gateways[i]];
 	for (size_t i = 0; i < plan->nr_ports; i++) {
 		uint32_t number = plan->ports[i].number;
 
-		ports[number].slot[slot] = plan->next.ports[number].policy;
+		ports[number].slot[slot] = work->next->ports[number].policy;
 	}
 	for (size_t i = 0; i < plan->nr_subnets; i++) {
 		uint32_t number = plan->subnets[i].number;
 
-		subnets[number].slot[slot] = plan->next.subnets[number].policy;
+		subnets[number].slot[slot] = work->next->subnets[number].policy;
 	}
 	work->writes += (uint32_t)(plan->nr_ports + plan->nr_subnets + plan->nr_gateways);
 }
@@ -267,13 +279,12 @@ static void flip(struct work *work)
 	work->writes++;
 }
 
+/* After the grace period. */
 static int settle(struct work *work)
 {
 	const struct plan *plan = work->plan;
 	int r;
 
-	if (!work->datapath->replay)
-		datapath_grace();
 	write_slots(work, work->in_force);
 	r = write_all_entries(work, true, true);
 	for (size_t i = 0; i < plan->nr_old_tables; i++) {
@@ -313,7 +324,89 @@ static void divide_flows(struct datapath *datapath)
 	flow_limits(datapath_control(datapath), datapath->flows_max, nr);
 }
 
-static int carry_out(struct work *work, struct plan *plan, char **ret_why)
+static bool any_fell(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->nr_ports; i++)
+		if (plan->ports[i].fell)
+			return true;
+	return false;
+}
+
+static int settle_now(struct work *work)
+{
+	int r;
+
+	if (!work->datapath->replay)
+		datapath_grace();
+	r = settle(work);
+	return r < 0 ? r : close_fallen(work);
+}
+
+/* ---- settling later: the grace period is waited out by a thread, which does nothing else */
+
+static void *wait_grace(void *data)
+{
+	const struct datapath *datapath = data;
+	uint64_t one = 1;
+
+	datapath_grace();
+	(void)!write(datapath->settled_fd, &one, sizeof(one));
+	return NULL;
+}
+
+static void unsettled_free(struct unsettled *unsettled)
+{
+	placement_done(&unsettled->before);
+	plan_free(&unsettled->plan);
+	free(unsettled);
+}
+
+/* Takes the plan, and the placement that it was made from. ret: whether it could */
+static bool settle_later(struct work *work, struct plan **plan)
+{
+	struct datapath *datapath = work->datapath;
+	struct unsettled *unsettled = datapath->settled_fd < 0 ? NULL : calloc(1, sizeof(*unsettled));
+
+	if (!unsettled)
+		return false;
+	if (pthread_create(&unsettled->waiter, NULL, wait_grace, datapath)) {
+		free(unsettled);
+		return false;
+	}
+	unsettled->plan = TAKE_PTR(*plan);
+	unsettled->before = datapath->placement;
+	unsettled->in_force = work->in_force;
+	datapath->placement = unsettled->plan->next;
+	unsettled->plan->next = (struct placement){};
+	datapath->unsettled = unsettled;
+	return true;
+}
+
+void datapath_settle(struct datapath *datapath)
+{
+	struct unsettled *unsettled = TAKE_PTR(datapath->unsettled);
+	struct work work = {.datapath = datapath, .next = &datapath->placement};
+	uint64_t count;
+
+	if (!unsettled)
+		return;
+	(void)pthread_join(unsettled->waiter, NULL);
+	(void)!read(datapath->settled_fd, &count, sizeof(count));
+	work.plan = unsettled->plan;
+	work.in_force = unsettled->in_force;
+	if (settle(&work) < 0)
+		datapath->stale = true;
+	unsettled_free(unsettled);
+}
+
+int datapath_settles_later(struct datapath *datapath)
+{
+	if (datapath->settled_fd < 0)
+		datapath->settled_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return datapath->settled_fd < 0 ? -errno : datapath->settled_fd;
+}
+
+static int carry_out(struct work *work, struct plan **plan, char **ret_why)
 {
 	struct datapath *datapath = work->datapath;
 	int r = prepare(work);
@@ -323,9 +416,12 @@ static int carry_out(struct work *work, struct plan *plan, char **ret_why)
 		return refuse(ret_why, r, "cannot write the maps: %s; the old state stays in force", strerror(-r));
 	}
 	flip(work);
-	if (settle(work) < 0 || close_fallen(work) < 0)
-		datapath->stale = true; /* the new state is in force; what is left over goes with the next adoption */
-	plan_commit(&datapath->placement, plan);
+	if (any_fell(*plan) || !settle_later(work, plan)) {
+		if (settle_now(work) < 0)
+			datapath->stale =
+				true; /* the new state is in force; what is left goes with the next adoption */
+		plan_commit(&datapath->placement, *plan);
+	}
 	divide_flows(datapath);
 	return decisions_bind(&datapath->decisions, &datapath->placement, work->image);
 }
@@ -339,6 +435,7 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 
 	if (datapath->read_only)
 		return refuse(ret_why, -EROFS, "the datapath was opened to be read only");
+	datapath_settle(datapath);
 	if (datapath->stale)
 		r = adopt_placement(datapath, true, ret_why);
 	if (!r)
@@ -346,12 +443,13 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 	if (r < 0 || !plan)
 		return r;
 	work.plan = plan;
+	work.next = &plan->next;
 	work.in_force = datapath_control(datapath)->generation & 1;
 	changed = plan->changed;
 	if (plan_is_empty(plan))
 		r = decisions_bind(&datapath->decisions, &datapath->placement, image);
 	else
-		r = carry_out(&work, plan, ret_why);
+		r = carry_out(&work, &plan, ret_why);
 	plan_free(&plan);
 	if (!r)
 		*ret = (struct apply_result){.changed = changed, .kernel_writes = work.writes};

@@ -43,6 +43,12 @@ struct apply_result {
 /* All or nothing. ret: 0 | -ENOSPC (a map is too small: nothing was written; *ret_why says which) | -errno */
 int datapath_apply(struct datapath *datapath, const struct image *image, struct apply_result *ret, char **ret_why);
 
+/* From now on datapath_apply() comes back as soon as the new state is in force, where no flow has to be closed for it.
+ * What is left to do is done by datapath_settle(), at the latest by the next apply or close: to be called when the
+ * descriptor is readable. ret: the descriptor | -errno */
+int datapath_settles_later(struct datapath *datapath);
+void datapath_settle(struct datapath *datapath);
+
 /* Give decisions of an adopted datapath their names, from the image that is in force; writes nothing to the kernel. */
 int datapath_bind(struct datapath *datapath, const struct image *image);
 

@@ -38,7 +38,10 @@ struct datapath {
 	struct decisions decisions;
 	uint32_t flows_max, policy_lines;
 	bool replay, read_only, pinned;
-	bool stale; /* the placement may differ from the maps: read them again before the next apply */
+	int settled_fd; /* -1: an apply ends with its grace period. Else it ends before, and this tells when that is
+			   over */
+	struct unsettled *unsettled; /* apply.c; NULL = nothing */
+	bool stale;                  /* the placement may differ from the maps: read them again before the next apply */
 };
 
 int handles_add(struct handles *handles, const char *name, int fd, bool owned);

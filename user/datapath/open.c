@@ -195,6 +195,7 @@ int datapath_open(const struct datapath_options *options, struct datapath **ret,
 	datapath = calloc(1, sizeof(*datapath));
 	if (!datapath)
 		return -ENOMEM;
+	datapath->settled_fd = -1;
 	datapath->replay = options->replay;
 	datapath->read_only = options->read_only;
 	datapath->pinned = options->pin_dir != NULL;
@@ -220,6 +221,9 @@ void datapath_close(struct datapath **datapath)
 
 	if (!old)
 		return;
+	datapath_settle(old);
+	if (old->settled_fd >= 0)
+		close(old->settled_fd);
 	mappings_done(old);
 	handles_done(&old->maps);
 	handles_done(&old->programs);

@@ -89,10 +89,10 @@ uint32_t placement_subnet(const struct placement *placement, const char *id)
 	return 0;
 }
 
-/* Objects and tables begin with their hash, so one order serves both. */
+/* Objects and tables begin with their hash, so one order serves both: that of the image. */
 int content_hash_compare(const void *left, const void *right)
 {
-	return memcmp(left, right, sizeof(struct content_hash));
+	return image_hash_compare(left, right);
 }
 
 const struct placed_object *placement_object(const struct placement *placement, const struct content_hash *hash)
@@ -150,11 +150,34 @@ static bool entries_are_sorted(const struct entry_list *list)
 	return true;
 }
 
-int placement_sort(struct placement *placement)
+static bool is_by_hash(const void *base, size_t nr, size_t size)
 {
-	uint32_t *ports = numbers_by_id(placement->nr_ports, port_order, placement->ports);
-	uint32_t *subnets = numbers_by_id(placement->nr_subnets, subnet_order, placement->subnets);
+	for (size_t i = 1; i < nr; i++)
+		if (content_hash_compare((const char *)base + (i - 1) * size, (const char *)base + i * size) > 0)
+			return false;
+	return true;
+}
 
+static void sort_by_hash(void *base, size_t nr, size_t size)
+{
+	if (!is_by_hash(base, nr, size))
+		qsort(base, nr, size, content_hash_compare);
+}
+
+static void sort_lists(struct placement *placement)
+{
+	sort_by_hash(placement->objects, placement->nr_objects, sizeof(*placement->objects));
+	sort_by_hash(placement->tables, placement->nr_tables, sizeof(*placement->tables));
+	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
+		struct entry_list *list = &placement->entries[kind];
+
+		if (!entries_are_sorted(list))
+			qsort(list->entries, list->nr, sizeof(*list->entries), entry_order);
+	}
+}
+
+static int take_orders(struct placement *placement, uint32_t *ports, uint32_t *subnets)
+{
 	if (!ports || !subnets) {
 		free(ports);
 		free(subnets);
@@ -164,17 +187,44 @@ int placement_sort(struct placement *placement)
 	free(placement->subnet_order);
 	placement->port_order = ports;
 	placement->subnet_order = subnets;
-	if (placement->nr_objects)
-		qsort(placement->objects, placement->nr_objects, sizeof(*placement->objects), content_hash_compare);
-	if (placement->nr_tables)
-		qsort(placement->tables, placement->nr_tables, sizeof(*placement->tables), content_hash_compare);
-	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
-		struct entry_list *list = &placement->entries[kind];
-
-		if (!entries_are_sorted(list))
-			qsort(list->entries, list->nr, sizeof(*list->entries), entry_order);
-	}
+	sort_lists(placement);
 	return 0;
+}
+
+int placement_sort(struct placement *placement)
+{
+	return take_orders(placement, numbers_by_id(placement->nr_ports, port_order, placement->ports),
+			   numbers_by_id(placement->nr_subnets, subnet_order, placement->subnets));
+}
+
+static bool same_ids(const struct placement *a, const struct placement *b)
+{
+	if (a->nr_ports != b->nr_ports || a->nr_subnets != b->nr_subnets || !b->port_order || !b->subnet_order)
+		return false;
+	for (uint32_t number = 1; number < a->nr_ports; number++)
+		if (memcmp(a->ports[number].id, b->ports[number].id, ID_MAX) != 0)
+			return false;
+	for (uint32_t number = 1; number < a->nr_subnets; number++)
+		if (memcmp(a->subnets[number].id, b->subnets[number].id, ID_MAX) != 0)
+			return false;
+	return true;
+}
+
+static uint32_t *copy_order(const uint32_t *order, uint32_t nr)
+{
+	uint32_t *copy = malloc(nr * sizeof(*copy));
+
+	if (copy)
+		memcpy(copy, order, (nr - 1) * sizeof(*copy));
+	return copy;
+}
+
+int placement_sort_like(struct placement *placement, const struct placement *other)
+{
+	if (!same_ids(placement, other))
+		return placement_sort(placement);
+	return take_orders(placement, copy_order(other->port_order, other->nr_ports),
+			   copy_order(other->subnet_order, other->nr_subnets));
 }
 
 struct table_routes *table_routes_new(size_t nr)

@@ -109,6 +109,8 @@ const struct placed_table *placement_table(const struct placement *placement, co
 
 /* Sort everything by P3, after the lists were filled in any order. */
 int placement_sort(struct placement *placement);
+/* The same where the ids may be those of another placement, by the same numbers. */
+int placement_sort_like(struct placement *placement, const struct placement *other);
 
 int content_hash_compare(const void *left, const void *right);
 

@@ -199,6 +199,24 @@ static int take_port_number(struct planner *planner, const char *id, const bool 
 	return 0;
 }
 
+/* Both lists are by id, so one pass over them finds what placement_port() would. */
+static void known_numbers(struct planner *planner)
+{
+	const struct placement *current = planner->current;
+	const struct image *image = planner->image;
+	size_t known = 0;
+
+	for (size_t i = 0; i < image->nr_ports; i++) {
+		int order = -1;
+
+		while (known + 1 < current->nr_ports && order < 0) {
+			order = strcmp(current->ports[current->port_order[known]].id, image->ports[i].id);
+			known += order < 0;
+		}
+		planner->plan->port_numbers[i] = order ? 0 : current->port_order[known];
+	}
+}
+
 static int number_ports(struct planner *planner)
 {
 	const struct image *image = planner->image;
@@ -207,10 +225,9 @@ static int number_ports(struct planner *planner)
 
 	if (!in_image)
 		return -ENOMEM;
-	for (size_t i = 0; i < image->nr_ports; i++) {
-		plan->port_numbers[i] = placement_port(planner->current, image->ports[i].id);
+	known_numbers(planner);
+	for (size_t i = 0; i < image->nr_ports; i++)
 		in_image[plan->port_numbers[i]] = true;
-	}
 	for (size_t i = 0; i < image->nr_ports; i++) {
 		int r;
 
@@ -519,7 +536,7 @@ static int compare(struct planner *planner)
 		r = want_entries(planner);
 	if (!r) {
 		want_ports(planner);
-		r = placement_sort(&plan->next);
+		r = placement_sort_like(&plan->next, planner->current);
 	}
 	if (!r)
 		r = check_routes(planner);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/saved.h"
 #include "base/base.h"
 #include "show/view.h"
 
@@ -29,12 +30,17 @@ static char *served_host(const char *run_dir)
 	return host;
 }
 
-static int name_things(struct view *view, const char *host_id, const char *path, char **ret_why)
+static int name_things(struct view *view, const char *host_id, const char *run_dir, char **ret_why)
 {
-	struct state_messages messages;
+	struct state_messages messages = {};
 	const struct host *host;
-	int r = state_load(&path, 1, &view->state, &messages);
+	json_t *documents = NULL;
+	int r = saved_read(run_dir, &documents);
 
+	if (r)
+		return refuse(ret_why, r, "cannot read %s/" APPLIED_FILE ": %s", run_dir, strerror(-r));
+	r = state_load_document(documents, APPLIED_FILE, &view->state, &messages);
+	json_decref(documents);
 	if (r && messages.nr_errors)
 		r = refuse(ret_why, r, "%s", messages.errors[0].text);
 	state_messages_done(&messages);
@@ -42,20 +48,16 @@ static int name_things(struct view *view, const char *host_id, const char *path,
 		return r;
 	host = state_host(view->state, host_id);
 	if (!host)
-		return refuse(ret_why, -ENOENT, "no host of %s is served here", path);
+		return refuse(ret_why, -ENOENT, "no host of %s/" APPLIED_FILE " is served here", run_dir);
 	r = compile_image(view->state, host, &view->image, ret_why);
 	return r ? r : datapath_bind(view->datapath, view->image);
 }
 
 static void look_for_names(struct view *view, const char *run_dir)
 {
-	char *path = NULL, *why = NULL, *host_id = served_host(run_dir);
-	int r = asprintf(&path, "%s/applied.json", run_dir) < 0 ? -ENOMEM : 0;
+	char *why = NULL, *host_id = served_host(run_dir);
+	int r = name_things(view, host_id, run_dir, &why);
 
-	if (!r) {
-		r = name_things(view, host_id, path, &why);
-		free(path);
-	}
 	if (r) {
 		fprintf(stderr, "enid: show: groups and rules have no names: %s\n", why ? why : strerror(-r));
 		image_free(&view->image);

@@ -10,6 +10,9 @@
 #define CHUNK_BYTES 65536
 #define ALIGNMENT   16
 
+/* A change is small, and there may be many. */
+#define FIRST_BYTES 1024
+
 struct arena_chunk {
 	struct arena_chunk *next;
 	size_t used, size;
@@ -18,7 +21,8 @@ struct arena_chunk {
 
 static struct arena_chunk *chunk_new(struct arena *arena, size_t bytes)
 {
-	size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+	size_t usual = !arena->chunks ? FIRST_BYTES : CHUNK_BYTES;
+	size_t size = bytes > usual ? bytes : usual;
 	struct arena_chunk *chunk = calloc(1, sizeof(*chunk) + size);
 
 	if (!chunk)
@@ -77,6 +81,17 @@ char *state_arena_printf(struct arena *arena, const char *format, ...)
 	text = state_arena_vprintf(arena, format, args);
 	va_end(args);
 	return text;
+}
+
+void state_arena_join(struct arena *into, struct arena *from)
+{
+	struct arena_chunk **last = &from->chunks;
+
+	while (*last)
+		last = &(*last)->next;
+	*last = into->chunks;
+	into->chunks = from->chunks;
+	from->chunks = NULL;
 }
 
 void state_arena_done(struct arena *arena)

@@ -137,6 +137,17 @@ static void parse_eni(struct load *load, struct item *item, struct eni *eni)
 	parse_addresses(load, item, eni);
 }
 
+bool remake_eni(struct load *load, struct item *item, struct eni *eni)
+{
+	if (is_routing(eni->type, json_array_size(json_object_get(item->json, "Groups"))) != eni->routing)
+		return false;
+	eni->nr_groups = 0;
+	eni->check = get_flag(item->json, "SourceDestCheck", !eni->routing);
+	parse_timeouts(item->json, eni);
+	parse_groups(load, item, eni);
+	return true;
+}
+
 static int compare_macs(const void *a, const void *b)
 {
 	const struct eni *x = *(struct eni *const *)a, *y = *(struct eni *const *)b;

@@ -12,6 +12,9 @@
 typedef void (*state_file_fn)(const char *path, const struct stat *st, int error, void *data);
 void state_files_walk(const char *path, state_file_fn fn, void *data);
 
+/* Read a file whole. ret: 0 | -errno, -EFBIG if it is larger than a file of a state may be */
+int state_read_file(const char *path, char **ret_text, size_t *ret_length, struct stat *ret_st);
+
 /* The object that holds the lists of a document (an object, read from `path`): itself; the one that a recording wraps
  * as `data`; or, for outputs that do not say what they belong to, a list of one object that has its id from the file's
  * name (FORMATS 1.1): prefix-list-entries/pl-0a1.json = {"Entries": [...]}. ret: a new reference | NULL: no memory, or

@@ -268,6 +268,12 @@ static void parse_direction(struct load *load, struct item *item, const struct s
 	*ret_nr = nr;
 }
 
+void remake_group(struct load *load, struct item *item, struct security_group *group)
+{
+	parse_direction(load, item, group, false, &group->in, &group->nr_in);
+	parse_direction(load, item, group, true, &group->out, &group->nr_out);
+}
+
 /* SG-20; the list is sorted by group, then VPC. */
 static void load_associations(struct load *load)
 {
@@ -309,11 +315,7 @@ void load_groups(struct load *load)
 		group->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"), "no ENI of the state is in it");
 	}
 	load_associations(load);
-	for (size_t i = 0; i < items->nr; i++) {
-		struct security_group *group = &state->groups[i];
-
-		parse_direction(load, &items->item[i], group, false, &group->in, &group->nr_in);
-		parse_direction(load, &items->item[i], group, true, &group->out, &group->nr_out);
-	}
+	for (size_t i = 0; i < items->nr; i++)
+		remake_group(load, &items->item[i], &state->groups[i]);
 	join_group_rules(load);
 }

@@ -16,6 +16,7 @@
 #include "state/arena.h"
 #include "state/extra.h"
 #include "state/schema.h"
+#include "state/sources.h"
 #include "state/state.h"
 
 #define STATE_PATH_MAX 512
@@ -40,8 +41,10 @@ struct load {
 	struct state_messages *messages;
 	size_t nr_errors, nr_warnings; /* with those that were not kept */
 	struct items lists[LIST_MAX];
-	json_t *documents;      /* array: every file read, owner of all items */
-	size_t nr_files, bytes; /* read so far */
+	json_t *documents;       /* array: every file read, owner of all items */
+	size_t nr_files, bytes;  /* read so far */
+	struct sources *sources; /* where to keep the texts, or NULL */
+	json_t *document;        /* instead of files, or NULL */
 };
 
 /* The library says NULL when there is no memory: give the whole load up, never go on without the value. */
@@ -51,6 +54,14 @@ static inline json_t *need(const struct load *load, json_t *value)
 		longjmp(*load->arena->failed, 1);
 	return value;
 }
+
+/* ---- state.c: jansson's allocations between these two are watched. ret: whether one failed */
+struct library_watch {
+	json_malloc_t old_malloc;
+	json_free_t old_free;
+};
+void state_watch_library(struct library_watch *watch);
+bool state_unwatch_library(const struct library_watch *watch);
 
 /* ---- messages.c */
 #define STATE_MESSAGES_MAX 1000
@@ -66,9 +77,14 @@ void state_messages_finish(struct load *load);
 
 /* ---- read.c, scan.c */
 void state_read(struct load *load, const char *path);
+void state_read_document(struct load *load, const char *name, json_t *document);
 /* A cheap look at JSON text before anything is built from it: depth, size in memory, NUL bytes.
  * ret: NULL = fine, else what is wrong */
 const char *state_scan(const char *text, size_t length);
+/* The same of a part that stands `depth` levels deep in a text; *weight: of the rest of the text, the part's is added.
+ */
+const char *state_weigh(const char *text, size_t length, unsigned int depth, unsigned long long *weight);
+#define STATE_BYTES_MAX (256ull << 20) /* all files of a state */
 
 /* ---- shape.c: check and reduce item->json; sets item->id, item->id2 */
 void state_shape(struct load *load, struct item *item, const struct list_schema *schema);
@@ -136,6 +152,14 @@ void parse_appliances(struct load *load, struct item *item, const json_t *json, 
 		      struct host_uplink *uplink);
 void check_quotas(struct load *load);
 void join_group_rules(struct load *load); /* SecurityGroupRules, after load_groups read the permissions */
+
+/* ---- change.c: what is made anew of an object whose item changed, for which `object` is a copy of what it was.
+ * ret: false = what others know of it would change, too */
+void remake_group(struct load *load, struct item *item, struct security_group *group);
+void remake_nacl(struct load *load, struct item *item, struct nacl *nacl);
+bool remake_table(struct load *load, struct item *item, struct route_table *table);
+bool remake_eni(struct load *load, struct item *item, struct eni *eni);
+void state_changes_free(struct state *state);
 
 #define LIST_FOREACH(load, kind, it) \
 	for (struct item *it = (load)->lists[kind].item, *it##_end = it + (load)->lists[kind].nr; it < it##_end; it++)

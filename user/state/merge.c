@@ -137,6 +137,8 @@ static void merge_list(struct load *load, enum list_kind kind)
 			items->item[kept++] = *item;
 			continue;
 		}
+		if (load->sources)
+			load->sources->fixed[kind] = true;
 		conflict = join(load, last->json, item->json);
 		if (conflict)
 			state_error(load, item, "", "%s differs from the one in %s: %s[%zu]", conflict, last->file,

@@ -122,11 +122,12 @@ static size_t sort_entries(struct load *load, struct item *item, bool egress, st
 	return kept;
 }
 
-static void parse_entries(struct load *load, struct item *item, struct nacl *nacl)
+void remake_nacl(struct load *load, struct item *item, struct nacl *nacl)
 {
 	const json_t *list = json_object_get(item->json, "Entries"), *json;
 	size_t index, room = json_array_size(list) + 1;
 
+	nacl->nr_in = nacl->nr_out = 0;
 	nacl->in = ARENA_ARRAY(load->arena, room, struct nacl_entry);
 	nacl->out = ARENA_ARRAY(load->arena, room, struct nacl_entry);
 	json_array_foreach (list, index, json) {
@@ -206,7 +207,7 @@ void load_nacls(struct load *load)
 		nacl->vpc = find_vpc(load, item, get_text(load, item->json, "VpcId"),
 				     "the ACL serves no subnet by default");
 		nacl->is_default = get_flag(item->json, "IsDefault", false);
-		parse_entries(load, item, nacl);
+		remake_nacl(load, item, nacl);
 		associate(load, item, nacl);
 	}
 	apply_defaults(load);

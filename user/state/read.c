@@ -14,9 +14,8 @@
 #include "state/files.h"
 #include "state/load.h"
 
-#define FILE_BYTES_MAX  (64ull << 20)
-#define STATE_BYTES_MAX (256ull << 20) /* all files of a state */
-#define FILES_MAX       65536
+#define FILE_BYTES_MAX (64ull << 20)
+#define FILES_MAX      65536
 
 static const char *type_name(const json_t *value)
 {
@@ -104,10 +103,15 @@ static void add_document(struct load *load, const char *file, json_t *document)
 		add_lists(load, file, keep(load, lists));
 }
 
-/* Read all of fd, at most FILE_BYTES_MAX. ret: 0 | -errno, -EFBIG if there is more */
-static int read_all(int fd, char **ret_text, size_t *ret_length)
+void state_read_document(struct load *load, const char *name, json_t *document)
 {
-	size_t room = 1 << 16, length = 0;
+	add_document(load, name, keep(load, json_incref(document)));
+}
+
+/* Read all of fd, at most FILE_BYTES_MAX. expected: how much it will be. ret: 0 | -errno, -EFBIG if there is more */
+static int read_all(int fd, size_t expected, char **ret_text, size_t *ret_length)
+{
+	size_t room = expected + 1, length = 0; /* the last byte finds the end */
 	char *text = malloc(room);
 
 	while (text) {
@@ -138,25 +142,24 @@ static int read_all(int fd, char **ret_text, size_t *ret_length)
 	return -ENOMEM;
 }
 
-static int read_file(const char *path, char **ret_text, size_t *ret_length)
+int state_read_file(const char *path, char **ret_text, size_t *ret_length, struct stat *ret_st)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st))
+	if (fstat(fd, ret_st))
 		r = -errno;
-	else if (S_ISREG(st.st_mode) && (unsigned long long)st.st_size > FILE_BYTES_MAX)
+	else if (S_ISREG(ret_st->st_mode) && (unsigned long long)ret_st->st_size > FILE_BYTES_MAX)
 		r = -EFBIG;
 	else
-		r = read_all(fd, ret_text, ret_length);
+		r = read_all(fd, (size_t)ret_st->st_size, ret_text, ret_length);
 	close(fd);
 	return r;
 }
 
-static void parse_file(struct load *load, const char *file, char *text, size_t length)
+static void parse_file(struct load *load, const char *file, char *text, size_t length, const struct stat *st)
 {
 	const char *why = state_scan(text, length);
 	json_error_t error;
@@ -168,7 +171,10 @@ static void parse_file(struct load *load, const char *file, char *text, size_t l
 		return;
 	}
 	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-	free(text);
+	if (document && load->sources)
+		sources_add(load->sources, file, st, text, length);
+	else
+		free(text);
 	if (!document) {
 		state_file_error(load, file, "line %d, column %d: %s", error.line, error.column, error.text);
 		return;
@@ -181,6 +187,7 @@ static void load_file(struct load *load, const char *path)
 	const char *file = state_arena_strdup(load->arena, path);
 	size_t length = 0;
 	char *text = NULL;
+	struct stat st;
 	int r;
 
 	if (++load->nr_files > FILES_MAX) {
@@ -188,7 +195,7 @@ static void load_file(struct load *load, const char *path)
 			state_file_error(load, file, "is one file more than %d", FILES_MAX);
 		return;
 	}
-	r = read_file(path, &text, &length);
+	r = state_read_file(path, &text, &length, &st);
 	if (r == -ENOMEM)
 		longjmp(*load->arena->failed, 1);
 	if (r == -EFBIG) {
@@ -205,7 +212,7 @@ static void load_file(struct load *load, const char *path)
 		state_file_error(load, file, "makes the state larger than %llu MiB", STATE_BYTES_MAX >> 20);
 		return;
 	}
-	parse_file(load, file, text, length);
+	parse_file(load, file, text, length, &st);
 }
 
 struct reading {

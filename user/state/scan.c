@@ -27,11 +27,10 @@ static const char *skip_string(const char *c, const char *end)
 	return end;
 }
 
-const char *state_scan(const char *text, size_t length)
+const char *state_weigh(const char *text, size_t length, unsigned int depth, unsigned long long *weight)
 {
 	const char *end = text + length;
-	unsigned long long memory = 0;
-	unsigned int depth = 0;
+	unsigned long long memory = *weight;
 
 	for (const char *c = text; c < end;) {
 		switch (*c++) {
@@ -63,5 +62,13 @@ const char *state_scan(const char *text, size_t length)
 		if (memory > MEMORY_MAX)
 			return "has too many values: it would take more than 1024 MiB of memory";
 	}
+	*weight = memory;
 	return NULL;
+}
+
+const char *state_scan(const char *text, size_t length)
+{
+	unsigned long long weight = 0;
+
+	return state_weigh(text, length, 0, &weight);
 }

@@ -43,11 +43,15 @@ static int fill(struct load *load, const char *const *paths, size_t nr_paths)
 	load->state = ARENA_ARRAY(load->arena, 1, struct state);
 	load->state->extra = ARENA_ARRAY(load->arena, 1, struct state_extra);
 	load->state->arena = load->arena;
-	for (size_t i = 0; i < nr_paths; i++)
+	for (size_t i = 0; i < nr_paths && !load->document; i++)
 		state_read(load, paths[i]);
+	if (load->document)
+		state_read_document(load, paths[0], load->document);
 	state_merge(load);
 	resolve(load);
 	state_messages_finish(load);
+	if (load->sources) /* these say of a group what its own element does not */
+		load->sources->fixed[LIST_SECURITY_GROUPS] |= load->lists[LIST_SECURITY_GROUP_RULES].nr > 0;
 	return load->nr_errors ? -EINVAL : 0;
 }
 
@@ -74,24 +78,34 @@ static void *watched_malloc(size_t size)
 	return memory;
 }
 
+void state_watch_library(struct library_watch *watch)
+{
+	library_lacked_memory = false;
+	json_get_alloc_funcs(&watch->old_malloc, &watch->old_free);
+	json_set_alloc_funcs(watched_malloc, free);
+}
+
+bool state_unwatch_library(const struct library_watch *watch)
+{
+	json_set_alloc_funcs(watch->old_malloc, watch->old_free);
+	return library_lacked_memory;
+}
+
 static int fill_watched(struct load *load, const char *const *paths, size_t nr_paths)
 {
-	json_malloc_t old_malloc;
-	json_free_t old_free;
+	struct library_watch watch;
 	int r = -ENOMEM;
 
-	library_lacked_memory = false;
-	json_get_alloc_funcs(&old_malloc, &old_free);
-	json_set_alloc_funcs(watched_malloc, free);
+	state_watch_library(&watch);
 	load->documents = json_array();
 	if (load->documents)
 		r = fill(load, paths, nr_paths);
 	json_decref(load->documents);
-	json_set_alloc_funcs(old_malloc, old_free);
-	return library_lacked_memory ? -ENOMEM : r;
+	return state_unwatch_library(&watch) ? -ENOMEM : r;
 }
 
-int state_load(const char *const *paths, size_t nr_paths, struct state **ret_state, struct state_messages *messages)
+static int load_from(const char *const *paths, size_t nr_paths, struct sources *sources, json_t *document,
+		     struct state **ret_state, struct state_messages *messages)
 {
 	struct arena *arena = calloc(1, sizeof(*arena));
 	struct load *load = calloc(1, sizeof(*load));
@@ -102,6 +116,8 @@ int state_load(const char *const *paths, size_t nr_paths, struct state **ret_sta
 	if (arena && load && messages->arena) {
 		load->arena = arena;
 		load->messages = messages;
+		load->sources = sources;
+		load->document = document;
 		r = fill_watched(load, paths, nr_paths);
 		arena->failed = NULL;
 		((struct arena *)messages->arena)->failed = NULL;
@@ -116,9 +132,36 @@ int state_load(const char *const *paths, size_t nr_paths, struct state **ret_sta
 	return r;
 }
 
+int state_load(const char *const *paths, size_t nr_paths, struct state **ret_state, struct state_messages *messages)
+{
+	return load_from(paths, nr_paths, NULL, NULL, ret_state, messages);
+}
+
+int state_load_document(json_t *document, const char *name, struct state **ret_state, struct state_messages *messages)
+{
+	return load_from(&name, 1, NULL, document, ret_state, messages);
+}
+
+int state_load_sources(const char *const *paths, size_t nr_paths, struct state **ret_state,
+		       struct state_messages *messages, struct sources **ret_sources)
+{
+	struct sources *sources = calloc(1, sizeof(*sources));
+	int r = load_from(paths, nr_paths, sources, NULL, ret_state, messages);
+
+	if (!r && sources)
+		sources_settle(sources);
+	if (r)
+		sources_free(&sources);
+	*ret_sources = sources;
+	return r;
+}
+
 void state_free(struct state **state)
 {
 	struct arena *arena = *state ? (*state)->arena : NULL;
+
+	if (*state)
+		state_changes_free(*state);
 
 	arena_free(&arena);
 	*state = NULL;

@@ -11,6 +11,7 @@
 #ifndef ENID_STATE_H
 #define ENID_STATE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -275,6 +276,7 @@ struct state {
 	size_t nr_hosts;
 	struct state_extra *extra; /* the other lists (extra.h) */
 	void *arena;
+	void *changed; /* change.c: memory of what was changed after loading; NULL = nothing was */
 };
 
 struct state_messages {
@@ -289,6 +291,13 @@ struct state_messages {
  * ret: 0, *ret_state set, messages may hold warnings | -EINVAL: messages hold the errors, *ret_state untouched
  *      | -ENOMEM. messages is always valid afterwards and freed with state_messages_done(). */
 int state_load(const char *const *paths, size_t nr_paths, struct state **ret_state, struct state_messages *messages);
+/* The same of one document that was read already; it is reduced by this. name: for messages */
+int state_load_document(json_t *document, const char *name, struct state **ret_state, struct state_messages *messages);
+/* As state_load(), and keep the texts, so that change.h can follow what happens to the files. *ret_sources: to
+ * sources_free(); NULL on failure, and also where memory was too short for them. */
+struct sources;
+int state_load_sources(const char *const *paths, size_t nr_paths, struct state **ret_state,
+		       struct state_messages *messages, struct sources **ret_sources);
 void state_free(struct state **state);
 void state_messages_done(struct state_messages *messages);
 

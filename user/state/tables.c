@@ -109,8 +109,23 @@ static void associate_pool(struct load *load, struct route_table *table)
 			state->gateways[i].pool = table;
 }
 
-/* ret: whether the table is one of a gateway, and not for a public address pool (RT-19, RT-23) */
-static bool associate(struct load *load, struct item *item, struct route_table *table)
+/* Is the table one of a gateway, and not for a public address pool (RT-19, RT-23)? */
+static bool is_of_gateway(const json_t *table)
+{
+	bool of_gateway = false, of_pool = false;
+	const json_t *association;
+	size_t index;
+
+	json_array_foreach (json_object_get(table, "Associations"), index, association) {
+		if (!get_associated(association, "AssociationState"))
+			continue;
+		of_pool |= json_object_get(association, "PublicIpv4Pool") != NULL;
+		of_gateway |= json_object_get(association, "GatewayId") != NULL;
+	}
+	return of_gateway && !of_pool;
+}
+
+static void associate(struct load *load, struct item *item, struct route_table *table)
 {
 	bool of_gateway = false, of_pool = false;
 	const json_t *association;
@@ -134,7 +149,6 @@ static bool associate(struct load *load, struct item *item, struct route_table *
 		associate_pool(load, table);
 	if (of_gateway && table->main)
 		state_error(load, item, "Associations", "the main route table cannot be that of a gateway");
-	return of_gateway && !of_pool;
 }
 
 static void parse_routes(struct load *load, struct item *item, struct route_table *table, bool of_gateway)
@@ -147,6 +161,26 @@ static void parse_routes(struct load *load, struct item *item, struct route_tabl
 		if (json_is_object(json) && parse_route(load, item, index, json, table, of_gateway, &table->routes[nr]))
 			nr++;
 	table->nr_routes = sort_routes(load, item, table->routes, nr);
+}
+
+/* Does a route say more than where this table's packets go: which sites a gateway knows, what an endpoint serves? */
+static bool tells_others(const struct route_table *table)
+{
+	for (size_t i = 0; i < table->nr_routes; i++) {
+		const struct vpc_route *route = &table->routes[i];
+
+		if (route->origin == ORIGIN_PROPAGATED || route->target == TARGET_VGW || route->target == TARGET_VPCE)
+			return true;
+	}
+	return table->nr_propagating > 0;
+}
+
+bool remake_table(struct load *load, struct item *item, struct route_table *table)
+{
+	if (tells_others(table))
+		return false;
+	parse_routes(load, item, table, is_of_gateway(item->json));
+	return !tells_others(table);
 }
 
 /* VPC-17: the main table serves the subnets that no table names. */
@@ -189,7 +223,8 @@ void load_tables(struct load *load)
 		table->vpc =
 			find_vpc(load, item, get_text(load, item->json, "VpcId"), "the table is main to no subnet");
 		parse_propagating(load, item, table);
-		parse_routes(load, item, table, associate(load, item, table));
+		associate(load, item, table);
+		parse_routes(load, item, table, is_of_gateway(item->json));
 	}
 	apply_main(load);
 }

@@ -107,11 +107,14 @@ class Agent:
     # ---- desired state
 
     def _applied(self):
-        try:
-            found = os.stat(os.path.join(self.run_dir, "applied.json"))
-            return found.st_ino, found.st_mtime_ns
-        except FileNotFoundError:
-            return None
+        seen = []
+        for name in ("applied.json", "applied.changes"):
+            try:
+                found = os.stat(os.path.join(self.run_dir, name))
+                seen.append((found.st_ino, found.st_mtime_ns, found.st_size))
+            except FileNotFoundError:
+                seen.append(None)
+        return seen
 
     def apply(self, write=None, timeout=10):
         """Write the state (or call write()), and wait until it is in force. Returns the seconds it took."""
