@@ -175,6 +175,8 @@ static __always_inline bool mapping_over(const struct flow_record *record, const
 	return end && (__s64)(now - end) > 0;
 }
 
+#define EXPIRY_MARGIN_S 1 /* a packet that came just in time has long been noted then (C4) */
+
 static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
 					   __u32 extra_s)
 {

@@ -343,6 +343,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
+	mapping_resume(p);
 	flow_track(p, p->ref,
 		   alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
@@ -353,8 +354,9 @@ static __always_inline int flow_refresh(struct pkt *p)
 		touch_target(p);
 	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
 		half_decide(p, p->ref, half, sibling, alone);
+	if (p->nat && !(READ_ONCE(record->half[0].shared) & RECORD_MAPPED))
+		decision_forget(half); /* another CPU ended the mapping meanwhile */
 	note_peering(p);
-	mapping_resume(p);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;

@@ -78,12 +78,13 @@ __noinline int name_freed(__u64 print, __u64 now)
 	__u32 ref = name_get(print);
 	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
 	struct limbo *rest = record ? limbo_at(ref) : NULL;
+	__u32 margin = replay ? 0 : EXPIRY_MARGIN_S; /* another CPU may just have judged a packet of it (C4) */
 
 	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE)
 		return 0;
-	if (record_expired(record, rest, now, 0))
+	if (record_expired(record, rest, now, margin))
 		return flow_close(ref, now);
-	if (!mapping_over(record, rest, now))
+	if (!mapping_over(record, rest, now - margin * NS_PER_S))
 		return 0;
 	mapping_end_alone(record, rest, now);
 	return 1;

@@ -54,6 +54,8 @@ static __always_inline __u32 nat64_limit(const struct pkt *p, const struct port 
 	__u32 six = path_mtu(p->flags), device = exit->mtu ?: 0xffff;
 	__u32 growth = p->fragment ? NAT64_GROWTH + 8 : NAT64_GROWTH;
 
+	if (exit->mtu == MTU_DOWN)
+		return 0;
 	if (six != path_mtu(PATH_8500 << HALF_PATH_SHIFT))
 		six += growth;
 	if (p->tuple.family == 6)
@@ -121,6 +123,8 @@ __noinline int check_size(struct pkt *p)
 	if (!p || !p->exit || p->in & IN_TX)
 		return 0; /* the host's stack knows its devices */
 	exit = port_at(p->exit);
+	if (exit && !replay && exit->deliver == DELIVER_NOT && exit->slot[p->parity & 1].kind == PORT_UPLINK)
+		return REASON_NOT_SERVED; /* it never had a device */
 	if (!exit || (changes_family(p) ? size_on_wire(p) <= nat64_limit(p, exit) : fits(p, exit)))
 		return 0;
 	if (exit->mtu == MTU_DOWN)

@@ -41,11 +41,12 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 
 /* ---- transit gateways (TGW-01..TGW-16) */
 
-/* The same for both directions of a flow (TGW-09, TGW-10). */
-static __always_inline __u32 flow_choice(const struct pkt *p, __u32 nr)
+/* The same for both directions of a flow (TGW-09, TGW-10). Ports: of TCP and UDP count as well. Where both directions
+ * must meet they do not: behind a NAT gateway the first packet's port may change yet. */
+static __always_inline __u32 flow_choice(const struct pkt *p, __u32 nr, const bool with_ports)
 {
 	const struct tuple *t = &p->out;
-	__u64 l4 = t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP ? (__u64)t->sport + t->dport : 0;
+	__u64 l4 = with_ports && (t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP) ? (__u64)t->sport + t->dport : 0;
 	__u64 hash = flow_mix(t->saddr.d[0] + t->daddr.d[0], control.secrets[1]) +
 		     flow_mix(t->saddr.d[1] + t->daddr.d[1], control.secrets[2]) +
 		     flow_mix(l4 << 8 | t->proto, control.secrets[3]);
@@ -103,7 +104,7 @@ static __always_inline int into_vpc(struct pkt *p, const struct gateway_policy *
 	struct subnet_policy *s;
 
 	if (!subnet)
-		subnet = member(g, g->flags & GATEWAY_APPLIANCE ? flow_choice(p, g->nr) : 0);
+		subnet = member(g, g->flags & GATEWAY_APPLIANCE ? flow_choice(p, g->nr, false) : 0);
 	s = subnet ? subnet_of(p, subnet) : NULL;
 	if (!s)
 		return REASON_TGW_ATTACHMENT;
@@ -146,7 +147,7 @@ __noinline int group_member(struct pkt *p, __u32 group)
 	if (!g || !g->nr || g->nr > GATEWAY_MEMBERS_MAX)
 		return 0;
 	nr = g->nr;
-	first = g->flags & GATEWAY_ORDERED ? 0 : flow_choice(p, nr);
+	first = g->flags & GATEWAY_ORDERED ? 0 : flow_choice(p, nr, true);
 	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX && i < nr; i++) {
 		__u32 at = first + i < nr ? first + i : first + i - nr, uplink;
 
@@ -203,7 +204,7 @@ __noinline int transit_martian(struct pkt *p)
 	g = gateway_at(p, p->via ? p->via : p->exit);
 	if (p->via && g && owner_of(&p->tuple.saddr, g->zone[0], p->tuple.family, p->parity))
 		return true;
-	for (int i = 0; i < 2; i++) { /* a peering of transit gateways may lie between */
+	for (int i = 0; i < 4; i++) { /* peerings of transit gateways may lie between */
 		if (!g || (g->kind != GATEWAY_ATTACHMENT && g->kind != GATEWAY_TRANSIT))
 			return false;
 		route = route_find(g->table[0], &p->tuple.saddr, p->tuple.family);

@@ -166,6 +166,15 @@ __noinline int sg_egress(struct pkt *p)
 	return rules_admit(p, &p->source, e, false);
 }
 
+/* Is what was found under p->out of this flow? Behind a NAT gateway p->out has the client's own port until the mapping
+ * is claimed, and that may be another client's there. */
+static __always_inline bool own_entry(const struct pkt *p)
+{
+	if (!p->nat || !p->nat_addr)
+		return true;
+	return !p->nat_new && (p->ref & 1 || (p->target.ref ^ p->ref) == 1);
+}
+
 /* ret: 0 or REASON_SG_INGRESS */
 __noinline int sg_ingress(struct pkt *p)
 {
@@ -179,6 +188,8 @@ __noinline int sg_ingress(struct pkt *p)
 	if (p->kind == KIND_PLAIN || p->related) {
 		entry_tuple_target(p);
 		p->target.ref = flow_find(&p->back, arrival_from(e, p->target.port));
+		if (!own_entry(p))
+			p->target.ref = REF_NONE;
 	}
 	if (entry_admits(p, &p->target, e)) {
 		decide(p, STAGE_CONNTRACK, p->target.port);

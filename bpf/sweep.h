@@ -14,7 +14,6 @@
 #define SWEEP_CLOSINGS     128  /* a tick: ~40 us */
 #define SWEEP_FRAGMENTS    512  /* a tick: ~80 us */
 #define SWEEP_TICK_NS      10000000ull
-#define EXPIRY_MARGIN_S    1 /* a packet that came just in time has long been noted then (C4) */
 #define AGENT_HEAD_START_S 30
 #define AGENT_STALE_NS     10000000000ull
 
@@ -88,7 +87,7 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 	    record_expired(record, grave, s->now, alive ? AGENT_HEAD_START_S : EXPIRY_MARGIN_S)) {
 		s->closings++;
 		flow_close(index << 1, s->now);
-	} else if (GS_STATE(gs) == RECORD_LIVE && mapping_over(record, grave, s->now)) {
+	} else if (GS_STATE(gs) == RECORD_LIVE && mapping_over(record, grave, s->now - EXPIRY_MARGIN_S * NS_PER_S)) {
 		s->closings++;
 		mapping_end_alone(record, grave, s->now);
 	} else if (GS_STATE(gs) == RECORD_CLOSING && grave->since_ns &&

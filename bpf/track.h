@@ -251,8 +251,8 @@ static __always_inline bool mapping_move(const struct pkt *p, struct gate_mappin
 	__u8 before = mapping->ct;
 	bool shaken = before == CT_ANSWERED && !backwards && p->tcp_flags & TCP_ACK; /* the third packet */
 
-	if (p->tuple.proto != IPPROTO_TCP)
-		return false;
+	if (p->tuple.proto != IPPROTO_TCP || mapping->paused)
+		return false; /* paused: this packet passes elsewhere */
 	mapping->ct = reset ? CT_CLOSED : ct_next(p, before, backwards);
 	if (before < CT_ESTABLISHED && mapping->ct > CT_ESTABLISHED && !reset && !shaken)
 		mapping->ct = before; /* a FIN before the handshake is done leaves it half-open (NAT-09) */

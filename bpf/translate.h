@@ -370,10 +370,11 @@ static __always_inline int translate_error(void *ctx, const int hook, struct pkt
 	if (!len)
 		return -1;
 	len = masked(len - 1, 2047) + 1;
-	if (len <= TYPE_AT || (hook == HOOK_TC && bpf_skb_change_proto(ctx, be16(widens ? ETH_P_IPV6 : ETH_P_IP), 0)) ||
-	    ctx_resize(ctx, hook, len))
-		return -1;
-	return ctx_store_summed(ctx, hook, TYPE_AT, bench->bytes + FRAME_AT + TYPE_AT, len - TYPE_AT);
+	if (len <= ETH_HLEN ||
+	    (hook == HOOK_TC && bpf_skb_change_proto(ctx, be16(widens ? ETH_P_IPV6 : ETH_P_IP), 0)) ||
+	    ctx_resize(ctx, hook, len) || ctx_store(ctx, hook, TYPE_AT, bench->bytes + FRAME_AT + TYPE_AT, 2))
+		return -1; /* a device's sum of the packet begins behind the Ethernet header */
+	return ctx_store_summed(ctx, hook, ETH_HLEN, bench->bytes + FRAME_AT + ETH_HLEN, len - ETH_HLEN);
 }
 
 /* ---- all of it. ret: 0, or not: the packet is unfit to be sent */

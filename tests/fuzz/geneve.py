@@ -104,7 +104,8 @@ def play(talks, rng, paths, packets):
         if answers[0] != answers[1]:
             return "line %d: %s\n  kernel %s\n  host   %s" % (n, line, *answers)
         answer = answers[0]
-        if must and answer["action"] != "drop":
+        if must and answer["action"] != "drop" and not (answer["action"] == "pass" and raw[12:14] == b"\x08\x06"):
+            # a mutated type may be ARP's, which goes to the host's stack on every uplink
             return "line %d: a forged packet passed: %s\n  %s" % (n, line, answer)
         if answer.get("to") == W.GW and answer["action"] == "uplink":
             if F.bad_checksum(bytes.fromhex(answer["packet"])) and "packet" in line and line["port"] != W.GW:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What was decided for a way through gateways ends with an edit of any station on it, not only of its two ends."""
-from author import (A, A2, A6, B, Case, IGW4, IGW6, LOCAL, OPEN, QA, QB, UP, X, X6, deliver, drop, eni, route, table, tcp,
-                    udp, uplink)
+from author import (A, A2, A6, B, Case, IGW4, IGW6, LOCAL, OPEN, QA, QB, UP, X, X6, deliver, drop, eni, perm, route, table,
+                    tcp, udp, uplink)
 from edges import EIGW, beyond_nat
 from gateways import C, network, pcx, rtb
 from nat import GONE, N, QN, data, natted, opened
@@ -24,6 +24,38 @@ def dead_peering():
     c.edit(dict(beyond_nat(), VpcPeeringConnections=[])).put("c", tcp(C, N, 80, 40000, "A", 5001, 1001), drop("no-route"))
     c.edit(beyond_nat()).put("b", tcp(B, C, 40000, 80, "A", 1001, 5001), deliver("c", src=N, sport=40000))
     yield c.put("c", tcp(C, N, 80, 40000, "A", 5001, 1001), deliver("b"))
+
+
+def two_clients(*admitted):
+    """Beyond the gateway: its clients are in S1 and S2, and the group of C admits this."""
+    s = beyond_nat()
+    for routes in s["RouteTables"]:
+        if routes["RouteTableId"] == "rtb-v1-S2":
+            routes["Associations"] += [dict(routes["Associations"][0], SubnetId="S1")]
+    for group in s["SecurityGroups"]:
+        if group["GroupId"] == "sg-c":
+            group["IpPermissions"] = list(admitted)
+    return s
+
+
+def borrowed_ports():
+    """The port that a new mapping gets is not known before it is claimed: nothing may be judged by the client's own."""
+    c = Case("found-entry-of-another-client", "CT-02 NAT-07 B1: another client's flow admits nobody",
+             two_clients(perm("udp", 53, N + "/32")))
+    c.put("b", udp(B, C, 5000, 53), deliver("c", src=N, sport=5000)).put("c", udp(C, N, 53, 5000), deliver("b"))
+    c.edit(two_clients()).put("a", udp(A, C, 5001, 53), drop("sg-ingress"))
+    c.put("a", udp(A, C, 5000, 53), drop("sg-ingress"), repeat=2)
+    yield c.put("b", udp(B, C, 5000, 53), deliver("c", src=N, sport=5000))
+    c = Case("found-rest-of-another-clients-port", "NAT-09 D12: a SYN of another client ends no rest",
+             two_clients(perm("tcp", 80, N + "/32")))
+    c.put("b", tcp(B, C, 40000, 80), deliver("c", src=N, sport=40000))
+    c.put("c", tcp(C, N, 80, 40000, "SA", 5000, 1001), deliver("b"))
+    c.put("b", tcp(B, C, 40000, 80, "FA", 1001, 5001), deliver("c"))
+    c.put("c", tcp(C, N, 80, 40000, "FA", 5001, 1002), deliver("b"))
+    c.put("b", tcp(B, C, 40000, 80, "A", 1002, 5002), deliver("c"))
+    c.put("a", tcp(A, C, 40000, 80), deliver("c", src=N), at=1)
+    not_for_a = {"action": ["drop", "deliver"], "to": ["b", None]}
+    yield c.put("c", tcp(C, N, 80, 40000, "SA", 7000, 1001), not_for_a)
 
 
 def turning_round():
@@ -73,5 +105,5 @@ def syn_from_outside():
 
 
 def stale():
-    for part in (dead_peering, turning_round, block_behind_a_middlebox, shared_uplink, syn_from_outside):
+    for part in (dead_peering, borrowed_ports, turning_round, block_behind_a_middlebox, shared_uplink, syn_from_outside):
         yield from part()
