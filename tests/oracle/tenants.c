@@ -176,7 +176,10 @@ static int plant_tag(struct line *l)
 	       : p.proto == P_TCP ? p.l4 + (l->frame[p.l4 + 12] >> 4) * 4
 				  : p.l4;
 	if (!p.foff && (p.proto == P_ICMP || p.proto == P_ICMP6))
-		head = p.has_inner ? p.inner.l4 + 8 : p.l4 + 8;
+		head = p.has_inner
+			       ? p.inner.l4 +
+					 (p.inner.proto == P_TCP ? 20 : 8) /* behind its sum, which gateways follow */
+			       : p.l4 + 8;
 	at = p.end - 4 - ((p.end - p.l4) & 1);
 	if (at < head)
 		return 0;

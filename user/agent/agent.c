@@ -21,6 +21,7 @@
 #include "agent/lock.h"
 #include "agent/log.h"
 #include "attach/pins.h"
+#include "show/nat.h"
 #include "state/sources.h"
 
 #define LOCK_WAIT_MS    3000  /* for an agent that is just ending */
@@ -217,6 +218,15 @@ static int on_verify(sd_event_source *source, uint64_t usec, void *data)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+static void watch_peaks(struct agent *agent)
+{
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+	if (now_ns - agent->peaks.at_ns >= PEAK_WINDOW_NS &&
+	    peaks_sample(&agent->peaks, nat_gateways(agent->datapath), now_ns))
+		agent->status_stale = true;
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 {
 	static uint64_t ticks;
@@ -228,6 +238,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	if (!agent->collector && ticks % COLLECTOR_EVERY == 0)
 		start_collector(agent);
 	collect(agent);
+	watch_peaks(agent);
 	if (ticks % LOOK_EVERY == 0)
 		look_around(agent);
 	report_if_stale(agent);
@@ -395,6 +406,7 @@ static void close_parts(struct agent *agent)
 	sources_free(&agent->applied.sources);
 	news_done(&agent->news);
 	free(agent->state_problem);
+	peaks_done(&agent->peaks);
 	free(agent->collector_problem);
 	if (agent->pin_lock >= 0)
 		close(agent->pin_lock);

@@ -15,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 #include "agent/devices.h"
+#include "agent/peaks.h"
 #include "agent/tree.h"
 #include "compile/image.h"
 #include "flowlog/collector.h"
@@ -63,6 +64,7 @@ struct agent {
 	char *state_problem; /* why the files are not in force; NULL = they are */
 	char *collector_problem;
 	struct collector_report logged; /* as last reported */
+	struct peaks peaks;
 	bool ready, status_stale;
 };
 

@@ -93,14 +93,14 @@ void agent_report(struct agent *agent, bool with_ports)
 
 	snprintf(revision, sizeof(revision), "%016" PRIx64, agent->applied.revision);
 
-	json_t *report =
-		json_pack("{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:{s:I, s:I}}", "pid", (int)getpid(),
-			  "ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision",
-			  revision, "generation", (json_int_t)agent->applied.generation, "applied_at",
-			  (json_int_t)agent->applied.at_s, "held", held(devices), "attention", attention(agent),
-			  "hooks_restored", (json_int_t)devices->hooks_restored, "restored_at_ns",
-			  (json_int_t)devices->restored_at_ns, "restored", devices->restored, "flow_logs", "skipped",
-			  (json_int_t)agent->logged.skipped, "lost_events", (json_int_t)agent->logged.lost_events);
+	json_t *report = json_pack(
+		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:{s:I, s:I}, s:O?}", "pid", (int)getpid(),
+		"ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision", revision,
+		"generation", (json_int_t)agent->applied.generation, "applied_at", (json_int_t)agent->applied.at_s,
+		"held", held(devices), "attention", attention(agent), "hooks_restored",
+		(json_int_t)devices->hooks_restored, "restored_at_ns", (json_int_t)devices->restored_at_ns, "restored",
+		devices->restored, "flow_logs", "skipped", (json_int_t)agent->logged.skipped, "lost_events",
+		(json_int_t)agent->logged.lost_events, "nat_peaks", agent->peaks.told);
 	int r = with_ports ? report_ports(agent) : 0;
 
 	if (!r)

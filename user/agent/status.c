@@ -207,6 +207,22 @@ static void copy(json_t *to, const json_t *from, const char *key)
 	(void)json_object_set(to, key, value ? value : json_null());
 }
 
+/* What only the agent knows, which has looked for a minute. */
+static json_t *nat_part(const struct gathering *g)
+{
+	json_t *list = g->datapath ? nat_gateways(g->datapath) : json_array(), *row;
+	size_t i;
+
+	json_array_foreach (list, i, row) {
+		const json_t *peak = json_object_get(json_object_get(g->report, "nat_peaks"),
+						     json_string_value(json_object_get(row, "gateway")));
+
+		copy(row, peak, "PeakBytesPerSecond");
+		copy(row, peak, "PeakPacketsPerSecond");
+	}
+	return list;
+}
+
 int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *ret_well)
 {
 	struct gathering g = {.pin_dir = pin_dir, .report = status_report(run_dir), .attention = json_array()};
@@ -232,7 +248,7 @@ int status_gather(const char *run_dir, const char *pin_dir, json_t **ret, bool *
 	copy(status, g.report, "flow_logs");
 	(void)json_object_set_new(status, "drops", g.datapath ? drops(&g) : json_object());
 	(void)json_object_set_new(status, "flows", g.datapath ? flows(&g) : json_pack("{s:n, s:n}", "max", "live"));
-	(void)json_object_set_new(status, "nat_gateways", g.datapath ? nat_gateways(g.datapath) : json_array());
+	(void)json_object_set_new(status, "nat_gateways", nat_part(&g));
 	if (g.datapath) {
 		(void)json_object_set_new(
 			status, "skipped",

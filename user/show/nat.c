@@ -40,6 +40,14 @@ static json_t *gateway_row(const char *id, const struct nat_stats *stats)
 			 "PacketsOutToSource", packets[1]);
 }
 
+static bool any_gateway(const struct port *ports, uint32_t slot)
+{
+	for (uint32_t port = 1; port < PORTS_MAX; port++)
+		if (ports[port].slot[slot].kind == PORT_NAT)
+			return true;
+	return false;
+}
+
 json_t *nat_gateways(struct datapath *datapath)
 {
 	const struct nat_stats *stats = datapath_nat_stats(datapath);
@@ -48,7 +56,7 @@ json_t *nat_gateways(struct datapath *datapath)
 	const struct port *ports = datapath_ports(datapath);
 	json_t *list = json_array();
 
-	if (sums)
+	if (sums && any_gateway(ports, slot))
 		add_records(datapath, sums);
 	for (uint32_t port = 1; sums && stats && port < PORTS_MAX; port++) {
 		struct nat_stats sum = stats[port];
