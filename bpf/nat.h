@@ -106,10 +106,14 @@ static __always_inline void choose_port(struct pkt *p)
 		p->out.sport = be16(port_number(port_hash(&p->tuple, p->in), 0));
 }
 
-/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09). */
+/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09), but not the internet,
+ * whose packet another gateway let in. */
 static __always_inline int nat_refuse(struct pkt *p, __u32 nat)
 {
-	if (p->out.proto == IPPROTO_TCP && p->kind == KIND_PLAIN && !(p->tcp_flags & TCP_RST))
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+	bool outside = e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW;
+
+	if (!outside && p->out.proto == IPPROTO_TCP && p->kind == KIND_PLAIN && !(p->tcp_flags & TCP_RST))
 		nat_complain(p, nat, COMPLAIN_RESET, &p->tuple.daddr);
 	return REASON_NAT_NO_MAPPING;
 }

@@ -130,7 +130,7 @@ static __always_inline bool peering_joins(const struct pkt *p, __u32 peering, __
 	return (g->zone[0] == a && g->zone[1] == b) || (g->zone[0] == b && g->zone[1] == a);
 }
 
-/* The answer to what a NAT gateway sent over a peering goes back there without a route (NAT-18), as long as there is
+/* The answer to what a NAT gateway sent over a peering goes back there whatever the route (NAT-18), as long as there is
  * that peering. ret: the gateway's port, 0 = this is none */
 static __always_inline __u32 peered_nat(struct pkt *p)
 {
@@ -145,14 +145,10 @@ static __always_inline __u32 peered_nat(struct pkt *p)
 	return e && peering_joins(p, rest->mapping.peering, p->at_zone, e->zone) ? rest->mapping.gateway : 0;
 }
 
-static __always_inline int step_unrouted(struct pkt *p)
+static __always_inline int back_to_nat(struct pkt *p, __u32 nat)
 {
-	__u32 nat = peered_nat(p);
-	int reason;
+	int reason = depart(p, true);
 
-	if (!nat)
-		return route_missing(p);
-	reason = depart(p, true);
 	p->crossing = 1;
 	return reason ? reason : arrive(p, nat);
 }
@@ -232,6 +228,7 @@ static __always_inline bool stays_in_subnet(const struct pkt *p)
 /* ret: 0 = arrived: p->target.port is the ENI it is for, or p->exit the way out; WALK_ON; or the reason to drop */
 __noinline int walk_step(struct pkt *p)
 {
+	__u32 nat;
 	int reason;
 
 	if (!p)
@@ -243,7 +240,10 @@ __noinline int walk_step(struct pkt *p)
 	if (!p->routed)
 		route_look(p);
 	p->routed = 0;
-	reason = p->route.kind == ROUTE_NONE ? step_unrouted(p) : route_usable(p);
+	nat = p->route.kind == ROUTE_LOCAL || p->route.kind == ROUTE_PEERING ? 0 : peered_nat(p);
+	if (nat)
+		return back_to_nat(p, nat);
+	reason = p->route.kind == ROUTE_NONE ? route_missing(p) : route_usable(p);
 	if (p->route.kind == ROUTE_NONE || reason) {
 		p->seen_egress = 1;
 		return reason;

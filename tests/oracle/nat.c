@@ -51,15 +51,34 @@ static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 	return !bad;
 }
 
+/* NACL-09, NACL-12: what the gateway answers leaves its subnet, passes that by which the packet came to it, and comes into
+ * the sender's, where these differ. */
+static bool answer_crosses(const struct trip *t, const struct nat *n)
+{
+	const struct world *w = t->m->world;
+	int home = t->from ? t->from->subnet : -1;
+	struct pkt answer = t->q;
+
+	answer.src = t->q.dst;
+	answer.dst = t->p->src;
+	answer.sport = t->p->dport;
+	answer.dport = t->p->sport;
+	if (n->subnet >= 0 && n->subnet != home && !nacl_allows(w, &w->subnet[n->subnet], true, &answer))
+		return false;
+	if (t->before != home && t->before != n->subnet && !nacl_allows(w, &w->subnet[t->before], false, &answer))
+		return false;
+	return home < 0 || home == n->subnet || nacl_allows(w, &w->subnet[home], false, &answer);
+}
+
 /* NAT-08, NAT-09: TCP that is not an opening, and no mapping. */
-static void nat_refuse(struct trip *t)
+static void nat_refuse(struct trip *t, const struct nat *n)
 {
 	if (t->q.proto != P_TCP)
 		return trip_drop(t, BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL));
 	struct change entry = t->v->change[0];
 
 	trip_drop(t, BIT(WHY_NAT_MAPPING));
-	if (t->q.flags & TCP_RST)
+	if (t->q.flags & TCP_RST || !answer_crosses(t, n))
 		return;
 	t->v->change[0] = entry;
 	t->v->act = ACT_REPLY;
@@ -88,7 +107,7 @@ void nat_outward(struct trip *t, const struct nat *n)
 	if (!trip_spend_ttl(t, n))
 		return;
 	if (!f && !t->q.has_inner && !syn && t->q.proto == P_TCP)
-		return nat_refuse(t);
+		return nat_refuse(t, n);
 	if (!f && (t->q.has_inner || !n->available || !n->nr_addr))
 		return trip_drop(t, t->q.has_inner ? BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL)
 						   : BIT(WHY_BLACKHOLE)); /* NAT-24 */

@@ -205,6 +205,7 @@ static void take_step(struct trip *t, int subnet, const struct step *s)
 	n = &w->nat[s->c.at];
 	if (s->crosses && !trip_nacl(t, n->subnet, false))
 		return;
+	t->before = subnet;
 	nat_outward(t, n);
 }
 

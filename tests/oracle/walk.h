@@ -11,6 +11,7 @@ struct trip {
 	const struct pkt *p; /* as it came */
 	struct pkt q;        /* as it is here: addresses, ports and the quoted packet's */
 	const struct eni *from;
+	int before;    /* subnet by which it came to the NAT gateway */
 	int vpc, refs; /* REFS_NONE, or the VPC where its source is a member */
 	bool tracked;  /* CT-06 */
 	bool by_tgw, by_nat;
