@@ -133,6 +133,19 @@ static __always_inline bool gate_opens(const struct pkt *p)
 	return may_open(p) && p->fragment != FRAGMENT_LATER && (p->tuple.proto != IPPROTO_TCP || opens(p));
 }
 
+/* From one endpoint into another, or into the same since it was translated on the way (IGW-11). Tables may lead in a
+ * circle whose stations each see a packet of their own, so this takes one off the time to live (D10). */
+static __always_inline int pass_on(struct pkt *p, __u32 endpoint)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+
+	if (!e || e->kind != PORT_UPLINK || e->gateway != ROUTE_GWLBE)
+		return 0;
+	if (endpoint == IN_PORT(p->in) && tuple_equal(&p->out, &p->tuple))
+		return REASON_TTL; /* it would go round for ever */
+	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
+}
+
 /* To the endpoint behind port `endpoint`. ret: 0 = it leaves, or a reason */
 __noinline int gwlbe_outbound(struct pkt *p, __u32 endpoint)
 {
@@ -140,8 +153,8 @@ __noinline int gwlbe_outbound(struct pkt *p, __u32 endpoint)
 
 	if (!p || !g || g->kind != GATEWAY_GWLBE || !g->members[GWLB_KNOWN])
 		return REASON_NOT_SERVED;
-	if (endpoint == IN_PORT(p->in))
-		return REASON_TTL; /* it would go round for ever */
+	if (pass_on(p, endpoint))
+		return REASON_TTL;
 	decide(p, STAGE_ENDPOINT, endpoint);
 	p->relayed = 1; /* SG-18 */
 	p->tracked = 1; /* CT-06 */
