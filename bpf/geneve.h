@@ -208,6 +208,17 @@ static __always_inline bool geneve_sum_right(void *ctx, const int hook, const st
 	return hook == HOOK_TC && check_is_partial(ctx, p->l4 + 6);
 }
 
+/* What is inside fills the outer packet: not a byte less or more (A5). */
+static __always_inline bool lengths_agree(void *ctx, const int hook, const struct geneve_outer *outer, bool six)
+{
+	__u32 total = be16(outer->ip.total);
+	__be16 length;
+
+	if (total <= GENEVE_ROOM || ctx_load(ctx, hook, ETH_HLEN + GENEVE_ROOM + (six ? 4 : 2), &length, 2))
+		return false;
+	return be16(length) + GENEVE_ROOM + (six ? 40u : 0) == total;
+}
+
 /* Is it what the endpoint wraps its packets in, on its way back? *ret_six: with an IPv6 packet inside */
 static __always_inline bool geneve_ours(void *ctx, const int hook, struct pkt *p, bool *ret_six)
 {
@@ -231,7 +242,8 @@ static __always_inline bool geneve_ours(void *ctx, const int hook, struct pkt *p
 	    outer->ip.daddr != (__be32)g->members[GWLB_SOURCE] || !appliance_known(g, outer->ip.saddr) ||
 	    !same_words(&outer->version_words, &wanted->version_words,
 			sizeof(*outer) - __builtin_offsetof(struct geneve_outer, version_words) -
-				sizeof(outer->cookie)))
+				sizeof(outer->cookie)) ||
+	    !lengths_agree(ctx, hook, outer, six))
 		return false;
 	*ret_six = six;
 	p->shown.cookie = be32(outer->cookie);
