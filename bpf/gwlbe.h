@@ -116,6 +116,8 @@ static __always_inline bool gate_known(struct pkt *p, __u32 endpoint)
 	const struct tuple *base = p->kind == KIND_ERROR ? &p->inner_out : &p->out;
 	__u32 ref;
 
+	if (p->kind == KIND_BARE)
+		return false; /* no echo with the identifier 0 */
 	if (p->nat_new)
 		return false; /* its port is not known yet: what has this tuple now is another flow */
 	tuple_reverse(&p->back, base);
