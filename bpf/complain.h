@@ -10,6 +10,7 @@
 #ifndef ENID_COMPLAIN_H
 #define ENID_COMPLAIN_H
 
+#include "gwlbe.h"
 #include "mtu.h"
 #include "nacl.h"
 #include "rewrite.h"
@@ -331,39 +332,6 @@ static __always_inline void sender_was_reset(struct pkt *p, __u32 ref)
 		record->half[0].last_ns = p->now;
 		flow_settle(p, record, ref);
 	}
-}
-
-#define ENDPOINTS_MAX 4 /* one behind the other, between a sender and who complains */
-
-/* Who sent a packet that came from an appliance: the records of the ways to the endpoints tell, as long as nothing on
- * them translated it. p->target.ref: the half of its packets. ret: port of an ENI, 0 = somebody else's packet */
-__noinline int sender_behind(struct pkt *p)
-{
-	__u32 port = p ? IN_PORT(p->in) : 0;
-
-	if (!p)
-		return 0;
-	tuple_reverse(&p->back, &p->tuple);
-	for (int i = 0; i < ENDPOINTS_MAX; i++) {
-		__u32 ref = flow_find(&p->back, port);
-		struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
-		struct flow_half *way = record ? sibling_of(record, ref) : NULL;
-		struct port_policy *e;
-
-		if (!way || way->in & IN_TX || !tuple_equal(&way->tuple, &p->tuple))
-			return 0;
-		port = way->in;
-		e = policy_of(p, port);
-		if (!e)
-			return 0;
-		if (e->kind == PORT_ENI && e->mode != MODE_GUARD && e->flags & PORT_LIVE) {
-			p->target.ref = ref ^ 1;
-			return port;
-		}
-		if (e->gateway != ROUTE_GWLBE)
-			return 0;
-	}
-	return 0;
 }
 
 /* An appliance gets nothing but what is wrapped (EP-08). What it returned was sent by an ENI, which is told past it, as

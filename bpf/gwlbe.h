@@ -226,6 +226,48 @@ static __always_inline bool gate_sent(struct pkt *p)
 	return gate_entry(p, flow_find(&p->back, p->in), &p->target.ticket) && ticket_shown(p, &p->target.ticket);
 }
 
+#define ENDPOINTS_MAX 4 /* one behind the other, between a sender and where its packet is */
+
+/* Who sent a packet that came from an appliance: the records of the ways to the endpoints tell, as long as nothing on
+ * them translated it. p->target.ref: the half of its packets. ret: port of an ENI, 0 = somebody else's packet */
+__noinline int sender_behind(struct pkt *p)
+{
+	__u32 port = p ? IN_PORT(p->in) : 0;
+
+	if (!p)
+		return 0;
+	tuple_reverse(&p->back, &p->tuple);
+	for (int i = 0; i < ENDPOINTS_MAX; i++) {
+		__u32 ref = flow_find(&p->back, port);
+		struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
+		struct flow_half *way = record ? sibling_of(record, ref) : NULL;
+		struct port_policy *e;
+
+		if (!way || way->in & IN_TX || !tuple_equal(&way->tuple, &p->tuple))
+			return 0;
+		port = way->in;
+		e = policy_of(p, port);
+		if (!e)
+			return 0;
+		if (e->kind == PORT_ENI && e->mode != MODE_GUARD && e->flags & PORT_LIVE) {
+			p->target.ref = ref ^ 1;
+			return port;
+		}
+		if (e->gateway != ROUTE_GWLBE)
+			return 0;
+	}
+	return 0;
+}
+
+/* Did an ENI of the endpoint's VPC send the packet, in somebody else's name as forwarders do (PCX-06)? */
+static __always_inline bool forwarded_here(struct pkt *p, __u32 zone)
+{
+	struct port_policy *e = policy_of(p, sender_behind(p));
+
+	p->target.ref = REF_NONE;
+	return e && e->kind == PORT_ENI && e->zone == zone;
+}
+
 /* In by the uplink of an endpoint, out of its wrapping: from there on by the endpoint's subnet (RT-24). */
 __noinline int gwlbe_inbound(struct pkt *p)
 {
@@ -243,6 +285,7 @@ __noinline int gwlbe_inbound(struct pkt *p)
 	decide(p, STAGE_ENDPOINT, IN_PORT(p->in));
 	station(p, AT_SUBNET, e->zone, e->subnet, subnet->table);
 	p->at_port = owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity); /* VPC-18, ENI-14 are about it */
+	p->transit = !p->at_port && !forwarded_here(p, e->zone); /* by whichever gateway it came (IGW-08, EP-03) */
 	return 0;
 }
 

@@ -3,7 +3,7 @@
 import frames as F
 from author import (A, A6, B, Case, IGW4, IGW6, LOCAL, MAC, QA, QB, UP, X, X6, deliver, drop, edited, ping, route, subnet, tcp,
                     udp, uplink)
-from gateways import C6, LOCAL2, TGW_ROUTES, rtb as rtb_of, tgw_route, transit
+from gateways import C, C6, LOCAL2, TGW_ROUTES, by_pcx, network, pcx, rtb as rtb_of, tgw_route, transit
 from geneve import BASE, FORGED, GW, NO_FLOW, OUTWARD, WEST, by_gw, idle, inspected, options, rtb, sent, through
 from nat import N, QN, TO_NAT, natted
 
@@ -130,6 +130,15 @@ def forms():
     far["Subnets"].append(subnet("E", 7))
     c = Case("found-transit-behind-an-appliance", "IGW-08: a peer VPC does not reach the internet by way of an endpoint", far)
     through(c, "c", udp(C6, X6, 5000, 53), {"in_src": C6}, drop("igw-no-public-address"))
+    yield c
+
+    over = network(None, [rtb_of("v1", LOCAL, by_pcx("10.2.0.0/16")), rtb_of("v2", LOCAL2),
+                          rtb_of("v1", LOCAL, by_gw("10.2.0.0/16"), sub="S3")], VpcPeeringConnections=[pcx()])
+    over["VpcEndpoints"] = BASE["VpcEndpoints"]
+    over["Hosts"][0]["Uplinks"].append(BASE["Hosts"][0]["Uplinks"][-1])
+    over["Subnets"].append(subnet("E", 7))
+    c = Case("found-forwarder-before-an-appliance", "PCX-06: what an ENI of the VPC sends in another's name is no transit", over)
+    through(c, "m", udp("192.0.2.9", C, 4000, 99), {"in_src": "192.0.2.9"}, deliver("c", src="192.0.2.9"))
     yield c
 
 
