@@ -61,8 +61,10 @@ static __always_inline bool gate_entry(const struct pkt *p, __u32 ref, struct ga
 /* The half that carries an entry writes it down; a new flow gets its cookie. */
 static __always_inline void gate_note(struct limbo *rest, struct spot *spot, __u32 ref)
 {
-	if (!spot->ticket.cookie)
+	if (!spot->ticket.cookie) {
 		spot->ticket.cookie = cookie_make(rest, ref >> 1);
+		spot->made = 1;
+	}
 	ticket_store(&rest->tickets[ref & 1], &spot->ticket);
 }
 

@@ -45,7 +45,7 @@ struct spot {
 	__u8 leg;   /* enum leg, after judging */
 	__u8 fresh; /* the entry is new: the rules admitted it */
 	__u8 ct;    /* enum conversation of the entry before this packet */
-	__u8 zero;
+	__u8 made; /* the ticket's cookie is of the record that is being opened */
 	struct gate_ticket ticket; /* LEG_GATE */
 };
 
