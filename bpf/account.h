@@ -126,9 +126,9 @@ static __always_inline void account_drop(struct pkt *p, __u32 reason)
 	switch (reason) {
 	case REASON_SG_EGRESS:
 	case REASON_NACL_EGRESS:
-		if (!p->seen_egress)
+		if (!p->seen_egress && p->source.port)
 			tally(p, &p->tuple, p->source.port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
-		else if (p->at_port) /* stopped on its way out of a gateway's subnet */
+		else if (p->seen_egress && p->at_port) /* stopped on its way out of a gateway's subnet */
 			tally(p, &p->out, p->at_port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
 		break;
 	case REASON_SG_INGRESS:

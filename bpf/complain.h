@@ -2,13 +2,16 @@
 /* What the sender of a dropped packet is told: ICMP errors and TCP resets (MTU-02, NAT-08, NAT-20).
  *
  * A stage that returns a reason may call complain() before; once the drop is accounted for, the answer is written over
- * the frame and goes back to where it came from, with the router's MAC. It counts as an answer of the fabric: no flow
- * log tells of it. The sender's security group lets it in where the flow is tracked, else a rule must (CT-14, MTU-01);
- * a reset belongs to the connection. No answer is ever given to an ICMP error, a later fragment, a group's frame or a
- * reset (RFC 1122, RFC 4443, RFC 9293), and at most ANSWER_RATE a second for each port. */
+ * the frame and goes back to where it came from, with the router's MAC; where that is an appliance, past it to the ENI
+ * that sent the packet. It counts as an answer of the fabric: no flow log tells of it. The sender's security group lets
+ * it in where the flow is tracked, else a rule must (CT-14, MTU-01); a reset belongs to the connection. No answer is
+ * ever given to an ICMP error, a later fragment, a group's frame or a reset (RFC 1122, RFC 4443, RFC 9293), and at most
+ * ANSWER_RATE a second for each port. */
 #ifndef ENID_COMPLAIN_H
 #define ENID_COMPLAIN_H
 
+#include "gwlbe.h"
+#include "mtu.h"
 #include "nacl.h"
 #include "rewrite.h"
 #include "sg.h"
@@ -319,16 +322,46 @@ static __always_inline bool crosses(struct pkt *p)
 }
 
 /* The entry of an ENI whose connection was reset ends like after any reset. */
-static __always_inline void sender_was_reset(struct pkt *p)
+static __always_inline void sender_was_reset(struct pkt *p, __u32 ref)
 {
-	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
+	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
 
-	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(p->ref & 1) &&
-	    within(p->now, entry_last(record, p->ref), record->half[0].leg_s)) {
+	if (record && CT_STATE(record->half[0].ct) != CT_CLOSED && !(ref & 1) &&
+	    within(p->now, entry_last(record, ref), record->half[0].leg_s)) {
 		record->half[0].ct = CT_CLOSED;
 		record->half[0].last_ns = p->now;
-		flow_settle(p, record, p->ref);
+		flow_settle(p, record, ref);
 	}
+}
+
+/* An appliance gets nothing but what is wrapped (EP-08). What it returned was sent by an ENI, which is told past it, as
+ * if nothing stood between; or nobody is. ret: false = there is nobody to be told */
+static __always_inline bool find_sender(struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+
+	p->exit = IN_PORT(p->in);
+	if (!e || e->gateway != ROUTE_GWLBE)
+		return e;
+	p->exit = sender_behind(p);
+	p->source.port = p->exit;
+	if (p->exit && p->complaint == COMPLAIN_TOO_BIG)
+		router_of_sender(p, &p->complain_from);
+	return p->exit;
+}
+
+static __always_inline void send_answer(struct pkt *p)
+{
+	bool back = p->exit == IN_PORT(p->in);
+
+	if (p->complaint == COMPLAIN_RESET) {
+		sender_was_reset(p, p->ref);
+		if (!back)
+			sender_was_reset(p, p->target.ref);
+	}
+	p->action = back ? ACTION_REPLY : ACTION_DELIVER;
+	p->flags = 0;
+	p->clamp = 0;
 }
 
 static __always_inline bool worth_an_answer(const struct pkt *p)
@@ -341,7 +374,7 @@ static __always_inline int answer_drop(void *ctx, const int hook, struct pkt *p)
 	struct workbench *bench = workbench();
 	__u32 len;
 
-	if (!bench || !worth_an_answer(p) || (p->complain_nat && !crosses(p)) || !sender_admits(p) ||
+	if (!bench || !worth_an_answer(p) || !find_sender(p) || (p->complain_nat && !crosses(p)) || !sender_admits(p) ||
 	    !port_rate_allows(p, RATE_ANSWERS))
 		return 0;
 	if (p->complaint == COMPLAIN_RESET)
@@ -355,14 +388,11 @@ static __always_inline int answer_drop(void *ctx, const int hook, struct pkt *p)
 	len = masked(len - 1, 2047) + 1;
 	if (ctx_blank(ctx, hook, p, len) || ctx_store(ctx, hook, 0, bench->bytes + FRAME_AT, len))
 		return 0;
-	if (p->complaint == COMPLAIN_RESET)
-		sender_was_reset(p);
-	p->action = ACTION_REPLY;
-	p->exit = IN_PORT(p->in);
+	send_answer(p);
 	return 0;
 }
 
-/* After a drop with p->complaint set: p->action becomes ACTION_REPLY if there is an answer. */
+/* After a drop with p->complaint set: p->action becomes ACTION_REPLY or ACTION_DELIVER if there is an answer. */
 __noinline int tc_answer_drop(struct __sk_buff *ctx, struct pkt *p)
 {
 	return p ? answer_drop(ctx, HOOK_TC, p) : 0;

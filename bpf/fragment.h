@@ -89,6 +89,7 @@ __noinline int fragment_before(struct pkt *p)
 		p->out = known->out;
 		p->source.port = known->source;
 		p->target.port = known->target;
+		p->at_port = known->at_port;
 		p->seen_egress = known->seen_egress;
 		p->nr_trace = 0;
 		return known->reason;
@@ -121,6 +122,7 @@ __noinline int fragment_after(struct pkt *p, __u32 reason)
 		entry.out = p->out;
 		entry.source = p->source.port;
 		entry.target = p->target.port;
+		entry.at_port = p->at_port;
 		entry.seen_egress = p->seen_egress;
 	}
 	if (known && !bpf_map_update_elem(&fragments, &due.key, &entry, BPF_EXIST))

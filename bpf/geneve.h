@@ -112,6 +112,20 @@ static __always_inline long geneve_room(void *ctx, const int hook)
 	return bpf_xdp_adjust_head(ctx, -GENEVE_ROOM);
 }
 
+/* Of a packet that changed its family on the way, its new header tells. ret: 0 = too short */
+static __always_inline __u32 inner_length(void *ctx, const int hook, const struct pkt *p, const bool six)
+{
+	__be16 length;
+
+	if (p->segments > 1)
+		return ctx_len(ctx, hook) - ETH_HLEN;
+	if (likely(!(p->flags & HALF_NAT64)))
+		return p->bytes;
+	if (ctx_load(ctx, hook, ETH_HLEN + (six ? 4 : 2), &length, 2))
+		return 0;
+	return be16(length) + (six ? 40 : 0);
+}
+
 static __always_inline int geneve_wrap(void *ctx, const int hook, struct pkt *p)
 {
 	struct gateway_policy *g = gateway_at(p, p->exit);
@@ -119,15 +133,18 @@ static __always_inline int geneve_wrap(void *ctx, const int hook, struct pkt *p)
 	struct gate_ticket ticket;
 	struct geneve_outer *outer;
 	struct eth_header eth;
-	__u32 inner = p->bytes;
+	__u32 inner;
+	bool six;
 
 	if (!bench || !g || g->kind != GATEWAY_GWLBE || !geneve_ticket(p, &ticket) ||
 	    ctx_load(ctx, hook, 0, &eth, sizeof(eth)))
 		return -1;
-	if (p->segments > 1)
-		inner = ctx_len(ctx, hook) - ETH_HLEN;
+	six = eth.ethertype == be16(ETH_P_IPV6);
+	inner = inner_length(ctx, hook, p, six);
+	if (!inner)
+		return -1;
 	outer = (void *)bench->bytes + OUTER_AT;
-	geneve_begin(outer, g, p->tuple.family);
+	geneve_begin(outer, g, six ? 6 : 4);
 	geneve_address(outer, g, &ticket, inner);
 	eth.ethertype = be16(ETH_P_IP);
 	if (geneve_room(ctx, hook))
@@ -191,6 +208,17 @@ static __always_inline bool geneve_sum_right(void *ctx, const int hook, const st
 	return hook == HOOK_TC && check_is_partial(ctx, p->l4 + 6);
 }
 
+/* What is inside fills the outer packet: not a byte less or more (A5). */
+static __always_inline bool lengths_agree(void *ctx, const int hook, const struct geneve_outer *outer, bool six)
+{
+	__u32 total = be16(outer->ip.total);
+	__be16 length;
+
+	if (total <= GENEVE_ROOM || ctx_load(ctx, hook, ETH_HLEN + GENEVE_ROOM + (six ? 4 : 2), &length, 2))
+		return false;
+	return be16(length) + GENEVE_ROOM + (six ? 40u : 0) == total;
+}
+
 /* Is it what the endpoint wraps its packets in, on its way back? *ret_six: with an IPv6 packet inside */
 static __always_inline bool geneve_ours(void *ctx, const int hook, struct pkt *p, bool *ret_six)
 {
@@ -214,7 +242,8 @@ static __always_inline bool geneve_ours(void *ctx, const int hook, struct pkt *p
 	    outer->ip.daddr != (__be32)g->members[GWLB_SOURCE] || !appliance_known(g, outer->ip.saddr) ||
 	    !same_words(&outer->version_words, &wanted->version_words,
 			sizeof(*outer) - __builtin_offsetof(struct geneve_outer, version_words) -
-				sizeof(outer->cookie)))
+				sizeof(outer->cookie)) ||
+	    !lengths_agree(ctx, hook, outer, six))
 		return false;
 	*ret_six = six;
 	p->shown.cookie = be32(outer->cookie);

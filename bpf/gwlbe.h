@@ -61,8 +61,10 @@ static __always_inline bool gate_entry(const struct pkt *p, __u32 ref, struct ga
 /* The half that carries an entry writes it down; a new flow gets its cookie. */
 static __always_inline void gate_note(struct limbo *rest, struct spot *spot, __u32 ref)
 {
-	if (!spot->ticket.cookie)
+	if (!spot->ticket.cookie) {
 		spot->ticket.cookie = cookie_make(rest, ref >> 1);
+		spot->made = 1;
+	}
 	ticket_store(&rest->tickets[ref & 1], &spot->ticket);
 }
 
@@ -116,6 +118,8 @@ static __always_inline bool gate_known(struct pkt *p, __u32 endpoint)
 	const struct tuple *base = p->kind == KIND_ERROR ? &p->inner_out : &p->out;
 	__u32 ref;
 
+	if (p->kind == KIND_BARE)
+		return false; /* no echo with the identifier 0 */
 	if (p->nat_new)
 		return false; /* its port is not known yet: what has this tuple now is another flow */
 	tuple_reverse(&p->back, base);
@@ -133,6 +137,19 @@ static __always_inline bool gate_opens(const struct pkt *p)
 	return may_open(p) && p->fragment != FRAGMENT_LATER && (p->tuple.proto != IPPROTO_TCP || opens(p));
 }
 
+/* From one endpoint into another, or into the same since it was translated on the way (IGW-11). Tables may lead in a
+ * circle whose stations each see a packet of their own, so this takes one off the time to live (D10). */
+static __always_inline int pass_on(struct pkt *p, __u32 endpoint)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in));
+
+	if (!e || e->kind != PORT_UPLINK || e->gateway != ROUTE_GWLBE)
+		return 0;
+	if (endpoint == IN_PORT(p->in) && tuple_equal(&p->out, &p->tuple))
+		return REASON_TTL; /* it would go round for ever */
+	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
+}
+
 /* To the endpoint behind port `endpoint`. ret: 0 = it leaves, or a reason */
 __noinline int gwlbe_outbound(struct pkt *p, __u32 endpoint)
 {
@@ -140,8 +157,8 @@ __noinline int gwlbe_outbound(struct pkt *p, __u32 endpoint)
 
 	if (!p || !g || g->kind != GATEWAY_GWLBE || !g->members[GWLB_KNOWN])
 		return REASON_NOT_SERVED;
-	if (endpoint == IN_PORT(p->in))
-		return REASON_TTL; /* it would go round for ever */
+	if (pass_on(p, endpoint))
+		return REASON_TTL;
 	decide(p, STAGE_ENDPOINT, endpoint);
 	p->relayed = 1; /* SG-18 */
 	p->tracked = 1; /* CT-06 */
@@ -211,6 +228,48 @@ static __always_inline bool gate_sent(struct pkt *p)
 	return gate_entry(p, flow_find(&p->back, p->in), &p->target.ticket) && ticket_shown(p, &p->target.ticket);
 }
 
+#define ENDPOINTS_MAX 4 /* one behind the other, between a sender and where its packet is */
+
+/* Who sent a packet that came from an appliance: the records of the ways to the endpoints tell, as long as nothing on
+ * them translated it. p->target.ref: the half of its packets. ret: port of an ENI, 0 = somebody else's packet */
+__noinline int sender_behind(struct pkt *p)
+{
+	__u32 port = p ? IN_PORT(p->in) : 0;
+
+	if (!p)
+		return 0;
+	tuple_reverse(&p->back, &p->tuple);
+	for (int i = 0; i < ENDPOINTS_MAX; i++) {
+		__u32 ref = flow_find(&p->back, port);
+		struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
+		struct flow_half *way = record ? sibling_of(record, ref) : NULL;
+		struct port_policy *e;
+
+		if (!way || way->in & IN_TX || !tuple_equal(&way->tuple, &p->tuple))
+			return 0;
+		port = way->in;
+		e = policy_of(p, port);
+		if (!e)
+			return 0;
+		if (e->kind == PORT_ENI && e->mode != MODE_GUARD && e->flags & PORT_LIVE) {
+			p->target.ref = ref ^ 1;
+			return port;
+		}
+		if (e->gateway != ROUTE_GWLBE)
+			return 0;
+	}
+	return 0;
+}
+
+/* Did an ENI of the endpoint's VPC send the packet, in somebody else's name as forwarders do (PCX-06)? */
+static __always_inline bool forwarded_here(struct pkt *p, __u32 zone)
+{
+	struct port_policy *e = policy_of(p, sender_behind(p));
+
+	p->target.ref = REF_NONE;
+	return e && e->kind == PORT_ENI && e->zone == zone;
+}
+
 /* In by the uplink of an endpoint, out of its wrapping: from there on by the endpoint's subnet (RT-24). */
 __noinline int gwlbe_inbound(struct pkt *p)
 {
@@ -228,6 +287,7 @@ __noinline int gwlbe_inbound(struct pkt *p)
 	decide(p, STAGE_ENDPOINT, IN_PORT(p->in));
 	station(p, AT_SUBNET, e->zone, e->subnet, subnet->table);
 	p->at_port = owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity); /* VPC-18, ENI-14 are about it */
+	p->transit = !p->at_port && !forwarded_here(p, e->zone); /* by whichever gateway it came (IGW-08, EP-03) */
 	return 0;
 }
 

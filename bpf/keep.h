@@ -222,8 +222,8 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	else
 		claim = p->nat ? mapping_claim(p, index) : record_claim(index, record);
 	if (claim >= CLAIM_LOST) {
-		if (p->target.leg == LEG_GATE && p->target.fresh)
-			p->target.ticket.cookie = 0; /* unless it was known, it was this record's */
+		if (p->target.made)
+			p->target.ticket.cookie = 0; /* it was this record's */
 		uncharge(stats, half_open);
 		record_give_back(index, record);
 		if (claim == CLAIM_NO_PORT)

@@ -207,7 +207,8 @@ struct fragment { /* what the first fragment said */
 	struct tuple out; /* a drop is told of the same ENIs and addresses as that of the first */
 	__u32 source;
 	__u32 target;
-	__u64 seen_egress;
+	__u32 at_port;
+	__u32 seen_egress;
 };
 
 struct {

@@ -40,12 +40,12 @@ enum fragment_kind { FRAGMENT_NO, FRAGMENT_FIRST, FRAGMENT_LATER };
 
 /* What the security groups at one end hold of this packet's conversation. */
 struct spot {
-	__u32 port; /* ENI, 0 = no security group on this side */
-	__u32 ref;  /* record << 1 | half that holds the entry at this ENI, REF_NONE = none */
-	__u8 leg;   /* enum leg, after judging */
-	__u8 fresh; /* the entry is new: the rules admitted it */
-	__u8 ct;    /* enum conversation of the entry before this packet */
-	__u8 zero;
+	__u32 port;                /* ENI, 0 = no security group on this side */
+	__u32 ref;                 /* record << 1 | half that holds the entry at this ENI, REF_NONE = none */
+	__u8 leg;                  /* enum leg, after judging */
+	__u8 fresh;                /* the entry is new: the rules admitted it */
+	__u8 ct;                   /* enum conversation of the entry before this packet */
+	__u8 made;                 /* the ticket's cookie is of the record that is being opened */
 	struct gate_ticket ticket; /* LEG_GATE */
 };
 

@@ -209,6 +209,7 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 def cases():
     from edges import edges
     from found_gates import found_gates
+    from found_gwlb import found_gwlb
     from gates import gates
     from gateways import gateways
     from geneve import geneve
@@ -223,7 +224,7 @@ def cases():
     from stale import stale
     from vectors import vectors
     parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, nat64, nat_places, gateways, gates,
-             edges, found_gates, stale, geneve)
+             edges, found_gates, stale, geneve, found_gwlb)
     return [c for part in parts for c in part()]
 
 
