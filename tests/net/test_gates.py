@@ -114,8 +114,8 @@ class World:
         return self.agent.status()["nat_gateways"][0]
 
     def ports_taken(self):
-        """How many counters of `nat_uses` say that ports are taken."""
-        return sum(1 for row in self.map_rows("nat_uses") if any(int(b, 16) for b in row["value"]))
+        """How many words of `nat_uses` count ports that are taken (the rest of a word says whose)."""
+        return sum(1 for row in self.map_rows("nat_uses") if any(int(b, 16) for b in row["value"][:3]))
 
     def generation(self):
         """Raised by every change of the policy."""
