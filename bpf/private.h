@@ -41,16 +41,16 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 
 /* ---- transit gateways (TGW-01..TGW-16) */
 
-/* The same for both directions of a flow (TGW-09, TGW-10). Ports: of TCP and UDP count as well. Where both directions
- * must meet they do not: behind a NAT gateway the first packet's port may change yet. */
-static __always_inline __u32 flow_choice(const struct pkt *p, __u32 nr, const bool with_ports)
+/* The same for both directions of a flow (TGW-09, TGW-10). */
+static __always_inline __u32 flow_choice(struct pkt *p, __u32 nr)
 {
 	const struct tuple *t = &p->out;
-	__u64 l4 = with_ports && (t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP) ? (__u64)t->sport + t->dport : 0;
+	__u64 l4 = t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP ? (__u64)t->sport + t->dport : 0;
 	__u64 hash = flow_mix(t->saddr.d[0] + t->daddr.d[0], control.secrets[1]) +
 		     flow_mix(t->saddr.d[1] + t->daddr.d[1], control.secrets[2]) +
 		     flow_mix(l4 << 8 | t->proto, control.secrets[3]);
 
+	p->chosen = 1;
 	return nr ? (__u32)(hash >> 32) % nr : 0;
 }
 
@@ -104,7 +104,7 @@ static __always_inline int into_vpc(struct pkt *p, const struct gateway_policy *
 	struct subnet_policy *s;
 
 	if (!subnet)
-		subnet = member(g, g->flags & GATEWAY_APPLIANCE ? flow_choice(p, g->nr, false) : 0);
+		subnet = member(g, g->flags & GATEWAY_APPLIANCE ? flow_choice(p, g->nr) : 0);
 	s = subnet ? subnet_of(p, subnet) : NULL;
 	if (!s)
 		return REASON_TGW_ATTACHMENT;
@@ -147,7 +147,7 @@ __noinline int group_member(struct pkt *p, __u32 group)
 	if (!g || !g->nr || g->nr > GATEWAY_MEMBERS_MAX)
 		return 0;
 	nr = g->nr;
-	first = g->flags & GATEWAY_ORDERED ? 0 : flow_choice(p, nr, true);
+	first = g->flags & GATEWAY_ORDERED ? 0 : flow_choice(p, nr);
 	for (__u32 i = 0; i < GATEWAY_MEMBERS_MAX && i < nr; i++) {
 		__u32 at = first + i < nr ? first + i : first + i - nr, uplink;
 

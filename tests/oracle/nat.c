@@ -51,8 +51,8 @@ static bool nat_takes(struct trip *t, const struct nat *n, bool outward)
 	return !bad;
 }
 
-/* NACL-09, NACL-12: what the gateway answers leaves its subnet, passes that by which the packet came to it, and comes into
- * the sender's, where these differ. */
+/* NACL-09, NACL-12: what the gateway answers leaves its subnet, passes that by which the packet came to it, and comes
+ * into the sender's, where these differ. */
 static bool answer_crosses(const struct trip *t, const struct nat *n)
 {
 	const struct world *w = t->m->world;
