@@ -296,7 +296,6 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->remembered = 0;
 	p->complain_nat = 0;
 	p->nat_new = 0;
-	p->chosen = 0;
 	p->nat_addr = 0;
 	p->nat_inner = 0;
 	p->nat_inner_addr = 0;

@@ -210,9 +210,8 @@ static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct
 		return s.result == -EEXIST ? CLAIM_NO_PORT : CLAIM_FULL;
 	}
 	p->out.sport = icmp_tuple(&record->half[1].tuple) ? record->half[1].tuple.sport : record->half[1].tuple.dport;
-	if (p->chosen && p->out.sport != s.own)
-		decision_forget(
-			&record->half[0]); /* the port that it has now may choose another way: the next packet asks */
+	if (p->out.sport != s.own) /* flow_choice() may go another way by this port: the next packet asks */
+		decision_forget(&record->half[0]);
 	mapping_fill(p, &rest->mapping, p->out.sport);
 	record->half[0].shared |= RECORD_GATED | RECORD_MAPPED;
 	flow_settle(p, record, index << 1);

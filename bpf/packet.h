@@ -135,7 +135,6 @@ struct pkt {
 	__u32 moved_ack[2]; /* of the sender, of its peer */
 	__u64 moved_ns;
 	__u8 nat_new; /* the flow has no mapping there yet */
-	__u8 chosen;  /* its ports chose among several ways (flow_choice) */
 	__u8 ttl;     /* as it arrived; not read on the fast path */
 	/* from an appliance of a Gateway Load Balancer endpoint (geneve.h) */
 	struct gate_ticket shown;

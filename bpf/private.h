@@ -42,7 +42,7 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 /* ---- transit gateways (TGW-01..TGW-16) */
 
 /* The same for both directions of a flow (TGW-09, TGW-10). */
-static __always_inline __u32 flow_choice(struct pkt *p, __u32 nr)
+static __always_inline __u32 flow_choice(const struct pkt *p, __u32 nr)
 {
 	const struct tuple *t = &p->out;
 	__u64 l4 = t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP ? (__u64)t->sport + t->dport : 0;
@@ -50,7 +50,6 @@ static __always_inline __u32 flow_choice(struct pkt *p, __u32 nr)
 		     flow_mix(t->saddr.d[1] + t->daddr.d[1], control.secrets[2]) +
 		     flow_mix(l4 << 8 | t->proto, control.secrets[3]);
 
-	p->chosen = 1;
 	return nr ? (__u32)(hash >> 32) % nr : 0;
 }
 
