@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Mappings of the gateways that keep state: NAT gateways and egress-only gateways (I6 of enid/flow.h). A mapping is the
- * second name of a flow's record; it is claimed here, after the whole way was judged, and may take another port than the
- * one judged by. Two stages behind the gateway look at it: sg_ingress() takes no entry found by a port that is not claimed
- * (own_entry), and what flow_choice() chose by it is not kept (claim_names). */
+ * second name of a flow's record; it is claimed here, after the whole way was judged, and may take another port than
+ * the one judged by. Two stages behind the gateway look at it: sg_ingress() takes no entry found by a port that is not
+ * claimed (own_entry), and what flow_choice() chose by it is not kept (claim_names). */
 #ifndef ENID_MAPPING_H
 #define ENID_MAPPING_H
 
