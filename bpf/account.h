@@ -58,21 +58,35 @@ static __always_inline bool tally_admitted(const struct port_stats *stats)
 	return used < TALLIES_MAX && stats->tallies[0] + stats->tallies[1] < TALLIES_MAX - used;
 }
 
-/* A new entry, if the port may have one more. */
-static __always_inline void tally_open(const struct pkt *p, const struct tally_key *key)
+/* TCP flags that this packet adds to its line of a flow log. */
+static __always_inline __u8 tally_flags(const struct pkt *p)
+{
+	return p->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER ? log_flags(p->tcp_flags) : 0;
+}
+
+#define TALLY_AGAIN 1
+
+/* A new entry that has counted the packet, if the port may have one more. ret: 0, -1 = it may not, TALLY_AGAIN =
+ * another CPU has made it, or there is no memory */
+static __always_inline int tally_open(const struct pkt *p, const struct tally_key *key)
 {
 	__u32 port = key->port;
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &port);
 	struct tally first = {};
 
 	if (!stats || !tally_admitted(stats))
-		return;
+		return -1;
+	first.packets = p->segments;
+	first.bytes = p->bytes;
 	first.first_ns = p->now;
+	first.last_ns = p->now;
+	first.tcp_flags = tally_flags(p);
 	first.decision = p->nr_trace ? p->trace[(p->nr_trace - 1) & (TRACE_MAX - 1)] : 0;
 	if (bpf_map_update_elem(&tallies, key, &first, BPF_NOEXIST))
-		return;
+		return TALLY_AGAIN;
 	__sync_fetch_and_add(&stats->tallies[key->parity & 1], 1);
 	__sync_fetch_and_add(&control.tallies_used[key->parity & 1], 1);
+	return 0;
 }
 
 /* One line of a flow log in the making: the packet as `tuple` at `port`. */
@@ -80,6 +94,7 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 {
 	struct tally_key key = {};
 	struct tally *found;
+	int r;
 
 	if (!p || !tuple)
 		return 0;
@@ -96,8 +111,10 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 	key.reason = flags >> 8;
 	found = bpf_map_lookup_elem(&tallies, &key);
 	if (!found) {
-		tally_open(p, &key);
-		found = bpf_map_lookup_elem(&tallies, &key);
+		r = tally_open(p, &key);
+		if (!r)
+			return 0;
+		found = r == TALLY_AGAIN ? bpf_map_lookup_elem(&tallies, &key) : NULL;
 	}
 	if (!found) {
 		tally_spill(p, &key);
@@ -106,9 +123,7 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 	__sync_fetch_and_add(&found->packets, p->segments);
 	__sync_fetch_and_add(&found->bytes, p->bytes);
 	found->last_ns = p->now;
-	if (p->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
-		found->tcp_flags |=
-			(p->tcp_flags & 7) | ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? 16 : 0);
+	found->tcp_flags |= tally_flags(p);
 	return 0;
 }
 
@@ -116,11 +131,44 @@ __noinline int tally(struct pkt *p, const struct tuple *tuple, __u32 port, __u32
 #define TALLY_REJECT    2u
 #define TALLY_REASON(r) ((__u32)(r) << 8)
 
-/* A packet that dies: REJECT where SG or NACL stopped it, ACCEPT at a source that it had left (PATH-14, FL-17); the
- * checks of ENI-10 and the faults of headers leave a counter only. */
+/* Block public access refuses at the ENI whose address is outside: the receiver, the sender, or a NAT gateway's
+ * (VPC-18, FL-08). ret: the sender's packet has its line. */
+__noinline int account_blocked(struct pkt *p)
+{
+	struct port_policy *e;
+
+	if (!p)
+		return 0;
+	if (p->target.port) {
+		tally(p, &p->out, p->target.port, TALLY_REJECT | TALLY_REASON(REASON_BPA));
+		return 0;
+	}
+	if (p->at_port && p->at_port == p->source.port) {
+		tally(p, &p->tuple, p->at_port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(REASON_BPA));
+		return 1;
+	}
+	e = p->at_port ? policy_of(p, p->at_port) : NULL;
+	if (e && e->kind == PORT_NAT)
+		tally(p, &p->out, p->at_port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(REASON_BPA));
+	return 0; /* one that an appliance returned has its line from before */
+}
+
+/* What a transit gateway lost, where a flow log of it asks (FL-27): at the attachment by which it came in. */
+static __always_inline void account_transit(struct pkt *p, const struct tuple *tuple, __u32 attachment, __u32 reason)
+{
+	struct gateway_policy *g = attachment ? gateway_at(p, attachment) : NULL;
+
+	if (g && g->flags & GATEWAY_LOGGED)
+		tally(p, tuple, attachment, TALLY_REJECT | TALLY_REASON(reason));
+}
+
+/* A packet that dies: REJECT where SG, NACL or block public access stopped it, ACCEPT at a source that it had left
+ * (PATH-14, FL-17); the checks of ENI-10 and the faults of headers leave a counter only. */
 static __always_inline void account_drop(struct pkt *p, __u32 reason)
 {
 	count_drop(p, reason);
+	if (reason == REASON_BPA && account_blocked(p))
+		return;
 	if (p->seen_egress && p->source.port)
 		tally(p, &p->tuple, p->source.port, TALLY_EGRESS);
 	switch (reason) {
@@ -143,6 +191,16 @@ static __always_inline void account_drop(struct pkt *p, __u32 reason)
 		else if (p->source.port)
 			tally(p, &p->tuple, p->source.port, TALLY_EGRESS | TALLY_REJECT | TALLY_REASON(reason));
 		break;
+	case REASON_TGW_NO_ROUTE:
+	case REASON_TGW_BLACKHOLE:
+	case REASON_TTL:
+		if (p->at == AT_TRANSIT)
+			account_transit(p, &p->out, p->at_gateway, reason);
+		break;
+	case REASON_MTU:
+		if (p->entered && size_on_wire(p) > path_mtu(PATH_8500 << HALF_PATH_SHIFT)) /* TGW-13 */
+			account_transit(p, p->entered_out ? &p->out : &p->tuple, p->entered, reason);
+		break;
 	}
 }
 
@@ -163,8 +221,7 @@ static __always_inline void spill(void *ctx, struct pkt *p)
 	event.packets = p->segments;
 	event.bytes = p->bytes;
 	event.at_ns = p->now;
-	if (p->tuple.proto == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
-		event.tcp_flags = log_flags(p->tcp_flags);
+	event.tcp_flags = tally_flags(p);
 	for (int i = 0; i < SPILLED_MAX; i++) {
 		struct port_stats *stats;
 		__u32 port;

@@ -10,6 +10,7 @@
 #include "clamp.h"
 #include "cut.h"
 #include "geneve.h"
+#include "mirror.h"
 #include "owner.h"
 #include "translate.h"
 
@@ -57,22 +58,22 @@ static __always_inline bool handed_over(struct __sk_buff *ctx)
 	return ours;
 }
 
-static __always_inline void copy_mac(void *to, const void *from)
-{
-	*(__u32 *)to = *(const __u32 *)from;
-	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
-}
-
-/* Destination: the ENI's MAC; source: smac, unless the sender's stays. ret: 0, -1 = frame too short to write */
+/* Destination: the ENI's MAC; source: smac, unless the sender's stays. Three whole words, as the next device's program
+ * will read them (take_macs()). ret: 0, -1 = frame too short to write */
 static __always_inline int set_macs(void *ctx, const int hook, const void *dmac, const void *smac, bool keep)
 {
 	struct eth_header *eth = ctx_data(ctx, hook);
+	const __u16 *to = dmac, *from = smac;
+	__u32 *words = (__u32 *)eth;
+	__u16 first;
 
 	if ((void *)(eth + 1) > ctx_data_end(ctx, hook))
 		return -1;
-	copy_mac(eth->dmac, dmac);
+	first = keep ? *(const __u16 *)eth->smac : from[0];
+	words[0] = *(const __u32 *)dmac;
+	words[1] = HALVES_OF(to[2], first);
 	if (!keep)
-		copy_mac(eth->smac, smac);
+		words[2] = HALVES_OF(from[1], from[2]);
 	return 0;
 }
 
@@ -89,18 +90,23 @@ static __always_inline int tc_send(struct __sk_buff *ctx, const struct port *por
 
 static __always_inline int drop_late(struct pkt *p, __u32 reason)
 {
+	p->action = ACTION_DROP;
 	p->reason = reason;
 	count_drop(p, reason);
 	return TC_ACT_SHOT;
 }
+
+/* Of what bpf_clone_redirect() returns, the one above 0 that is a loss: NET_XMIT_DROP, NET_RX_DROP. */
+#define NET_LOST 1
 
 /* A packet in pieces. Each needs the neighbour of an uplink, which only a packet at a hook can ask for: so they come
  * in by the uplink once more, with a mark that nobody else knows (cut_returns). */
 __noinline int tc_deliver_pieces(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct port *port = p ? port_at(p->exit) : NULL;
-	int more = 1;
-	bool turn;
+	bool turn, lost = false;
+	long sent;
+	int more;
 
 	if (!port)
 		return TC_ACT_SHOT;
@@ -111,15 +117,21 @@ __noinline int tc_deliver_pieces(struct __sk_buff *ctx, struct pkt *p)
 	turn = port->deliver == DELIVER_NEIGH;
 	for (__u32 i = 0; i < CUT_PIECES_MAX; i++) {
 		more = cut_piece(ctx, p, i);
+		lost = more < 0;
 		if (more <= 0)
 			break;
 		if (turn)
 			ctx->mark = cut_mark();
 		else
 			hand_over(ctx, port->ifindex);
-		bpf_clone_redirect(ctx, port->ifindex, turn ? BPF_F_INGRESS : 0);
+		sent = bpf_clone_redirect(ctx, port->ifindex, turn ? BPF_F_INGRESS : 0);
+		lost = sent < 0 || sent == NET_LOST;
+		if (lost)
+			break;
 	}
 	ctx->mark = 0;
+	if (lost) /* a datagram without all its pieces is none: the rest would be sent for nothing */
+		return drop_late(p, REASON_MTU);
 	return TC_ACT_SHOT; /* the packet itself is no longer needed */
 }
 
@@ -131,9 +143,12 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 	if (!port)
 		return TC_ACT_SHOT;
 	e = &port->slot[p->parity & 1];
-	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
-		if (unlikely(p->flags & HALF_NAT64) ? tc_translate(ctx, p) : rewrite(ctx, HOOK_TC, p))
-			return drop_late(p, REASON_NO_OWNER);
+	if (p->flags & (HALF_REWRITE | HALF_MIRROR) || p->kind == KIND_ERROR) {
+		mirror_sent(ctx, HOOK_TC, p);
+		if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
+			if (unlikely(p->flags & HALF_NAT64) ? tc_translate(ctx, p) : rewrite(ctx, HOOK_TC, p))
+				return drop_late(p, REASON_NO_OWNER);
+	}
 	clamp(ctx, HOOK_TC, p);
 	if (p->action == ACTION_UPLINK) {
 		__u8 nobody[8] = {};
@@ -152,12 +167,17 @@ static __always_inline int tc_deliver(struct __sk_buff *ctx, struct pkt *p)
 		if (set_macs(ctx, HOOK_TC, e->mac, control.router_mac, p->flags & HALF_KEEP_SMAC))
 			return TC_ACT_SHOT;
 	}
-	if (replay)
+	if (replay) {
+		mirror_given(ctx, HOOK_TC, p);
 		return TC_ACT_OK;
+	}
 	if (!port->ifindex || port->deliver == DELIVER_NOT)
 		return drop_late(p, REASON_NO_OWNER);
-	if (unlikely(p->flags & PACKET_CUT))
-		return tc_deliver_pieces(ctx, p);
+	if (unlikely(p->flags & (PACKET_CUT | HALF_MIRROR))) {
+		mirror_given(ctx, HOOK_TC, p);
+		if (p->flags & PACKET_CUT)
+			return tc_deliver_pieces(ctx, p);
+	}
 	return tc_send(ctx, port, port->deliver == DELIVER_PEER);
 }
 
@@ -199,6 +219,8 @@ static __always_inline int tc_pass(struct __sk_buff *ctx, struct pkt *p)
 
 	if (!e)
 		return TC_ACT_SHOT; /* unknown is never "pass" */
+	if (unlikely(p->flags & HALF_MIRROR))
+		tc_mirror_passing(ctx, p);
 	if (e->mode == MODE_GUARD || replay)
 		return TC_ACT_OK;
 	if (e->kind == PORT_UPLINK)
@@ -226,9 +248,43 @@ static __always_inline int tc_act(struct __sk_buff *ctx, struct pkt *p)
 	return TC_ACT_SHOT;
 }
 
+/* A clone that mirror_clone() sent here to become a copy: it goes where the copy was judged to go. */
+static __always_inline bool is_mirrored(struct __sk_buff *ctx)
+{
+	struct mirror_copy *c = ctx->mark ? copy_at_hand() : NULL;
+
+	return c && c->mark && c->mark == ctx->mark && c->ifindex == ctx->ifindex;
+}
+
+/* Is a clone on its way? A copy that leaves by a bridge, or an ARP request for its next hop, comes to the bridge's
+ * other ports at once, while the packet that was copied waits for its verdict in `scratch`. */
+static __always_inline bool in_a_copy(void)
+{
+	struct mirror_copy *c = copy_at_hand();
+
+	return c && c->mark;
+}
+
+static __always_inline int tc_send_copy(struct __sk_buff *ctx)
+{
+	struct port *port;
+
+	ctx->mark = 0;
+	port = port_at(mirror_make(ctx));
+	if (!port || !port->ifindex)
+		return TC_ACT_SHOT;
+	if (port->deliver == DELIVER_NEIGH)
+		return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
+	if (port->slot[control.generation & 1].kind != PORT_UPLINK)
+		hand_over(ctx, port->ifindex);
+	return bpf_redirect(port->ifindex, 0);
+}
+
 /* The egress guard: what it lets through goes out as it is. */
 static __always_inline int tc_guard_act(struct __sk_buff *ctx, struct pkt *p)
 {
+	if (unlikely(p->flags & HALF_MIRROR) && p->action != ACTION_DROP)
+		tc_mirror_passing(ctx, p);
 	return p->action == ACTION_DELIVER || p->action == ACTION_PASS ? TC_ACT_OK : TC_ACT_SHOT;
 }
 
@@ -243,6 +299,7 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 	if (!port)
 		return XDP_DROP;
 	e = &port->slot[p->parity & 1];
+	mirror_sent(ctx, HOOK_XDP, p);
 	if (p->flags & HALF_REWRITE || p->kind == KIND_ERROR)
 		if (unlikely(p->flags & HALF_NAT64) ? xdp_translate(ctx, p) : rewrite(ctx, HOOK_XDP, p))
 			return XDP_DROP;
@@ -251,7 +308,10 @@ static __always_inline int xdp_deliver(struct xdp_md *ctx, struct pkt *p)
 		return XDP_DROP;
 	if (p->action == ACTION_UPLINK)
 		return set_macs(ctx, HOOK_XDP, nobody, e->mac, false) ? XDP_DROP : XDP_PASS;
-	return set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, keep) ? XDP_DROP : XDP_PASS;
+	if (set_macs(ctx, HOOK_XDP, e->mac, control.router_mac, keep))
+		return XDP_DROP;
+	mirror_given(ctx, HOOK_XDP, p);
+	return XDP_PASS;
 }
 
 static __always_inline int xdp_act(struct xdp_md *ctx, struct pkt *p)
@@ -260,6 +320,8 @@ static __always_inline int xdp_act(struct xdp_md *ctx, struct pkt *p)
 		return XDP_DROP;
 	if (replay && (p->action == ACTION_DELIVER || p->action == ACTION_UPLINK))
 		return xdp_deliver(ctx, p);
+	if (replay && p->action == ACTION_PASS && p->flags & HALF_MIRROR)
+		xdp_mirror_passing(ctx, p);
 	return XDP_PASS;
 }
 

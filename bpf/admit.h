@@ -105,7 +105,7 @@ static __always_inline int admit_source(struct pkt *p, const struct port_policy 
 	const union addr *a = &p->tuple.saddr;
 
 	if (e->flags & PORT_CHECK)
-		return owner_of(a, e->zone, p->tuple.family, p->parity) == IN_PORT(p->in) ? 0 : REASON_SOURCE_CHECK;
+		return owner_at(p, a, e->zone, p->tuple.family) == IN_PORT(p->in) ? 0 : REASON_SOURCE_CHECK;
 	return martian_source(a, p->tuple.family) || router_address(subnet, a, p->tuple.family) ||
 			       service_address(subnet, a, p->tuple.family) || addr_equal(a, &p->tuple.daddr)
 		       ? REASON_MARTIAN

@@ -12,13 +12,13 @@ static __always_inline struct policy_line *policy_at(__u32 line)
 	return bpf_map_lookup_elem(&policy, &line);
 }
 
-/* 1 if a <= b, without a branch. */
-static __always_inline __u64 le32(__u32 a, __u32 b)
+/* 1 if a < beyond, without a branch. beyond: a 32-bit number + 1, so this is a <= number. */
+static __always_inline __u64 below32(__u32 a, __u64 beyond)
 {
-	__u64 difference = (__u64)b - a;
+	__u64 difference = a - beyond;
 
-	asm volatile("" : "+r"(difference)); /* else clang makes it a branch again */
-	return difference >> 63 ^ 1;
+	asm("" : "+r"(difference)); /* else clang makes it a branch again */
+	return difference >> 63;
 }
 
 static __always_inline __u64 lt64(__u64 a, __u64 b)
@@ -43,10 +43,10 @@ static __always_inline __u64 le128(const __u32 *w, __u64 high, __u64 low)
 
 static __always_inline __u32 tree_small(const struct policy_line *line, __u32 n, __u32 key)
 {
-	__u64 at = 0;
+	__u64 at = 0, beyond = (__u64)key + 1;
 
 	for (int i = 2; i <= TREE_SMALL_MAX; i++)
-		at += le32(line->w[i], key);
+		at += below32(line->w[i], beyond);
 	if (at >= n) /* unused keys are all ones, and so may the key be */
 		at = n - 1;
 	asm volatile("" : "+r"(at)); /* keep the mask, the verifier of 6.1 needs it */
@@ -64,8 +64,8 @@ static __always_inline __u32 tree_value(__u32 values, __u64 at)
 __noinline __u32 tree32_find(__u32 base, __u32 tree, __u32 key)
 {
 	struct policy_line *header = policy_at(base + tree), *node;
+	__u64 at = 0, beyond = (__u64)key + 1;
 	__u32 n, depth, i = 0;
-	__u64 at = 0;
 
 	if (!header)
 		return 0;
@@ -89,7 +89,7 @@ __noinline __u32 tree32_find(__u32 base, __u32 tree, __u32 key)
 		if (!node)
 			return 0;
 		for (int k = 0; k < TREE32_FANOUT; k++)
-			below += le32(node->w[k], key);
+			below += below32(node->w[k], beyond);
 		at = at * TREE32_FANOUT + below - 1;
 	}
 	if (at >= n)
@@ -157,6 +157,9 @@ __noinline __u64 policy_ask(__u32 object, const union addr *peer, __u32 identity
 
 	if (!object || !line || !peer)
 		return 0;
+	value = six ? line->w[POLICY_W_ALL6] : line->w[POLICY_W_ALL4];
+	if (value)
+		return value & POLICY_DENY ? value : ANSWER_ANY | value;
 	tree = six ? line->w[POLICY_W_ANY6] : line->w[POLICY_W_ANY4];
 	if (tree) {
 		value = tree32_find(object, tree, service);

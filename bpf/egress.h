@@ -15,23 +15,32 @@
 static __always_inline bool name_of_another(struct pkt *p, __u32 uplink)
 {
 	struct flow_record *record;
-	struct limbo *rest;
+	struct side *rest;
 	__u32 ref;
 
 	tuple_reverse(&p->back, &p->out);
 	ref = flow_find(&p->back, uplink);
 	record = ref == REF_NONE || !((ref ^ p->ref) >> 1) ? NULL : record_at(ref);
-	rest = record && record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	rest = record && record->half[0].shared & RECORD_MAPPED ? side_of(record, ref) : NULL;
 	return rest && !mapping_over(record, rest, p->now);
+}
+
+/* ret: the port of who has the address, if its public access is blocked: both ways that is asked (VPC-18), and `other`
+ * only where nobody has it. */
+static __always_inline __u32 eigw_blocked(const struct pkt *p, __u32 zone, const union addr *addr, __u32 other)
+{
+	__u32 port = owner_of(addr, zone, p->out.family, p->parity) ?: other;
+	struct port_policy *e = port ? policy_of(p, port) : NULL;
+
+	return e && e->flags & PORT_BPA_OUT ? port : 0;
 }
 
 static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
 {
-	struct port_policy *e = p->at_port ? policy_of(p, p->at_port) : NULL;
-
-	if (e && e->flags & PORT_BPA_OUT)
+	if (eigw_blocked(p, p->at_zone, &p->out.saddr, p->at_port))
 		return REASON_BPA;
-	if (p->out.family != 6 || p->transit || unique_local(&p->out.saddr))
+	if (p->out.family != 6 || p->transit || unique_local(&p->out.saddr) ||
+	    !owner_of(&p->out.saddr, p->at_zone, 6, p->parity))
 		return REASON_IGW_NO_PUBLIC_ADDRESS;
 	decide(p, STAGE_IGW, uplink);
 	path_limit(p, PATH_1500, OVERSIZE_TELL);
@@ -50,9 +59,15 @@ static __always_inline int eigw_outbound(struct pkt *p, __u32 uplink)
 	return leave_by_uplink(p, uplink);
 }
 
-/* Only what was opened from inside comes back. */
+/* Only what was opened from inside comes back, and nothing while its ENI's public access is blocked (IGW-12). */
 static __always_inline int eigw_inbound(struct pkt *p, const struct port_policy *e)
 {
+	__u32 blocked = eigw_blocked(p, e->zone, &p->out.daddr, 0);
+
+	if (blocked) {
+		p->target.port = blocked; /* the line of its flow log */
+		return REASON_BPA;
+	}
 	if (p->out.family != 6 || !mapping_at(p, IN_PORT(p->in), 1))
 		return REASON_EIGW_UNSOLICITED;
 	decide(p, STAGE_IGW, IN_PORT(p->in));

@@ -1,44 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Flow records and their names (model and invariants: enid/flow.h; protocol: FLOWTABLE variant A).
- * Three functions know how names are kept: name_get, name_claim, name_drop. */
+/* Flow records: look-up, birth, death (model and invariants: enid/flow.h; protocol: FLOWTABLE). What names are and how
+ * they are kept is names.h's. */
 #ifndef ENID_BPF_FLOW_H
 #define ENID_BPF_FLOW_H
 
-#include "packet.h"
-
-static __always_inline struct flow_record *record_at(__u32 ref)
-{
-	__u32 index = ref >> 1;
-
-	return bpf_map_lookup_elem(&records, &index);
-}
-
-/* ---- names */
-
-static __always_inline __u64 name_print(const struct tuple *tuple, __u32 in)
-{
-	return flow_fingerprint(control.secrets, tuple, in);
-}
-
-static __always_inline __u32 name_get(__u64 print)
-{
-	__u32 *ref = bpf_map_lookup_elem(&names, &print);
-
-	return ref ? *ref : REF_NONE;
-}
-
-/* ret: an int, whatever the helper is declared as: kernels before 6.4 leave the upper half of an error zero. */
-static __always_inline int name_claim(__u64 print, __u32 ref)
-{
-	return (int)bpf_map_update_elem(&names, &print, &ref, BPF_NOEXIST);
-}
-
-static __always_inline void name_drop(const struct tuple *tuple, __u32 in)
-{
-	__u64 print = name_print(tuple, in);
-
-	bpf_map_delete_elem(&names, &print);
-}
+#include "side.h"
 
 static __always_inline struct limbo *limbo_at(__u32 ref)
 {
@@ -49,11 +15,22 @@ static __always_inline struct limbo *limbo_at(__u32 ref)
 
 /* ---- look-up */
 
-static __always_inline bool tuple_equal(const struct tuple *a, const struct tuple *b)
+/* The half `ref` if it is LIVE and has this key, or NULL. */
+static __always_inline struct flow_half *half_named(__u32 ref, const struct tuple *tuple, __u32 in,
+						    struct flow_record **ret_record, __u32 *ret_gs)
 {
-	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+	struct flow_record *record = record_at(ref);
+	struct flow_half *half;
 
-	return x[3] == y[3] && x[4] == y[4] && x[1] == y[1] && x[0] == y[0] && x[2] == y[2];
+	if (!record)
+		return NULL;
+	half = ref & 1 ? &record->half[1] : &record->half[0];
+	*ret_gs = READ_ONCE(half->gs);
+	OBSERVE();
+	if (GS_STATE(*ret_gs) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
+		return NULL;
+	*ret_record = record;
+	return half;
 }
 
 /* The half that is named {tuple, in} and LIVE, or REF_NONE (I1). What is copied of it is good iff its gs is still
@@ -61,23 +38,25 @@ static __always_inline bool tuple_equal(const struct tuple *a, const struct tupl
 static __always_inline __u32 flow_find_inline(const struct tuple *tuple, __u32 in, struct flow_half **ret_half,
 					      struct flow_record **ret_record, __u32 *ret_gs)
 {
-	__u32 ref = name_get(name_print(tuple, in));
-	struct flow_record *record;
-	struct flow_half *half;
+	__u64 print = name_print(tuple, in);
+	struct name_bucket *home = bucket_at(name_home(print, control.nr_buckets));
+	__u32 ref;
 
+	if (!home)
+		return REF_NONE;
+	ref = bucket_peek(home, name_tag(print));
+	if (likely(ref != REF_NONE)) {
+		*ret_half = half_named(ref, tuple, in, ret_record, ret_gs);
+		if (likely(*ret_half))
+			return ref;
+	} else if (likely(!READ_ONCE(home->over))) {
+		return REF_NONE;
+	}
+	ref = name_holder(tuple, in);
 	if (ref == REF_NONE)
 		return REF_NONE;
-	record = record_at(ref);
-	if (!record)
-		return REF_NONE;
-	half = ref & 1 ? &record->half[1] : &record->half[0];
-	*ret_gs = READ_ONCE(half->gs);
-	barrier();
-	if (GS_STATE(*ret_gs) != RECORD_LIVE || half->in != in || !tuple_equal(&half->tuple, tuple))
-		return REF_NONE;
-	*ret_half = half;
-	*ret_record = record;
-	return ref;
+	*ret_half = half_named(ref, tuple, in, ret_record, ret_gs);
+	return *ret_half ? ref : REF_NONE;
 }
 
 __noinline __u32 flow_find(const struct tuple *tuple, __u32 in)
@@ -168,25 +147,30 @@ static __always_inline bool record_silent(const struct flow_record *record, __u6
 	return !within(now, record_last(record), longest + extra_s);
 }
 
-static __always_inline bool mapping_over(const struct flow_record *record, const struct limbo *rest, __u64 now)
+static __always_inline __u64 side_end(const struct flow_record *record, const struct side *side)
 {
-	__u64 end = mapping_end(record, &rest->mapping);
+	return side ? mapping_end(record, &side->mapping) : 0;
+}
+
+static __always_inline bool mapping_over(const struct flow_record *record, const struct side *side, __u64 now)
+{
+	__u64 end = side_end(record, side);
 
 	return end && (__s64)(now - end) > 0;
 }
 
 #define EXPIRY_MARGIN_S 1 /* a packet that came just in time has long been noted then (C4) */
 
-static __always_inline bool record_expired(const struct flow_record *record, const struct limbo *rest, __u64 now,
+static __always_inline bool record_expired(const struct flow_record *record, const struct side *side, __u64 now,
 					   __u32 extra_s)
 {
-	return record_silent(record, now, extra_s) && now > mapping_end(record, &rest->mapping) + extra_s * NS_PER_S;
+	return record_silent(record, now, extra_s) && now > side_end(record, side) + extra_s * NS_PER_S;
 }
 
 /* ---- death */
 
 /* The mapping of a record ends (I6). ret: true = the second name is ours to drop */
-static __always_inline bool mapping_release(struct flow_record *record, struct limbo *rest, __u64 now)
+static __always_inline bool mapping_release(struct flow_record *record, struct side *rest, __u64 now)
 {
 	__u32 gateway = rest->mapping.gateway, use = rest->mapping.use;
 	__u64 end = mapping_end(record, &rest->mapping);
@@ -208,23 +192,31 @@ static __always_inline bool mapping_release(struct flow_record *record, struct l
 }
 
 /* The ENI's entry outlives the mapping: the record goes on with one name. */
-static __always_inline void mapping_end_alone(struct flow_record *record, struct limbo *rest, __u64 now)
+__noinline int mapping_end_alone(__u32 ref, __u64 now)
 {
-	__u32 in = record->half[1].in;
+	struct flow_record *record = record_at(ref);
+	struct side *rest = record ? side_of(record, ref) : NULL;
+	__u32 in;
 
+	if (!record || !rest)
+		return 0;
+	in = record->half[1].in;
 	if (!mapping_release(record, rest, now))
-		return;
+		return 0;
 	WRITE_ONCE(record->half[0].epoch, 0);
 	WRITE_ONCE(record->half[1].epoch, 0);
 	WRITE_ONCE(record->half[1].in, 0);
-	name_drop(&record->half[1].tuple, in);
+	return name_drop(&record->half[1].tuple, in, ref | 1);
 }
 
 /* Who drops the second name: a flow with a mapping leaves that to who ends the mapping. */
-static __always_inline bool second_name_ours(struct flow_record *record, struct limbo *rest, __u64 now)
+static __always_inline bool second_name_ours(struct flow_record *record, __u32 ref, __u64 now)
 {
+	struct side *rest;
+
 	if (!(record->half[0].shared & RECORD_GATED))
 		return record->half[1].in;
+	rest = side_of(record, ref);
 	return rest && mapping_release(record, rest, now);
 }
 
@@ -232,7 +224,6 @@ static __always_inline bool second_name_ours(struct flow_record *record, struct 
 static __always_inline bool flow_close(__u32 ref, __u64 now)
 {
 	struct flow_record *record = record_at(ref);
-	struct limbo *grave = limbo_at(ref);
 	__u32 gs, closing;
 
 	if (!record)
@@ -245,11 +236,10 @@ static __always_inline bool flow_close(__u32 ref, __u64 now)
 		return false;
 	WRITE_ONCE(record->half[1].gs, closing);
 	if (record->half[0].in)
-		name_drop(&record->half[0].tuple, record->half[0].in);
-	if (second_name_ours(record, grave, now))
-		name_drop(&record->half[1].tuple, record->half[1].in);
-	if (grave)
-		WRITE_ONCE(grave->since_ns, now);
+		name_drop(&record->half[0].tuple, record->half[0].in, ref & ~1u);
+	if (second_name_ours(record, ref, now))
+		name_drop(&record->half[1].tuple, record->half[1].in, ref | 1);
+	PUBLISH(record->half[1].gs, GS_GONE(now));
 	__sync_fetch_and_add(&control.closed, 1);
 	return true;
 }
@@ -263,13 +253,15 @@ static __always_inline bool flow_bury(struct flow_record *record, __u32 gs)
 }
 
 /* What a flow's halves carried goes to the account of its gateway (NAT-25). */
-static __always_inline void mapping_account(const struct flow_record *record, const struct limbo *rest)
+static __always_inline void mapping_account(const struct flow_record *record, __u32 ref)
 {
-	__u32 gateway = rest->mapping.gateway;
+	const struct side *rest = record->half[0].shared & RECORD_GATED ? side_of(record, ref) : NULL;
 	struct nat_stats *stats;
+	__u32 gateway;
 
-	if (!(record->half[0].shared & RECORD_GATED))
+	if (!rest)
 		return;
+	gateway = rest->mapping.gateway;
 	stats = bpf_map_lookup_elem(&nat_stats, &gateway);
 	if (!stats)
 		return;
@@ -279,55 +271,70 @@ static __always_inline void mapping_account(const struct flow_record *record, co
 	}
 }
 
+/* What a port is charged for stands in one word: records, and those of them that are half open. */
+static __always_inline __u64 *charges(struct port_stats *stats)
+{
+	return (__u64 *)&stats->flows;
+}
+
+static __always_inline __u64 charge_of(bool half_open)
+{
+	return half_open ? 1ull << 32 | 1 : 1;
+}
+
+_Static_assert(__builtin_offsetof(struct port_stats, flows) % 8 == 0 &&
+		       __builtin_offsetof(struct port_stats, half_open) ==
+			       __builtin_offsetof(struct port_stats, flows) + 4,
+	       "charges in one word");
+
 /* Give a buried record back. */
 static __always_inline void flow_free(__u32 index, struct flow_record *record)
 {
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_FREE);
 	__u32 owner = record->half[1].shared, flags = record->half[0].shared;
 	struct port_stats *stats;
-	struct limbo *grave;
 
-	grave = bpf_map_lookup_elem(&limbo, &index);
-	if (grave) {
-		mapping_account(record, grave);
-		WRITE_ONCE(grave->since_ns, 0);
-	}
+	mapping_account(record, index << 1);
+	side_drop(record, index);
 	WRITE_ONCE(record->half[1].gs, gs);
 	WRITE_ONCE(record->half[0].gs, gs);
 	stats = bpf_map_lookup_elem(&port_stats, &owner);
-	if (stats) {
-		__sync_fetch_and_add(&stats->flows, -1);
-		if (flags & RECORD_HALF_OPEN)
-			__sync_fetch_and_add(&stats->half_open, -1);
-	}
-	__sync_fetch_and_add(&control.flows_used, -1);
-	bpf_map_push_elem(&free_records, &index, 0);
+	if (stats)
+		__sync_fetch_and_add(charges(stats), -charge_of(flags & RECORD_HALF_OPEN));
+	record_put(index);
 }
 
 /* ---- birth */
 
 static __always_inline bool record_admitted(const struct port_stats *stats, bool half_open)
 {
-	if (control.flows_used >= control.flows_max)
+	if (half_open && (__s32)stats->half_open >= (__s32)control.half_open_max)
 		return false;
-	if (half_open && stats->half_open >= control.half_open_max)
-		return false;
-	return stats->flows < control.flows_guarantee || control.flows_used < control.flows_shared;
+	return (__s32)stats->flows < (__s32)control.flows_guarantee ||
+	       (__s32)control.flows_used < (__s32)control.flows_shared;
 }
 
-static __always_inline __u32 record_take(void)
+/* The lines of the record that this CPU will likely take next come into the cache meanwhile. */
+static __always_inline void record_fetch(void)
 {
-	__u32 index;
+	__u32 number = bpf_get_smp_processor_id(), nr, index;
+	const struct shelf *shelf = bpf_map_lookup_elem(&shelves, &number);
+	const struct flow_record *record;
+	const struct limbo *rest;
 
-	if (!bpf_map_pop_elem(&free_records, &index))
-		return index;
-	if (READ_ONCE(control.flows_fresh) >= control.flows_max)
-		return REF_NONE;
-	index = __sync_fetch_and_add(&control.flows_fresh, 1);
-	if (index < control.flows_max)
-		return index;
-	__sync_fetch_and_add(&control.flows_fresh, -1);
-	return REF_NONE;
+	nr = shelf ? READ_ONCE(shelf->nr) : 0;
+	if (!nr)
+		return;
+	index = READ_ONCE(shelf->index[(nr - 1) & (SHELF_RECORDS - 1)]);
+	record = bpf_map_lookup_elem(&records, &index);
+	rest = bpf_map_lookup_elem(&limbo, &index);
+	if (!record || !rest)
+		return;
+	(void)READ_ONCE(record->half[0].gs);
+	(void)READ_ONCE(record->half[0].ack);
+	(void)READ_ONCE(record->half[1].gs);
+	(void)READ_ONCE(record->half[1].ack);
+	(void)READ_ONCE(rest->trace[0]);
 }
 
 static __always_inline void half_reset(struct flow_half *half)
@@ -335,8 +342,9 @@ static __always_inline void half_reset(struct flow_half *half)
 	half->epoch = 0;
 	half->exit = 0;
 	half->flags = 0;
-	half->packets = 0;
-	half->bytes = 0;
+	half->own = 0;
+	half->told_bytes = 0;
+	half->told_packets = 0;
 	half->ack = 0;
 	half->tcp_flags = 0;
 	half->leg = LEG_NONE;
@@ -360,12 +368,13 @@ static __always_inline __u32 record_new(const struct tuple *there, __u32 in, con
 	if (index == REF_NONE)
 		return REF_NONE;
 	record = bpf_map_lookup_elem(&records, &index);
-	if (!record)
+	if (!record || GS_STATE(record->half[0].gs) != RECORD_FREE)
 		return REF_NONE;
 	gs = GS_MAKE(GS_GENERATION(record->half[0].gs) + 1, RECORD_BUSY);
 	WRITE_ONCE(record->half[0].gs, gs);
 	WRITE_ONCE(record->half[1].gs, gs);
 	barrier();
+	side_drop(record, index); /* if a late CPU gave it one when it was FREE */
 	half_reset(&record->half[0]);
 	half_reset(&record->half[1]);
 	record->half[0].tuple = *there;
@@ -381,17 +390,18 @@ static __always_inline void record_give_back(__u32 index, struct flow_record *re
 {
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_FREE);
 
+	side_drop(record, index);
 	WRITE_ONCE(record->half[1].gs, gs);
 	WRITE_ONCE(record->half[0].gs, gs);
-	bpf_map_push_elem(&free_records, &index, 0);
+	record_put(index);
 }
 
 enum claim { CLAIM_BOTH, CLAIM_ONE, CLAIM_LOST, CLAIM_FULL, CLAIM_NO_PORT };
 
 /* The reverse name is somebody else's: another conversation's for good, or this one being made on the other CPU? */
-static __always_inline bool taken_for_good(__u64 print, const struct tuple *there, __u32 in)
+static __always_inline bool taken_for_good(const struct flow_record *ours)
 {
-	__u32 ref = name_get(print);
+	__u32 ref = name_holder(&ours->half[1].tuple, ours->half[1].in);
 	struct flow_record *record;
 	struct flow_half *sibling;
 
@@ -402,32 +412,47 @@ static __always_inline bool taken_for_good(__u64 print, const struct tuple *ther
 		return false;
 	sibling = sibling_of(record, ref);
 	return GS_STATE(READ_ONCE(record->half[0].gs)) == RECORD_LIVE &&
-	       (sibling->in != in || !tuple_equal(&sibling->tuple, there));
+	       (sibling->in != ours->half[0].in || !tuple_equal(&sibling->tuple, &ours->half[0].tuple));
 }
 
-#define EEXIST 17
+static __always_inline void half_drop(const struct flow_record *record, __u32 index, bool second)
+{
+	const struct flow_half *half = second ? &record->half[1] : &record->half[0];
+
+	name_drop(&half->tuple, half->in, index << 1 | second);
+}
+
+static __always_inline int half_claim(const struct flow_record *record, __u32 index, bool second)
+{
+	const struct flow_half *half = second ? &record->half[1] : &record->half[0];
+
+	return name_claim(&half->tuple, half->in, index << 1 | second);
+}
 
 /* Claim both names in the order of their prints, on which both directions agree; make the record LIVE. */
-static __always_inline enum claim record_claim(__u32 index, struct flow_record *record)
+__noinline int record_claim(__u32 index)
 {
-	__u64 there = name_print(&record->half[0].tuple, record->half[0].in);
-	__u64 back = name_print(&record->half[1].tuple, record->half[1].in);
-	bool back_first = back < there, one = false;
-	__u64 first = back_first ? back : there, second = back_first ? there : back;
-	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
+	struct flow_record *record = bpf_map_lookup_elem(&records, &index);
+	bool back_first, one = false;
+	__u32 gs;
 	int r;
 
-	r = name_claim(first, index << 1 | back_first);
-	if (r == -EEXIST && back_first && taken_for_good(back, &record->half[0].tuple, record->half[0].in))
+	if (!record)
+		return CLAIM_FULL;
+	gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
+	back_first = name_print(&record->half[1].tuple, record->half[1].in) <
+		     name_print(&record->half[0].tuple, record->half[0].in);
+	r = half_claim(record, index, back_first);
+	if (r == -EEXIST && back_first && taken_for_good(record))
 		one = true;
 	else if (r)
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
-	r = name_claim(second, index << 1 | !back_first);
-	if (r == -EEXIST && !back_first && taken_for_good(back, &record->half[0].tuple, record->half[0].in)) {
+	r = half_claim(record, index, !back_first);
+	if (r == -EEXIST && !back_first && taken_for_good(record)) {
 		one = true;
 	} else if (r) {
 		if (!one)
-			bpf_map_delete_elem(&names, &first);
+			half_drop(record, index, back_first);
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
 	}
 	if (one) {
@@ -436,9 +461,8 @@ static __always_inline enum claim record_claim(__u32 index, struct flow_record *
 		record->half[0].epoch = 0;
 		record->half[0].flags |= HALF_ALONE;
 	}
-	barrier();
-	WRITE_ONCE(record->half[1].gs, gs);
-	WRITE_ONCE(record->half[0].gs, gs);
+	PUBLISH(record->half[1].gs, gs);
+	PUBLISH(record->half[0].gs, gs);
 	return one ? CLAIM_ONE : CLAIM_BOTH;
 }
 
@@ -446,14 +470,35 @@ static __always_inline enum claim record_claim(__u32 index, struct flow_record *
 static __always_inline enum claim record_claim_one(__u32 index, struct flow_record *record)
 {
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
-	int r = name_claim(name_print(&record->half[0].tuple, record->half[0].in), index << 1);
+	int r = half_claim(record, index, false);
 
 	if (r)
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
-	barrier();
-	WRITE_ONCE(record->half[1].gs, gs);
-	WRITE_ONCE(record->half[0].gs, gs);
+	PUBLISH(record->half[1].gs, gs);
+	PUBLISH(record->half[0].gs, gs);
 	return CLAIM_ONE;
+}
+
+/* A record that the agent brought over from another table: keys and state are set, and it is BUSY. ret: 0 = it is LIVE
+ */
+__noinline int record_carried(__u32 index)
+{
+	struct flow_record *record = bpf_map_lookup_elem(&records, &index);
+	__u32 gs;
+
+	if (!record || GS_STATE(record->half[0].gs) != RECORD_BUSY)
+		return 1;
+	gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
+	if (record->half[0].in && half_claim(record, index, false))
+		return 1;
+	if (record->half[1].in && half_claim(record, index, true)) {
+		if (record->half[0].in)
+			half_drop(record, index, false);
+		return 1;
+	}
+	PUBLISH(record->half[1].gs, gs);
+	PUBLISH(record->half[0].gs, gs);
+	return 0;
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fragments follow the first one of their datagram (CT-18): it leaves its ports, or the reason why it was dropped,
- * under {arrival, addresses, protocol, identification}; the others are judged with these ports, or dropped for that
- * reason. Unknown: dropped. The arrival port in the key keeps tenants apart (A4, B9); each port may hold
- * FRAGMENTS_PER_PORT. What expired is reaped by the next datagrams, and by the sweeper. */
+/* Fragments follow the first one of their datagram (CT-18): if that is let through, it leaves its ports, or the type
+ * and what it quotes, under {arrival, addresses, protocol, identification}; the others are judged with these. Unknown:
+ * dropped. The arrival port in the key keeps tenants apart (A4, B9); of what an ENI sends, and of what comes to it,
+ * FRAGMENTS_PER_PORT datagrams are remembered. What expired is reaped by the next ones, and by the sweeper. */
 #ifndef ENID_FRAGMENT_H
 #define ENID_FRAGMENT_H
 
@@ -20,16 +20,37 @@ static __always_inline void fragment_key(const struct pkt *p, struct fragment_ke
 	__builtin_memset(key->zero, 0, sizeof(key->zero));
 }
 
-static __always_inline void fragment_forget(const struct fragment_key *key)
+/* Where the datagrams that `payer` answers for are counted. NULL = nowhere */
+static __always_inline __u32 *fragment_count(__u32 payer)
 {
-	__u32 port = IN_PORT(key->in);
-	struct port_stats *stats;
+	__u32 port = payer & ~FRAGMENT_FROM_OUTSIDE;
+	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &port);
+
+	if (!stats)
+		return NULL;
+	return payer & FRAGMENT_FROM_OUTSIDE ? &stats->fragments_in : &stats->fragments;
+}
+
+/* Who answers for a datagram: the ENI that sent it; of one from outside the ENI that gets it, so that what comes by one
+ * uplink for one of them takes nothing from the others (A4, C12); or the uplink, if it goes on by another. */
+static __always_inline __u32 fragment_payer(const struct pkt *p)
+{
+	struct port_policy *e = policy_of(p, IN_PORT(p->in)), *to = p->exit ? policy_of(p, p->exit) : NULL;
+
+	if (!e || from_eni(p, e))
+		return IN_PORT(p->in);
+	return (to && to->kind == PORT_ENI ? p->exit : IN_PORT(p->in)) | FRAGMENT_FROM_OUTSIDE;
+}
+
+static __always_inline void fragment_forget(const struct fragment_key *key, __u32 payer)
+{
+	__u32 *count;
 
 	if (bpf_map_delete_elem(&fragments, key))
 		return;
-	stats = bpf_map_lookup_elem(&port_stats, &port);
-	if (stats)
-		__sync_fetch_and_add(&stats->fragments, -1);
+	count = fragment_count(payer);
+	if (count)
+		__sync_fetch_and_add(count, -1);
 }
 
 struct fragment_reaper { /* bpf_loop wants its context on the stack */
@@ -48,13 +69,13 @@ static long fragment_reap_one(__u32 step, struct fragment_reaper *reaper)
 	if (!known)
 		return 0;
 	if (known->until_ns < reaper->now) {
-		fragment_forget(&due.key);
+		fragment_forget(&due.key, known->payer);
 		return 0;
 	}
 	due.at_ns = known->until_ns; /* refreshed meanwhile; or another CPU took what we had seen, and this is a later
 					one */
 	if (bpf_map_push_elem(&fragments_due, &due, 0))
-		fragment_forget(&due.key);
+		fragment_forget(&due.key, known->payer);
 	return 0;
 }
 
@@ -68,6 +89,8 @@ __noinline int fragment_reap(__u64 now, __u32 most)
 	bpf_loop(replay ? FRAGMENTS_MAX : most, fragment_reap_one, &reaper, 0);
 	return 0;
 }
+
+#define QUOTE_BYTES 128 /* the ICMP header, and IP and L4 headers of what it quotes */
 
 /* Before judging. ret: 0 = go on (a later fragment has its ports now), else the reason to drop */
 __noinline int fragment_before(struct pkt *p)
@@ -83,61 +106,51 @@ __noinline int fragment_before(struct pkt *p)
 	known = bpf_map_lookup_elem(&fragments, &key);
 	if (!known || known->until_ns < p->now)
 		return REASON_FRAGMENT;
+	if (known->kind == KIND_ERROR && p->piece < QUOTE_BYTES)
+		return REASON_FRAGMENT; /* would write over the quote that was judged (A3) */
 	p->tuple.sport = known->sport;
 	p->tuple.dport = known->dport;
-	if (known->reason) {
-		p->out = known->out;
-		p->source.port = known->source;
-		p->target.port = known->target;
-		p->at_port = known->at_port;
-		p->seen_egress = known->seen_egress;
-		p->nr_trace = 0;
-		return known->reason;
-	}
-	p->service = p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6 ? known->dport << 8
-											: be16(known->dport);
+	p->service = known->service;
+	p->kind = known->kind;
+	p->inner = known->inner;
 	return REASON_ACCEPTED;
 }
 
-/* After judging a first fragment: remember. A second first fragment that is denied leaves what is remembered (A3). */
+/* After judging a first fragment that was let through: remember. One that was refused leaves nothing, so the others are
+ * unknown, and nobody fills the memory with what no rule admits; nor does it touch what is remembered (A3). */
 __noinline int fragment_after(struct pkt *p, __u32 reason)
 {
 	struct fragment entry = {};
 	struct fragment_due due;
 	struct fragment *known;
-	struct port_stats *stats;
-	__u32 port;
+	__u32 *count;
 
-	if (!p || p->fragment != FRAGMENT_FIRST)
+	if (!p || p->fragment != FRAGMENT_FIRST || reason)
 		return 0;
 	fragment_key(p, &due.key);
 	known = bpf_map_lookup_elem(&fragments, &due.key);
-	if (known && known->until_ns >= p->now && reason)
-		return 0;
 	entry.until_ns = p->now + FRAGMENT_MEMORY_S * NS_PER_S;
 	entry.sport = p->tuple.sport;
 	entry.dport = p->tuple.dport;
-	entry.reason = reason;
-	if (reason) {
-		entry.out = p->out;
-		entry.source = p->source.port;
-		entry.target = p->target.port;
-		entry.at_port = p->at_port;
-		entry.seen_egress = p->seen_egress;
-	}
+	entry.service = p->service;
+	entry.kind = p->kind;
+	if (p->kind == KIND_ERROR)
+		entry.inner = p->inner;
+	if (known && known->until_ns >= p->now && known->kind != entry.kind)
+		return 0; /* nor does another first piece change what the later ones are (A3) */
+	entry.payer = known ? known->payer : fragment_payer(p);
 	if (known && !bpf_map_update_elem(&fragments, &due.key, &entry, BPF_EXIST))
 		return 0; /* unless it was reaped just now */
 	fragment_reap(p->now, FRAGMENTS_REAPED);
-	port = IN_PORT(p->in);
-	stats = bpf_map_lookup_elem(&port_stats, &port);
-	if (!stats || stats->fragments >= FRAGMENTS_PER_PORT)
+	count = fragment_count(entry.payer);
+	if (!count || (__s32)*count >= FRAGMENTS_PER_PORT)
 		return 0; /* the others will be unknown: dropped and counted */
 	if (bpf_map_update_elem(&fragments, &due.key, &entry, BPF_NOEXIST))
 		return 0;
-	__sync_fetch_and_add(&stats->fragments, 1);
+	__sync_fetch_and_add(count, 1);
 	due.at_ns = entry.until_ns;
 	if (bpf_map_push_elem(&fragments_due, &due, 0))
-		fragment_forget(&due.key);
+		fragment_forget(&due.key, entry.payer);
 	return 0;
 }
 

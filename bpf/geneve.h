@@ -89,13 +89,15 @@ static __always_inline void geneve_address(struct geneve_outer *outer, const str
 /* Of a kept decision the ticket stands in the record, of a judged packet in p. */
 static __always_inline bool geneve_ticket(const struct pkt *p, struct gate_ticket *ret)
 {
-	struct limbo *rest;
+	struct flow_record *record;
+	struct side *rest;
 
 	if (p->flags & PACKET_TICKET) {
 		*ret = p->target.ticket;
 		return ret->cookie;
 	}
-	rest = limbo_at(p->ref);
+	record = record_at(p->ref);
+	rest = record ? side_of(record, p->ref) : NULL;
 	if (!rest)
 		return false;
 	ticket_load(ret, &rest->tickets[~p->ref & 1]);

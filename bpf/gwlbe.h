@@ -3,7 +3,7 @@
  * what comes back was sent there.
  *
  * The way to the endpoint and the way on from it are two records, and each holds the endpoint's entry of the flow in
- * the half whose packets come from there, as it holds an ENI's: LEG_GATE, with a ticket in `limbo`. Both entries have
+ * the half whose packets come from there, as it holds an ENI's: LEG_GATE, with a ticket in `sides`. Both entries have
  * one ticket, which the first packet makes and the others take over: the same cookie and the same appliance, both ways.
  * Cookies differ while flows live, since the record's index is in them, and nobody can guess one. */
 #ifndef ENID_GWLBE_H
@@ -18,7 +18,7 @@
 #define COOKIE_INDEX_BITS 24
 
 /* A number that no other flow has: one-to-one from {how often, index}. */
-static __always_inline __u32 cookie_make(struct limbo *rest, __u32 index)
+static __always_inline __u32 cookie_make(struct side *rest, __u32 index)
 {
 	__u32 x = __sync_fetch_and_add(&rest->nr_tickets, 1) << COOKIE_INDEX_BITS | index;
 
@@ -38,31 +38,39 @@ static __always_inline void ticket_load(struct gate_ticket *to, const struct gat
 	*(__u64 *)to = READ_ONCE(*(const __u64 *)ticket);
 }
 
-_Static_assert(sizeof(struct gate_ticket) == 8 && __builtin_offsetof(struct limbo, tickets) % 8 == 0,
+_Static_assert(sizeof(struct gate_ticket) == 8 && __builtin_offsetof(struct side, tickets) % 8 == 0,
 	       "a ticket is read and written in one move");
 
 /* The endpoint's entry that the half `ref` holds. ret: false = it is over, or there is none */
 static __always_inline bool gate_entry(const struct pkt *p, __u32 ref, struct gate_ticket *ret)
 {
 	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
-	struct limbo *rest = record ? limbo_at(ref) : NULL;
+	struct side *rest;
 	struct flow_half *half;
 
-	if (!rest)
+	if (!record)
 		return false;
 	half = half_of(record, ref);
 	if (half->leg != LEG_GATE || !within(p->now, entry_last(record, ref), half->leg_s) ||
 	    (opens(p) && half_closed(record)))
+		return false;
+	rest = side_of(record, ref);
+	if (!rest)
 		return false;
 	ticket_load(ret, &rest->tickets[ref & 1]);
 	return ret->cookie;
 }
 
 /* The half that carries an entry writes it down; a new flow gets its cookie. */
-static __always_inline void gate_note(struct limbo *rest, struct spot *spot, __u32 ref)
+static __always_inline void gate_note(struct spot *spot, __u32 ref)
 {
+	__u32 place = side_find(ref >> 1);
+	struct side *rest = side_at(place);
+
+	if (!rest)
+		return;
 	if (!spot->ticket.cookie) {
-		spot->ticket.cookie = cookie_make(rest, ref >> 1);
+		spot->ticket.cookie = cookie_make(rest, place);
 		spot->made = 1;
 	}
 	ticket_store(&rest->tickets[ref & 1], &spot->ticket);
@@ -206,11 +214,13 @@ static __always_inline bool ticket_shown(const struct pkt *p, const struct gate_
 /* A kept decision holds for what shows the ticket that its record knows. */
 static __always_inline bool ticket_fits(const struct pkt *p, const struct port_policy *e)
 {
-	struct limbo *rest;
+	struct flow_record *record;
+	struct side *rest;
 
 	if (likely(e->gateway != ROUTE_GWLBE || e->kind != PORT_UPLINK))
 		return true;
-	rest = limbo_at(p->ref);
+	record = record_at(p->ref);
+	rest = record ? side_of(record, p->ref) : NULL;
 	return rest && ticket_shown(p, &rest->tickets[p->ref & 1]);
 }
 

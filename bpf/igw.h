@@ -37,11 +37,11 @@ static __always_inline bool hairpin(struct pkt *p, int *ret_reason)
 	inside = policy_of(p, port);
 	if (!inside || inside->zone != p->at_zone)
 		return false;
-	if (blocked_for_public(inside, 4, ret_reason))
-		return true;
 	if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->out.daddr.ip4)
 		p->inner_out.saddr.ip4 = other;
 	p->out.daddr.ip4 = other;
+	if (blocked_for_public(inside, 4, ret_reason))
+		p->target.port = port; /* the line of its flow log, with the address inside */
 	return true;
 }
 
@@ -53,21 +53,41 @@ static __always_inline __u32 pool_address(struct pkt *p, const struct gateway_po
 	return route && route->kind == ROUTE_ENI ? route->target : 0;
 }
 
-/* The private source becomes the public one. */
-static __always_inline int igw_source(struct pkt *p, const struct gateway_policy *g)
-{
-	__u32 port = 0;
-	__be32 other = 0;
+/* Who is at the inner end of a gateway to the internet. */
+struct insider {
+	__u32 port; /* 0 = nobody */
+	bool pool;
+	__be32 other; /* IPv4, no pool: the address on the gateway's other side */
+};
 
-	if (p->transit)
-		return REASON_IGW_NO_PUBLIC_ADDRESS; /* IGW-08 */
+/* Of the source outward, of the destination inward: who has the address is asked, not who handed the packet on, so
+ * a flow is one ENI's matter in both directions (VPC-18). side: where an IPv4 address is looked for */
+static __always_inline void insider_of(struct pkt *p, const struct gateway_policy *g, __u32 zone, __u32 side,
+				       const union addr *addr, struct insider *ret)
+{
+	ret->other = 0;
+	ret->port = pool_address(p, g, addr);
+	ret->pool = ret->port != 0;
+	if (ret->pool)
+		return;
+	if (p->out.family == 6)
+		ret->port = owner_of(addr, zone, 6, p->parity);
+	else
+		association_of(p, side, addr->ip4, &ret->port, &ret->other);
+}
+
+/* The private source becomes the public one. */
+static __always_inline int igw_source(struct pkt *p, const struct insider *inside)
+{
+	if (inside->pool)
+		return inside->port == p->at_port ? 0 : REASON_IGW_NO_PUBLIC_ADDRESS;
+	if (!inside->port)
+		return REASON_IGW_NO_PUBLIC_ADDRESS; /* IGW-03; of IPv6 an own address is the public one (IGW-10) */
 	if (p->out.family == 6)
 		return unique_local(&p->out.saddr) ? REASON_IGW_NO_PUBLIC_ADDRESS : 0; /* V6-01 */
-	if (!association_of(p, p->at_zone, p->out.saddr.ip4, &port, &other))
-		return pool_address(p, g, &p->out.saddr) == p->at_port && p->at_port ? 0 : REASON_IGW_NO_PUBLIC_ADDRESS;
 	if (p->kind == KIND_ERROR && p->inner_out.daddr.ip4 == p->out.saddr.ip4)
-		p->inner_out.daddr.ip4 = other;
-	p->out.saddr.ip4 = other;
+		p->inner_out.daddr.ip4 = inside->other;
+	p->out.saddr.ip4 = inside->other;
 	return 0;
 }
 
@@ -75,16 +95,20 @@ static __always_inline int igw_source(struct pkt *p, const struct gateway_policy
 __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 {
 	struct gateway_policy *g;
+	struct insider inside;
 	struct port_policy *e;
 	int reason = 0;
 
 	if (!p)
 		return REASON_NO_POLICY;
+	if (p->transit)
+		return REASON_IGW_NO_PUBLIC_ADDRESS; /* IGW-08 */
 	g = gateway_at(p, uplink);
-	e = p->at_port ? policy_of(p, p->at_port) : NULL;
+	insider_of(p, g, p->at_zone, p->at_zone, &p->out.saddr, &inside);
+	e = policy_of(p, inside.port ? inside.port : p->at_port);
 	if (e && blocked_for_public(e, p->out.family, &reason))
 		return reason;
-	reason = igw_source(p, g);
+	reason = igw_source(p, &inside);
 	if (reason)
 		return reason;
 	decide(p, STAGE_IGW, uplink);
@@ -97,22 +121,21 @@ __noinline int igw_outbound(struct pkt *p, __u32 uplink)
 	return leave_by_uplink(p, uplink);
 }
 
-/* The public destination becomes the private one; *ret_port: whose it is. */
-static __always_inline int igw_destination(struct pkt *p, __u32 zone, __u32 *ret_port)
+/* The public destination becomes the private one. */
+static __always_inline int igw_destination(struct pkt *p, const struct insider *inside)
 {
-	__be32 other = 0;
-
+	if (inside->pool)
+		return 0;
 	if (p->out.family == 6) {
 		if (nat64_address(&p->out.saddr))
 			return REASON_MARTIAN; /* only NAT64 in the VPC makes such sources (B1) */
-		*ret_port = owner_of(&p->out.daddr, zone, 6, p->parity);
-		return *ret_port ? 0 : REASON_NO_OWNER;
+		return inside->port ? 0 : REASON_NO_OWNER;
 	}
-	if (!association_of(p, ZONE_INTERNET, p->out.daddr.ip4, ret_port, &other))
+	if (!inside->port)
 		return REASON_IGW_NO_OWNER;
 	if (p->kind == KIND_ERROR && p->inner_out.saddr.ip4 == p->out.daddr.ip4)
-		p->inner_out.saddr.ip4 = other;
-	p->out.daddr.ip4 = other;
+		p->inner_out.saddr.ip4 = inside->other;
+	p->out.daddr.ip4 = inside->other;
 	return 0;
 }
 
@@ -120,27 +143,26 @@ static __always_inline int igw_destination(struct pkt *p, __u32 zone, __u32 *ret
 __noinline int igw_inbound(struct pkt *p, __u32 zone)
 {
 	struct gateway_policy *g;
+	struct insider inside;
 	struct port_policy *e;
-	__u32 port = 0;
-	int reason = 0;
-	bool pool;
+	int reason;
 
 	if (!p)
 		return REASON_NO_POLICY;
 	g = gateway_at(p, IN_PORT(p->in));
-	port = pool_address(p, g, &p->out.daddr);
-	pool = port != 0;
-	if (!pool)
-		reason = igw_destination(p, zone, &port);
+	insider_of(p, g, zone, ZONE_INTERNET, &p->out.daddr, &inside);
+	reason = igw_destination(p, &inside);
 	if (reason)
 		return reason;
-	e = policy_of(p, port);
+	e = policy_of(p, inside.port);
 	if (!e || e->zone != zone)
 		return REASON_IGW_NO_OWNER;
-	if (blocked_for_public(e, p->out.family, &reason))
+	if (blocked_for_public(e, p->out.family, &reason)) {
+		p->target.port = inside.port; /* the line of its flow log */
 		return reason;
+	}
 	decide(p, STAGE_IGW, IN_PORT(p->in));
-	station(p, AT_EDGE, zone, 0, !g ? 0 : pool ? g->table[1] : g->table[0]);
+	station(p, AT_EDGE, zone, 0, !g ? 0 : inside.pool ? g->table[1] : g->table[0]);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ static __always_inline int ingress_half(struct pkt *p)
 		if (reason)
 			return reason;
 	}
-	if (e->flags & PORT_CHECK && owner_of(&p->out.daddr, e->zone, p->out.family, p->parity) != p->target.port)
+	if (e->flags & PORT_CHECK && owner_at(p, &p->out.daddr, e->zone, p->out.family) != p->target.port)
 		return REASON_DEST_CHECK;
 	if (e->flags & PORT_ENDPOINT)
 		p->tracked = 1;
@@ -63,13 +63,13 @@ static __always_inline int same_subnet(struct pkt *p, __u32 port)
 }
 
 /* From an own address, not on behalf of others as a middlebox does. */
-static __always_inline bool sends_own(const struct pkt *p, const struct port_policy *e)
+static __always_inline bool sends_own(struct pkt *p, const struct port_policy *e)
 {
-	return owner_of(&p->tuple.saddr, e->zone, p->tuple.family, p->parity) == p->source.port;
+	return owner_at(p, &p->tuple.saddr, e->zone, p->tuple.family) == p->source.port;
 }
 
 /* Does a middlebox, an endpoint of one or a NAT gateway stand between a sender and whom it sends to? (SG-18) */
-static __always_inline bool sends_through(const struct pkt *p, const struct port_policy *e)
+static __always_inline bool sends_through(struct pkt *p, const struct port_policy *e)
 {
 	return p->route.kind == ROUTE_NAT || p->route.kind == ROUTE_GWLBE ||
 	       (p->route.kind == ROUTE_ENI && sends_own(p, e));
@@ -91,7 +91,7 @@ static __always_inline int endpoint_opens(struct pkt *p, const struct port_polic
 	if (!(e->flags & PORT_ENDPOINT))
 		return 0;
 	p->tracked = 1;
-	return p->source.fresh ? REASON_ENDPOINT_SCOPE : 0;
+	return p->source.fresh || (resets(p) && p->source.leg == LEG_NONE) ? REASON_ENDPOINT_SCOPE : 0;
 }
 
 /* A router-mode ENI sends. */
@@ -121,19 +121,23 @@ static __always_inline int judge_eni(struct pkt *p, const struct port_policy *e)
 	if (by_mac)
 		reason = same_subnet(p, mac_owner(p, e->subnet, p->dmac));
 	else if (local)
-		reason = same_subnet(p, owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity));
+		reason = same_subnet(p, owner_at(p, &p->tuple.daddr, e->zone, p->tuple.family));
 	return conclude(p, reason == WALK_ON ? walk(p) : reason);
 }
 
-/* An address of the uplink's own VPC, as it is or as the internet knows it: nobody outside has it (B1). Packets between
- * two public addresses of a VPC turn round inside (IGW-11). */
+/* An address of the uplink's own VPC, as it is or as the internet knows it: nobody outside has it (B1), and on the
+ * internet nobody has what lies in the VPC's CIDRs, the router's and the resolver's addresses among them. Packets
+ * between two public addresses of a VPC turn round inside (IGW-11). */
 static __always_inline bool inside_address(const struct pkt *p, const struct port_policy *e, const union addr *a)
 {
+	struct gateway_policy *g = e->gateway == ROUTE_IGW ? gateway_of(p, e) : NULL;
 	__u32 port = 0;
 	__be32 other;
 	struct port_policy *owner;
 
 	if (owner_of(a, e->zone, p->tuple.family, p->parity))
+		return true;
+	if (g && g->table[2] && route_find(g->table[2], a, p->tuple.family))
 		return true;
 	if (p->tuple.family == 6)
 		return a->w[0] == be32(0xfd000ec2);
@@ -154,6 +158,7 @@ static __always_inline int vgw_inbound(struct pkt *p, const struct gateway_polic
 static __always_inline int transit_inbound(struct pkt *p, const struct gateway_policy *g)
 {
 	station(p, AT_TRANSIT, 0, 0, g->table[0]);
+	enter_transit(p, IN_PORT(p->in));
 	p->at_az = AZ_NONE;
 	p->tracked = 1;
 	return take_hop(p) == WALK_ON ? 0 : REASON_TTL;
@@ -293,6 +298,7 @@ static __always_inline void judge_begin(struct pkt *p)
 	p->hops = 0;
 	p->transit = 0;
 	p->via = 0;
+	p->entered = 0;
 	p->remembered = 0;
 	p->complain_nat = 0;
 	p->nat_new = 0;

@@ -5,6 +5,7 @@
 #define ENID_KEEP_H
 
 #include "account.h"
+#include "foresee.h"
 #include "gwlbe.h"
 #include "mapping.h"
 #include "mtu.h"
@@ -39,31 +40,31 @@ static __always_inline void half_part(struct flow_half *half, struct flow_half *
 	flags_set(half, HALF_PARTED);
 }
 
-/* Out of the way of packets, and of the verifier: walked once. */
-__noinline int trace_keep(struct pkt *p, __u32 ref)
+/* ret: how many decisions are known of the half */
+static __always_inline __u8 trace_keep(struct pkt *p, __u32 ref)
 {
 	struct limbo *rest = limbo_at(ref);
+	__u32 number = trace_number(p);
 
-	for (int i = 0; p && rest && i < HALF_TRACE_MAX; i++)
-		rest->trace[ref & 1][i] = p->trace[i];
-	return 0;
+	if (!rest || !number)
+		return 0;
+	rest->trace[ref & 1] = number;
+	return p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
 }
 
 static __always_inline void half_decide(struct pkt *p, __u32 ref, struct flow_half *half, struct flow_half *sibling,
-					bool alone)
+					bool alone, const bool new)
 {
 	if (alone)
 		half_part(half, sibling);
-	if (!decision_take(half))
+	if (!new && !decision_take(half))
 		return;
 	barrier();
 	half->exit = p->exit;
 	half->flags = (half->flags & HALF_STEADY) | p->flags | (alone ? HALF_ALONE : 0);
 	__builtin_memcpy(half->dmac, p->dmac, 6);
-	half->nr_trace = p->nr_trace < HALF_TRACE_MAX ? p->nr_trace : HALF_TRACE_MAX;
-	trace_keep(p, ref);
-	barrier();
-	WRITE_ONCE(half->epoch, alone ? 0 : epoch_of(p, IN_PORT(p->in)) + epoch_of(p, p->exit));
+	half->nr_trace = trace_keep(p, ref);
+	PUBLISH(half->epoch, alone ? 0 : epoch_of(p, IN_PORT(p->in)) + epoch_of(p, p->exit));
 }
 
 /* A new entry at the ENI of `spot` stands in the half `ref`. */
@@ -71,21 +72,20 @@ static __always_inline void half_take_entry(const struct pkt *p, struct flow_hal
 					    bool backwards, __u32 ref)
 {
 	struct port_policy *e = policy_of(p, spot->port);
-	__u32 index = ref >> 1;
-	struct limbo *rest = bpf_map_lookup_elem(&limbo, &index);
+	struct limbo *rest = spot->leg == LEG_UNTRACKED ? limbo_at(ref) : NULL;
 
 	half->leg = spot->leg;
 	half->ct = ct_first(p) | (backwards ? CT_BACKWARDS : 0);
-	if (e && rest && spot->leg == LEG_UNTRACKED)
+	if (e && rest)
 		rest->policy[ref & 1] = rules_hash(e);
-	if (rest && spot->leg == LEG_GATE)
-		gate_note(rest, spot, ref);
+	if (spot->leg == LEG_GATE)
+		gate_note(spot, ref);
 }
 
 /* A packet that took another way touches the entry, but not the mapping of a gateway that it did not pass (EIGW-02). */
 static __always_inline void mapping_pause(struct flow_record *record, __u32 ref)
 {
-	struct limbo *rest = record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	struct side *rest = record->half[0].shared & RECORD_MAPPED ? side_of(record, ref) : NULL;
 	__u64 a = record->half[0].last_ns, b = record->half[1].last_ns;
 
 	if (!rest || rest->mapping.paused || CT_STATE(rest->mapping.ct) == CT_CLOSED)
@@ -109,6 +109,8 @@ static __always_inline void touch_target(struct pkt *p)
 		mapping_pause(record, p->target.ref);
 	half_part(half, sibling_of(record, p->target.ref));
 	flow_track(p, p->target.ref ^ 1, MOVE_HALF(p->target.ref));
+	if (p->kind == KIND_PLAIN && acknowledges(p)) /* what the entry's own resets are compared with */
+		sibling_of(record, p->target.ref)->ack = p->ack;
 	if (p->target.fresh) {
 		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
 		flow_settle(p, record, p->target.ref);
@@ -119,23 +121,16 @@ static __always_inline void touch_target(struct pkt *p)
 
 /* ---- a new flow */
 
-static __always_inline void charge(struct port_stats *stats, struct flow_record *record, __u32 owner, bool half_open)
+/* Before anything of the record is written: a locked step waits for what was written before, and a record's lines come
+ * from memory. */
+static __always_inline void charge(struct port_stats *stats, bool half_open)
 {
-	record->half[1].shared = owner;
-	__sync_fetch_and_add(&stats->flows, 1);
-	__sync_fetch_and_add(&control.flows_used, 1);
-	if (half_open) {
-		record->half[0].shared = RECORD_HALF_OPEN;
-		__sync_fetch_and_add(&stats->half_open, 1);
-	}
+	__sync_fetch_and_add(charges(stats), charge_of(half_open));
 }
 
 static __always_inline void uncharge(struct port_stats *stats, bool half_open)
 {
-	__sync_fetch_and_add(&stats->flows, -1);
-	__sync_fetch_and_add(&control.flows_used, -1);
-	if (half_open)
-		__sync_fetch_and_add(&stats->half_open, -1);
+	__sync_fetch_and_add(charges(stats), -charge_of(half_open));
 }
 
 /* No record: a flow that some ENI must remember cannot start (CT-16, CT-17); any other one is judged packet by packet.
@@ -185,42 +180,66 @@ static __always_inline __u32 charged_port(const struct pkt *p)
 	return p->target.leg == LEG_GATE ? p->exit : 0;
 }
 
+/* The new record has a mapping, or an endpoint's entry. */
+static __always_inline bool wants_side(const struct pkt *p, const bool hold_target)
+{
+	return p->target.leg == LEG_GATE || (!hold_target && (p->nat || p->source.leg == LEG_GATE));
+}
+
+/* Charged as half-open until both sides are known to take part, or the guest goes on by itself (goes_on_alone()). */
+static __always_inline bool opens_half(const struct pkt *p, const bool hold_target)
+{
+	__u8 state = CT_STATE(p->moved ? p->moved_ct : ct_first(p));
+
+	if (p->tuple.proto != IPPROTO_TCP || state >= CT_ESTABLISHED)
+		return false;
+	return hold_target || state != CT_AGAIN || p->tcp_flags & TCP_SYN || !p->source.port ||
+	       p->target.leg != LEG_NONE;
+}
+
 /* Open the record of p. hold_target: only the target's entry needs a home, the source's has one (asymmetric path).
  * ret: 0 or REASON_CONNTRACK_FULL */
 static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 {
 	__u32 owner = charged_port(p), index;
 	struct port_stats *stats = bpf_map_lookup_elem(&port_stats, &owner);
-	bool half_open = p->tuple.proto == IPPROTO_TCP && ct_first(p) < CT_ESTABLISHED;
+	bool half_open = opens_half(p, hold_target);
 	struct flow_record *record;
-	enum claim claim;
+	bool room;
+	int claim;
 
 	if (!stats || !record_admitted(stats, half_open))
 		return without_record(p);
 	tuple_reverse(&p->back, &p->out);
+	charge(stats, half_open);
 	index = record_new(hold_target ? &p->back : &p->tuple, hold_target ? back_arrival(p) : p->in, &p->back,
 			   hold_target ? 0 : back_arrival(p), p->now);
-	if (index == REF_NONE)
+	record = index == REF_NONE ? NULL : bpf_map_lookup_elem(&records, &index);
+	if (!record) {
+		uncharge(stats, half_open);
 		return without_record(p);
-	record = bpf_map_lookup_elem(&records, &index);
-	if (!record)
-		return REASON_CONNTRACK_FULL;
-	charge(stats, record, owner, half_open);
+	}
+	record->half[0].shared = half_open ? RECORD_HALF_OPEN : 0;
+	record->half[0].owner = bpf_get_smp_processor_id() + 1; /* who counts on it first, below */
+	record->half[1].shared = owner;
+	room = !wants_side(p, hold_target) || side_claim(index);
 	if (hold_target) {
 		half_take_entry(p, &record->half[0], &p->target, true, index << 1);
-		record->half[1].ct = record->half[0].ct;
+		record->half[1].ct = CT_ESTABLISHED; /* holds no entry, so waits for nothing */
 	} else {
 		half_take_entry(p, &record->half[0], &p->source, false, index << 1);
 		half_take_entry(p, &record->half[1], &p->target, false, index << 1 | 1);
-		half_decide(p, index << 1, &record->half[0], &record->half[1], false);
+		half_decide(p, index << 1, &record->half[0], &record->half[1], false, true);
 		if (p->moved)
 			entry_resume(p, record, index);
 	}
-	flow_settle(p, record, index << 1);
-	if (hold_target)
+	flow_settle_new(p, record, NULL);
+	if (!room)
+		claim = CLAIM_FULL;
+	else if (hold_target)
 		claim = record_claim_one(index, record);
 	else
-		claim = p->nat ? mapping_claim(p, index) : record_claim(index, record);
+		claim = p->nat ? mapping_claim(p, index) : record_claim(index);
 	if (claim >= CLAIM_LOST) {
 		if (p->target.made)
 			p->target.ticket.cookie = 0; /* it was this record's */
@@ -240,7 +259,10 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 		return 0;
 	if (claim == CLAIM_ONE && p->target.ref != REF_NONE)
 		touch_target(p);
+	if (claim == CLAIM_ONE)
+		flow_settle(p, record, index << 1);
 	p->ref = index << 1;
+	guess_learn(p, &record->half[1]);
 	flow_count(p, &record->half[0]);
 	return 0;
 }
@@ -251,7 +273,7 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
  * is a new flow. */
 static __always_inline bool record_over(const struct pkt *p, const struct flow_record *record, __u32 ref)
 {
-	struct limbo *rest = record->half[0].shared & RECORD_MAPPED ? limbo_at(ref) : NULL;
+	struct side *rest = record->half[0].shared & RECORD_MAPPED ? side_of(record, ref) : NULL;
 
 	if (opens(p) && half_closed(record))
 		return true;
@@ -309,17 +331,17 @@ static __always_inline void close_if_over(const struct pkt *p, __u32 *ref)
 }
 
 /* The way out of the gateway may lead over another peering by now, or over none. */
-static __always_inline void note_peering(const struct pkt *p)
+static __always_inline void note_peering(const struct pkt *p, const struct flow_record *record)
 {
-	struct limbo *rest = p->nat && !(p->ref & 1) ? limbo_at(p->ref) : NULL;
+	struct side *rest = p->nat && !(p->ref & 1) ? side_of(record, p->ref) : NULL;
 
 	if (rest && rest->mapping.peering != p->peering)
 		WRITE_ONCE(rest->mapping.peering, p->peering);
 }
 
-static __always_inline void mapping_resume(const struct pkt *p)
+static __always_inline void mapping_resume(const struct pkt *p, const struct flow_record *record)
 {
-	struct limbo *rest = p->nat ? limbo_at(p->ref) : NULL;
+	struct side *rest = p->nat ? side_of(record, p->ref) : NULL;
 
 	if (rest && rest->mapping.paused)
 		WRITE_ONCE(rest->mapping.paused, 0);
@@ -343,7 +365,10 @@ static __always_inline int flow_refresh(struct pkt *p)
 		reason = flow_open(p, true);
 	if (reason)
 		return reason;
-	mapping_resume(p);
+	if (((p->source.fresh && p->source.leg == LEG_GATE) || (p->target.fresh && p->target.leg == LEG_GATE)) &&
+	    !side_claim(p->ref >> 1))
+		return REASON_CONNTRACK_FULL;
+	mapping_resume(p, record);
 	flow_track(p, p->ref,
 		   alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
@@ -353,10 +378,10 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
-		half_decide(p, p->ref, half, sibling, alone);
+		half_decide(p, p->ref, half, sibling, alone, false);
 	if (p->nat && !(READ_ONCE(record->half[0].shared) & RECORD_MAPPED))
 		decision_forget(half); /* another CPU ended the mapping meanwhile */
-	note_peering(p);
+	note_peering(p, record);
 	flow_settle(p, record, p->ref);
 	flow_count(p, half);
 	return 0;
@@ -374,9 +399,35 @@ static __always_inline void entry_tracked(struct spot *spot)
 		half_of(record, spot->ref)->leg = LEG_TRACKED;
 }
 
+/* A reset that the rules alone let in, although the ENI has known the flow: what ran out there ends, or the clock of
+ * the record, which lives on for the other ENI, would wake it. ret: it does */
+static __always_inline bool entry_ends(struct pkt *p, const struct spot *spot)
+{
+	struct flow_record *record =
+		spot->port && spot->ref != REF_NONE && spot->leg == LEG_NONE ? record_at(spot->ref) : NULL;
+
+	if (!record || !resets(p))
+		return false;
+	half_of(record, spot->ref)->leg = LEG_NONE;
+	return true;
+}
+
+static __always_inline void decide_anew(__u32 ref)
+{
+	struct flow_record *record = record_at(ref);
+
+	if (!record)
+		return;
+	decision_forget(&record->half[0]);
+	decision_forget(&record->half[1]);
+}
+
 /* After judge() let p pass. ret: 0 or REASON_CONNTRACK_FULL */
 __noinline int flow_keep(struct pkt *p)
 {
+	bool ended;
+	int reason;
+
 	if (!p)
 		return REASON_NO_POLICY;
 	if (p->kind != KIND_PLAIN || p->fragment == FRAGMENT_LATER) {
@@ -391,10 +442,18 @@ __noinline int flow_keep(struct pkt *p)
 	close_if_gate_left(p);
 	close_if_over(p, &p->ref);
 	close_if_over(p, &p->target.ref);
-	if (p->ref != REF_NONE)
-		return flow_refresh(p);
-	if (may_open(p))
+	ended = entry_ends(p, &p->source);
+	ended |= entry_ends(p, &p->target);
+	if (p->ref != REF_NONE) {
+		reason = flow_refresh(p);
+		if (ended)
+			decide_anew(p->ref); /* what comes next needs a rule, and has an entry to open */
+		return reason;
+	}
+	if (may_open(p) || (p->moved && resets(p)))
 		return flow_open(p, false);
+	if (resets(p) && p->target.ref != REF_NONE && !p->target.fresh && p->target.leg != LEG_NONE)
+		touch_target(p); /* by another way than the flow: it opens nothing, but the entry hears of it */
 	account_pass(p);
 	return 0;
 }
@@ -444,7 +503,7 @@ static __always_inline struct flow_half *flow_cached(struct pkt *p, const struct
 		return NULL;
 	if (p->flags & HALF_REWRITE)
 		reverse_quick(&p->out, &sibling_of(record, p->ref)->tuple);
-	barrier();
+	OBSERVE();
 	if (READ_ONCE(half->epoch) != epoch || READ_ONCE(half->gs) != gs)
 		return NULL;
 	p->action = !p->exit ? ACTION_PASS : x->kind == PORT_UPLINK ? ACTION_UPLINK : ACTION_DELIVER;

@@ -22,13 +22,12 @@ static __always_inline bool half_closed(const struct flow_record *record)
 static __always_inline struct gate_mapping *mapping_at(struct pkt *p, __u32 gateway, __u32 inbound)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
-	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
+	struct side *rest = record && record->half[0].shared & RECORD_MAPPED ? side_of(record, p->ref) : NULL;
 
-	if (!rest || !(record->half[0].shared & RECORD_MAPPED) ||
-	    (rest->mapping.gateway != gateway && rest->mapping.inner != gateway) || (p->ref & 1) != inbound)
+	if (!rest || (rest->mapping.gateway != gateway && rest->mapping.inner != gateway) || (p->ref & 1) != inbound)
 		return NULL;
 	if (mapping_over(record, rest, p->now)) {
-		mapping_end_alone(record, rest, p->now);
+		mapping_end_alone(p->ref, p->now);
 		return NULL;
 	}
 	if (opens(p) && (CT_STATE(rest->mapping.ct) == CT_CLOSED || (inbound && half_closed(record))))
@@ -65,48 +64,49 @@ static __always_inline bool icmp_tuple(const struct tuple *t)
 }
 
 struct port_search { /* bpf_loop wants its context on the stack */
-	struct flow_record *record;
-	__u64 hash;
-	__u64 now;
+	const struct pkt *p;
 	__u32 ref;
 	__be16 own;
 	__s16 result; /* of the claim; -EEXIST = all are taken */
 };
 
 /* The name is held by a mapping or a flow that is over, and that nobody has swept yet: take it away. ret: done */
-__noinline int name_freed(__u64 print, __u64 now)
+__noinline int name_freed(const struct flow_half *half, __u64 now)
 {
-	__u32 ref = name_get(print);
+	__u32 ref = half ? name_holder(&half->tuple, half->in) : REF_NONE;
 	struct flow_record *record = ref == REF_NONE ? NULL : record_at(ref);
-	struct limbo *rest = record ? limbo_at(ref) : NULL;
+	struct side *rest;
 	__u32 margin = replay ? 0 : EXPIRY_MARGIN_S; /* another CPU may just have judged a packet of it (C4) */
 
-	if (!rest || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE)
+	if (!record || !(ref & 1) || GS_STATE(READ_ONCE(record->half[0].gs)) != RECORD_LIVE)
 		return 0;
+	rest = side_of(record, ref);
 	if (record_expired(record, rest, now, margin))
 		return flow_close(ref, now);
 	if (!mapping_over(record, rest, now - margin * NS_PER_S))
 		return 0;
-	mapping_end_alone(record, rest, now);
+	mapping_end_alone(ref, now);
 	return 1;
 }
 
 static long port_try(__u32 step, struct port_search *s)
 {
-	__u16 number = port_number(s->hash, step);
+	__u16 number = port_number(s->p->port_walk, step);
 	__be16 port = step ? be16(number) : s->own;
-	struct flow_half *half = &s->record->half[1];
-	__u64 print;
+	struct flow_record *record = record_at(s->ref);
+	struct flow_half *half;
 	int r;
 
+	if (!record)
+		return 1;
+	half = &record->half[1];
 	if (icmp_tuple(&half->tuple))
 		half->tuple.sport = port;
 	else
 		half->tuple.dport = port;
-	print = name_print(&half->tuple, half->in);
-	r = name_claim(print, s->ref | 1);
-	if (r == -EEXIST && name_freed(print, s->now))
-		r = name_claim(print, s->ref | 1);
+	r = name_claim(&half->tuple, half->in, s->ref | 1);
+	if (r == -EEXIST && name_freed(half, s->p->now))
+		r = name_claim(&half->tuple, half->in, s->ref | 1);
 	s->result = r;
 	return r != -EEXIST;
 }
@@ -194,20 +194,20 @@ static __always_inline void mapping_fill(const struct pkt *p, struct gate_mappin
  * the later one has taken no port yet. */
 static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct flow_record *record)
 {
-	__u64 there = name_print(&record->half[0].tuple, record->half[0].in);
-	struct port_search s = {.record = record, .hash = port_hash(&p->tuple, p->in), .now = p->now};
-	struct limbo *rest = limbo_at(index << 1);
+	struct port_search s = {.p = p};
+	struct side *rest = side_of(record, index << 1);
 	__u32 gs = GS_MAKE(GS_GENERATION(record->half[0].gs), RECORD_LIVE);
-	int r = name_claim(there, index << 1);
+	int r = half_claim(record, index, false);
 
 	if (r || !rest)
 		return r == -EEXIST ? CLAIM_LOST : CLAIM_FULL;
 	s.ref = index << 1;
+	p->port_walk = port_hash(&p->tuple, p->in);
 	s.own = p->out.sport;
 	s.result = -EEXIST;
 	bpf_loop(p->nat_addr ? NAT_PORT_TRIES : 1, port_try, &s, 0); /* D3 */
 	if (s.result) {
-		bpf_map_delete_elem(&names, &there);
+		half_drop(record, index, false);
 		return s.result == -EEXIST ? CLAIM_NO_PORT : CLAIM_FULL;
 	}
 	p->out.sport = icmp_tuple(&record->half[1].tuple) ? record->half[1].tuple.sport : record->half[1].tuple.dport;
@@ -215,10 +215,9 @@ static __always_inline enum claim claim_names(struct pkt *p, __u32 index, struct
 		decision_forget(&record->half[0]);
 	mapping_fill(p, &rest->mapping, p->out.sport);
 	record->half[0].shared |= RECORD_GATED | RECORD_MAPPED;
-	flow_settle(p, record, index << 1);
-	barrier();
-	WRITE_ONCE(record->half[1].gs, gs);
-	WRITE_ONCE(record->half[0].gs, gs);
+	flow_settle_new(p, record, rest);
+	PUBLISH(record->half[1].gs, gs);
+	PUBLISH(record->half[0].gs, gs);
 	return CLAIM_BOTH;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Every map of the data path. Keys and values are the structs of include/enid, so that `bpftool map dump` reads like a
- * table. Sizes that depend on the command line (records, names, ledger, limbo, policy) are set before loading.
+ * table. Sizes that depend on the command line (records, names, limbo, sides, policy) are set before loading.
  * BPF_F_MMAPABLE arrays are shared with the agent without system calls. */
 #ifndef ENID_MAPS_H
 #define ENID_MAPS_H
@@ -8,8 +8,8 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "enid/flow_hash.h"
 #include "enid/limits.h"
+#include "enid/names.h"
 #include "enid/policy.h"
 #include "enid/port.h"
 #include "enid/report.h"
@@ -129,12 +129,21 @@ struct { /* number of a route table version -> what it holds; written after its 
 
 /* ---- flows (written by the data path; freed by its sweeper or by the agent) */
 
-struct { /* fingerprint -> record << 1 | half. max_entries = 2 * records */
+struct { /* shared memory for the agent's sake, and because a bucket is one cache line only from a page's start */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2); /* set before loading */
+	__type(key, __u32);
+	__type(value, struct name_bucket);
+} names SEC(".maps");
+
+struct { /* print -> record << 1 | half: names that find both their buckets full */
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * FLOWS_RUN_DEFAULT);
+	__uint(max_entries, 1); /* set before loading */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, __u32);
-} names SEC(".maps");
+} names_spilled SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -149,16 +158,24 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, FLOWS_RUN_DEFAULT);
 	__type(key, __u32);
-	__type(value, struct ledger);
-} ledger SEC(".maps");
+	__type(value, struct limbo);
+} limbo SEC(".maps");
+
+struct { /* shared memory as the others; sized before loading */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct side);
+} sides SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, FLOWS_RUN_DEFAULT);
+	__uint(max_entries, TRACES);
 	__type(key, __u32);
-	__type(value, struct limbo);
-} limbo SEC(".maps");
+	__type(value, struct trace);
+} traces SEC(".maps");
 
 /* Mappings per {gateway, its address, destination, port, protocol}, at the hash of these with a secret (NAT_USE_COUNT,
  * use_look): nothing is allocated, so nothing can fail. */
@@ -178,12 +195,27 @@ struct {
 	__type(value, struct nat_stats);
 } nat_stats SEC(".maps");
 
-struct { /* records that were used and are FREE again; never-used ones are counted by control.flows_fresh */
-	__uint(type, BPF_MAP_TYPE_STACK);
-	__uint(max_entries, FLOWS_RUN_DEFAULT);
-	__uint(key_size, 0);
-	__uint(value_size, sizeof(__u32));
-} free_records SEC(".maps");
+struct { /* CPU -> FREE records at hand (free.h) */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, __u32);
+	__type(value, struct shelf);
+} shelves SEC(".maps");
+
+/* Which port the last packets to such an address left by, by its last bits: what to fetch early (foresee.h). */
+#define EXITS_A_LINE 32
+
+struct exit_line {
+	__u16 port[EXITS_A_LINE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EXITS_FORESEEN / EXITS_A_LINE);
+	__type(key, __u32);
+	__type(value, struct exit_line);
+} exits SEC(".maps");
 
 struct fragment_key {
 	union addr saddr;
@@ -199,17 +231,18 @@ _Static_assert(sizeof(struct address_key) == 24 && sizeof(struct tally_key) == 4
 		       sizeof(struct association_key) == 8 && sizeof(struct drop_key) == 8,
 	       "no padding in a key");
 
-struct fragment { /* what the first fragment said */
+struct fragment { /* what a first fragment said that was let through: the others are judged by it */
 	__u64 until_ns;
+	__u32 payer; /* number of the port that may hold so many, and FRAGMENT_FROM_OUTSIDE */
+	__u16 service;
+	__u16 kind; /* enum packet_kind */
 	__be16 sport;
 	__be16 dport;
-	__u32 reason;     /* REASON_ACCEPTED: judge the others with these ports; else drop them for this */
-	struct tuple out; /* a drop is told of the same ENIs and addresses as that of the first */
-	__u32 source;
-	__u32 target;
-	__u32 at_port;
-	__u32 seen_egress;
+	__u32 zero;
+	struct tuple inner; /* KIND_ERROR: what it quotes */
 };
+
+#define FRAGMENT_FROM_OUTSIDE 0x80000000u
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -249,9 +282,15 @@ struct {
 	__type(value, struct tally);
 } tallies SEC(".maps");
 
+#ifdef ENID_TEST_LAYOUT
+#define DROPS_MAX (REASON_MAX + 4) /* a build with more reasons */
+#else
+#define DROPS_MAX REASON_MAX
+#endif
+
 struct { /* by reason, all ports */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, REASON_MAX);
+	__uint(max_entries, DROPS_MAX);
 	__type(key, __u32);
 	__type(value, struct counter);
 } drops SEC(".maps");

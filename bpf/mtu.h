@@ -107,11 +107,12 @@ static __always_inline void set_mtu(struct pkt *p, const struct port *exit)
 		return;
 	}
 	p->mtu = path_mtu(p->flags);
-	if (exit->mtu - 1 < p->mtu) {
-		p->mtu = exit->mtu;
-		if (!(p->flags & HALF_PATH_MASK))
-			p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
-	}
+	if (exit->mtu - 1 >= p->mtu)
+		return;
+	/* what the path carries meets the receiver's limit alone (MTU-01) */
+	if (!(p->flags & HALF_PATH_MASK) || (p->action == ACTION_DELIVER && size_on_wire(p) <= p->mtu))
+		p->oversize = OVERSIZE_TELL | OVERSIZE_CUT;
+	p->mtu = exit->mtu;
 }
 
 /* After judge() let p pass. ret: 0, with PACKET_CUT where it must be cut, or REASON_MTU */
@@ -123,8 +124,8 @@ __noinline int check_size(struct pkt *p)
 	if (!p || !p->exit || p->in & IN_TX)
 		return 0; /* the host's stack knows its devices */
 	exit = port_at(p->exit);
-	if (exit && !replay && exit->deliver == DELIVER_NOT && exit->slot[p->parity & 1].kind == PORT_UPLINK)
-		return REASON_NOT_SERVED; /* it never had a device */
+	if (exit && !replay && (exit->deliver == DELIVER_NOT || !exit->ifindex)) /* it has no device */
+		return exit->slot[p->parity & 1].kind == PORT_UPLINK ? REASON_NOT_SERVED : REASON_NO_OWNER;
 	if (!exit || (changes_family(p) ? size_on_wire(p) <= nat64_limit(p, exit) : fits(p, exit)))
 		return 0;
 	if (exit->mtu == MTU_DOWN)

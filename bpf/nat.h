@@ -106,13 +106,15 @@ static __always_inline void choose_port(struct pkt *p)
 		p->out.sport = be16(port_number(port_hash(&p->tuple, p->in), 0));
 }
 
-/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09), but not the internet,
- * whose packet another gateway let in. */
+/* TCP needs a SYN to start; anything else is told that its connection is gone (NAT-08, NAT-09), but not the internet or
+ * a service, whose packet another gateway let in. */
 static __always_inline int nat_refuse(struct pkt *p, __u32 nat)
 {
 	struct port_policy *e = policy_of(p, IN_PORT(p->in));
-	bool outside = e && e->kind == PORT_UPLINK && e->gateway == ROUTE_IGW;
+	bool outside = e && e->kind == PORT_UPLINK && (e->gateway == ROUTE_IGW || e->gateway == ROUTE_ENDPOINT);
 
+	if (p->nat_inner && p->ref != REF_NONE && p->ref & 1)
+		outside = true; /* an answer that was translated back, and that the routes lead here again */
 	if (!outside && p->out.proto == IPPROTO_TCP && p->kind == KIND_PLAIN && !(p->tcp_flags & TCP_RST))
 		nat_complain(p, nat, COMPLAIN_RESET, &p->tuple.daddr);
 	return REASON_NAT_NO_MAPPING;
@@ -282,18 +284,23 @@ static __always_inline int inbound(struct pkt *p, const struct gateway_policy *g
 
 static __always_inline int nat_done(struct pkt *p, __u32 nat, int reason)
 {
-	struct nat_stats *stats;
-
 	if (!reason) {
 		mapping_pass(p, nat);
 		p->flags |= HALF_CLAMP;
 		path_limit(p, PATH_8500, OVERSIZE_TELL | OVERSIZE_CUT); /* NAT-19 */
 		return 0;
 	}
-	stats = nat_stats_of(nat);
+	p->nat_refused = nat;
+	return reason;
+}
+
+/* Of a packet that is dropped for good: what XDP refuses may be judged once more by TC, which answers or mirrors it. */
+static __always_inline void nat_account(const struct pkt *p)
+{
+	struct nat_stats *stats = p->nat_refused ? nat_stats_of(p->nat_refused) : NULL;
+
 	if (stats)
 		__sync_fetch_and_add(&stats->drops, p->segments);
-	return reason;
 }
 
 /* From inside, p->out as it came to the gateway behind port `nat`. ret: 0 = p->out as it leaves, or a reason */

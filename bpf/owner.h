@@ -5,15 +5,16 @@
 
 #include "packet.h"
 
-/* ret: port of the ENI that owns the address in the zone, 0 = nobody (ENI-06: single addresses, then delegated
- * prefixes) */
-__noinline __u32 owner_of(const union addr *addr, __u32 zone, __u32 family, __u32 parity)
+static __always_inline bool addr_equal(const union addr *a, const union addr *b)
+{
+	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
+}
+
+static __always_inline __u32 owner_look(const union addr *addr, __u32 zone, __u32 family, __u32 parity)
 {
 	struct address_key key;
 	struct address *found;
 
-	if (!addr)
-		return 0;
 	key.zone = zone;
 	key.addr = *addr;
 	key.prefixlen = family == 6 ? 128 : 32;
@@ -30,6 +31,39 @@ __noinline __u32 owner_of(const union addr *addr, __u32 zone, __u32 family, __u3
 	}
 	found = bpf_map_lookup_elem(&addresses, &key);
 	return found ? found->port[parity & 1] : 0;
+}
+
+/* ret: port of the ENI that owns the address in the zone, 0 = nobody (ENI-06: single addresses, then delegated
+ * prefixes) */
+__noinline __u32 owner_of(const union addr *addr, __u32 zone, __u32 family, __u32 parity)
+{
+	return addr ? owner_look(addr, zone, family, parity) : 0;
+}
+
+/* The same for what several stages ask about one packet: the hash is asked once. */
+__noinline __u32 owner_at(struct pkt *p, const union addr *addr, __u32 zone, __u32 family)
+{
+	struct owned *known;
+
+	if (!p || !addr)
+		return 0;
+	for (int i = 0; i < OWNED_MAX; i++) {
+		known = &p->owned[i];
+		if (known->family == family && known->zone == zone && addr_equal(&known->addr, addr))
+			return known->port;
+	}
+	known = p->owned[0].family ? &p->owned[1] : &p->owned[0];
+	known->addr = *addr;
+	known->zone = zone;
+	known->family = family;
+	known->port = owner_look(addr, zone, family, p->parity);
+	return known->port;
+}
+
+static __always_inline void owners_forget(struct pkt *p)
+{
+	p->owned[0].family = 0;
+	p->owned[1].family = 0;
 }
 
 /* The other address of a public pair (IGW-01). ret: false = none */
@@ -70,11 +104,6 @@ static __always_inline bool subnet_covers(const struct subnet_policy *subnet, co
 			return true;
 	}
 	return false;
-}
-
-static __always_inline bool addr_equal(const union addr *a, const union addr *b)
-{
-	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
 }
 
 #define EUI64_PREFIX 0xfe800000u

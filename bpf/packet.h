@@ -28,7 +28,6 @@
 
 #define NS_PER_S 1000000000ull
 #define REF_NONE 0xffffffffu
-#define SPOTS    2 /* source and target */
 
 enum packet_kind {
 	KIND_PLAIN, /* has or opens a flow */
@@ -57,7 +56,25 @@ enum complaint {
 	COMPLAIN_RESET,   /* TCP: as if by the packet's destination */
 };
 
-#define SPILLED_MAX 2 /* at the source and at the target */
+/* Who owns an address of a zone, as somebody asked before for this packet (owner_at). */
+struct owned {
+	union addr addr;
+	__u32 zone;
+	__u32 family; /* 0 = nobody has asked */
+	__u32 port;
+};
+
+/* How the last flow between two addresses was answered (foresee.h). IPv4. */
+struct guess {
+	__u32 key; /* of the addresses and the arrival of who opened it */
+	__u32 in;  /* where answers arrive */
+	__be32 from;
+	__be32 to;
+};
+
+#define GUESSES     64 /* a power of two */
+#define OWNED_MAX   2  /* its source and its destination */
+#define SPILLED_MAX 2  /* at the source and at the target */
 
 struct pkt {
 	/* parser */
@@ -75,6 +92,7 @@ struct pkt {
 	__u16 inner_l3, inner_l4;
 	__u16 payload; /* bytes from l4 to the end of the IP packet */
 	__u16 service; /* port part of SERVICE_KEY */
+	__u16 piece;   /* FRAGMENT_LATER: where in its datagram it begins, bytes */
 	__u8 kind;     /* enum packet_kind */
 	__u8 fragment; /* enum fragment_kind */
 	__u8 tcp_flags;
@@ -86,8 +104,15 @@ struct pkt {
 	__u32 walk_at, walk_len, walk_found; /* of a walk through options (option_walk) */
 	/* set by the entry */
 	__u64 now;
-	__u32 in;     /* port number | IN_TX */
-	__u32 parity; /* slot in force */
+	__u64 tick;     /* jiffies when `now` was read */
+	__u32 in;       /* port number | IN_TX */
+	__u32 parity;   /* slot in force */
+	__u32 foreseen; /* exit_fetch() */
+	/* set by the entry where no kept decision holds */
+	__u8 quick;     /* parse_quick() found no fault */
+	__u8 looked;    /* its name has been looked up: p->seen_ref */
+	__u32 seen_ref; /* record << 1 | half, REF_NONE = none */
+	struct owned owned[OWNED_MAX];
 	/* pipeline */
 	struct tuple out; /* as it leaves */
 	struct tuple inner_out;
@@ -105,26 +130,29 @@ struct pkt {
 	__u8 tracked;     /* path makes it tracked (CT-06) */
 	__u8 action;      /* enum enid_action */
 	__u8 early;       /* the XDP program on a wire: it drops, the TC program of the port does the rest */
-	__u8 out_dmac[6];
 	/* on its walk (walk.h) */
 	struct route route; /* the one that p->at_table has for p->out.daddr */
 	__u32 at_zone;      /* the VPC where it is, 0 = in none */
 	__u32 at_subnet;    /* ... and the subnet; 0 = none: no network ACL on the way out */
 	__u32 at_table;     /* route table version that decides next; 0 = local delivery only */
 	__u32 at_port;      /* whose packet it is there: the sender's, a NAT gateway's; 0 = one in transit */
-	__u32 at_gateway;   /* AT_VGW, AT_EDGE: the gateway; 0 = none */
+	__u32 at_gateway;   /* AT_VGW, AT_EDGE: the gateway; AT_TRANSIT: the attachment by which it came; 0 = none */
 	__u32 at_az;        /* AT_TRANSIT: the availability zone that it comes from */
 	__u32 peer_zone;    /* where group references look for the other end's address */
 	__u32 via;          /* the attachment by which it came out of a transit gateway first; 0 = none */
+	__u32 entered;      /* ... by which it came into one first; 0 = none */
 	__u32 nat;          /* NAT or egress-only gateway that keeps a mapping for the flow; 0 = none */
 	__u8 at;            /* enum station */
 	__u8 routed;        /* p->route is looked up */
 	__u8 transit;       /* came into the VPC by a private gateway: no way out to public ones (IGW-08, EP-03) */
 	__u8 remembered;    /* by a gateway that lets nothing in but answers: the flow needs a record */
+	__u8 entered_out;   /* as p->out, for a gateway before had translated it: else as p->tuple */
 	__u8 hops;          /* taken off the time to live */
 	/* at a gateway that keeps mappings (mapping.h) */
+	__u64 port_walk;       /* where the search for a free port begins, and how it goes on */
 	__u64 nat_print;       /* ... and whose word there it is */
 	__u32 nat_use;         /* word in `nat_uses` that counts the mapping */
+	__u32 nat_refused;     /* the one that dropped the packet; 0 = none did */
 	__u32 nat_inner;       /* NAT gateway that the packet passed before p->nat; 0 = none */
 	__be32 nat_inner_addr; /* ... and the client's address there */
 	__u32 peering;         /* port of the peering behind the gateway; 0 = none */
@@ -152,11 +180,12 @@ struct pkt {
 	__u32 nr_spilled; /* tallies that found no room: an event each */
 	__u32 none;
 	struct tally_key spilled[SPILLED_MAX];
+	struct guess guesses[GUESSES]; /* outlive the packet, as `now` and `tick` do */
 };
 
-struct {
+struct { /* the packet in hand, and one that comes in the middle of it (in_a_copy() in act.h) */
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct pkt);
 } scratch SEC(".maps");
@@ -209,6 +238,12 @@ static __always_inline struct subnet_policy *subnet_of(const struct pkt *p, __u3
 	struct subnet *found = bpf_map_lookup_elem(&subnets, &subnet);
 
 	return found ? &found->slot[p->parity & 1] : NULL;
+}
+
+/* Did the ENI behind port `e`, where the packet is seen, send it? */
+static __always_inline bool from_eni(const struct pkt *p, const struct port_policy *e)
+{
+	return e->kind == PORT_ENI && !(p->in & IN_TX) == !(e->flags & PORT_SIDE_INSTANCE);
 }
 
 static __always_inline struct gateway_policy *gateway_of(const struct pkt *p, const struct port_policy *e)

@@ -94,10 +94,46 @@ static __always_inline void tuple_set6(struct tuple *t, const __be32 *saddr, con
 	t->zero = 0;
 }
 
+/* The quick parser writes a tuple in the words that it will be read in: a load of what two stores have just written
+ * waits until both, and whatever was stored before them, have left the store buffer. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HALVES_OF(first, second)         ((__u32)(first) | (__u32)(second) << 16)
+#define WORD_OF(first, second)           ((__u64)(first) | (__u64)(second) << 32)
+#define TUPLE_TAIL(ports, proto, family) WORD_OF(ports, (__u32)(proto) | (__u32)(family) << 8)
+#else
+#define HALVES_OF(first, second)         ((__u32)(first) << 16 | (second))
+#define WORD_OF(first, second)           ((__u64)(first) << 32 | (second))
+#define TUPLE_TAIL(ports, proto, family) WORD_OF(ports, (__u32)(proto) << 24 | (__u32)(family) << 16)
+#endif
+
+_Static_assert(__builtin_offsetof(struct tuple, sport) == 32 && __builtin_offsetof(struct tuple, dport) == 34 &&
+		       __builtin_offsetof(struct tuple, proto) == 36 && sizeof(struct tuple) == 40,
+	       "the last word is as TUPLE_TAIL says");
+
+static __always_inline void tuple_words4(struct tuple *t, __be32 saddr, __be32 daddr)
+{
+	t->saddr.d[0] = 0;
+	t->saddr.d[1] = WORD_OF(0u, saddr);
+	t->daddr.d[0] = 0;
+	t->daddr.d[1] = WORD_OF(0u, daddr);
+}
+
+static __always_inline void tuple_words6(struct tuple *t, const __be32 *saddr, const __be32 *daddr)
+{
+	t->saddr.d[0] = WORD_OF(saddr[0], saddr[1]);
+	t->saddr.d[1] = WORD_OF(saddr[2], saddr[3]);
+	t->daddr.d[0] = WORD_OF(daddr[0], daddr[1]);
+	t->daddr.d[1] = WORD_OF(daddr[2], daddr[3]);
+}
+
+/* both_ports: as they stand in the header */
+static __always_inline void tuple_word_tail(struct tuple *t, __u32 both_ports, __u8 proto, __u8 family)
+{
+	*(__u64 *)&t->sport = TUPLE_TAIL(both_ports, proto, family);
+}
+
 static __always_inline void take_tcp(struct pkt *p, const struct tcp_header *tcp)
 {
-	p->tuple.sport = tcp->sport;
-	p->tuple.dport = tcp->dport;
 	p->seq = be32(tcp->seq);
 	p->ack = be32(tcp->ack);
 	p->tcp_flags = tcp->flags;
@@ -143,6 +179,7 @@ static __always_inline bool parse_quick(void *ctx, const int hook, struct pkt *p
 {
 	void *data = ctx_data(ctx, hook), *end = ctx_data_end(ctx, hook);
 	struct eth_header *eth = data;
+	__u8 proto, family;
 	__u32 payload;
 	void *l4;
 
@@ -156,8 +193,9 @@ static __always_inline bool parse_quick(void *ctx, const int hook, struct pkt *p
 		if (ip->version_ihl != 0x45 || ip->fragment & be16(IP4_MORE | IP4_OFFSET) || p->bytes < 28 ||
 		    ETH_HLEN + p->bytes > p->len)
 			return false;
-		tuple_set4(&p->tuple, ip->saddr, ip->daddr);
-		p->tuple.proto = ip->proto;
+		tuple_words4(&p->tuple, ip->saddr, ip->daddr);
+		proto = ip->proto;
+		family = 4;
 		l4 = ip + 1;
 		p->l4 = ETH_HLEN + 20;
 		payload = p->bytes - 20;
@@ -169,35 +207,68 @@ static __always_inline bool parse_quick(void *ctx, const int hook, struct pkt *p
 		payload = be16(ip->payload);
 		if (ip->version_class >> 4 != 6 || payload < 8 || ETH_HLEN + 40 + payload > p->len)
 			return false;
-		tuple_set6(&p->tuple, ip->saddr, ip->daddr);
-		p->tuple.proto = ip->next;
+		tuple_words6(&p->tuple, ip->saddr, ip->daddr);
+		proto = ip->next;
+		family = 6;
 		p->bytes = payload + 40;
 		l4 = ip + 1;
 		p->l4 = ETH_HLEN + 40;
 	} else {
 		return false;
 	}
-	if (p->tuple.proto == IPPROTO_TCP) {
+	if (proto == IPPROTO_TCP) {
 		struct tcp_header *tcp = l4;
 
 		if ((void *)(tcp + 1) > end || tcp->offset < 0x50 || (tcp->offset >> 4) * 4u > payload)
 			return false;
 		take_tcp(p, tcp);
-	} else if (p->tuple.proto == IPPROTO_UDP) {
+	} else if (proto == IPPROTO_UDP) {
 		struct udp_header *udp = l4;
 
 		if (be16(udp->len) < 8 || be16(udp->len) > payload)
 			return false;
-		p->tuple.sport = udp->sport;
-		p->tuple.dport = udp->dport;
 		p->tcp_flags = 0;
 	} else {
 		return false;
 	}
+	tuple_word_tail(&p->tuple, *(const __u32 *)l4, proto, family);
 	p->kind = KIND_PLAIN;
 	p->fragment = FRAGMENT_NO;
 	if (hook == HOOK_TC)
 		count_segments(ctx, p);
+	return true;
+}
+
+/* What of a frame that parse_quick() took the slow path wants to know as well. ret: false = ask parse_full */
+static __always_inline bool parse_rest(void *ctx, const int hook, struct pkt *p)
+{
+	void *data = ctx_data(ctx, hook), *end = ctx_data_end(ctx, hook);
+	struct ip4_header *ip = data + ETH_HLEN;
+	struct ip6_header *six = data + ETH_HLEN;
+	struct udp_header *l4;
+
+	if (data + ETH_HLEN + 20 + 8 > end)
+		return false;
+	p->source_routed = 0;
+	p->reason = REASON_ACCEPTED;
+	if (p->tuple.family == 4) {
+		p->ethertype = ETH_P_IP;
+		p->ttl = ip->ttl;
+		p->fragment_id = ip->id;
+		p->dont_fragment = !!(ip->fragment & be16(IP4_DONT));
+		p->payload = be16(ip->total) - 20;
+		l4 = (struct udp_header *)(ip + 1);
+	} else {
+		if ((void *)(six + 1) + 8 > end)
+			return false;
+		p->ethertype = ETH_P_IPV6;
+		p->ttl = six->hops;
+		p->payload = be16(six->payload);
+		l4 = (struct udp_header *)(six + 1);
+	}
+	p->service = be16(p->tuple.dport);
+	if (p->tuple.proto == IPPROTO_UDP)
+		p->unsummed = !l4->check;
 	return true;
 }
 
@@ -281,6 +352,7 @@ static __always_inline int parse_ip4(void *ctx, const int hook, struct pkt *p)
 	p->dont_fragment = !!(fragment & IP4_DONT);
 	if (fragment & IP4_OFFSET) {
 		p->fragment = FRAGMENT_LATER;
+		p->piece = (fragment & IP4_OFFSET) * 8;
 		if (ip.proto == IPPROTO_TCP && (fragment & IP4_OFFSET) < 3)
 			return REASON_FRAGMENT; /* would rewrite the header of the first (A2) */
 	} else if (fragment & IP4_MORE) {
@@ -329,6 +401,7 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 			offset += 8;
 			if (fragment & 0xfff8) {
 				p->fragment = FRAGMENT_LATER;
+				p->piece = fragment & 0xfff8;
 				if (next == IPPROTO_TCP && (fragment & 0xfff8) < 24)
 					return REASON_FRAGMENT;
 				break;
@@ -337,8 +410,8 @@ static __always_inline int parse_ip6(void *ctx, const int hook, struct pkt *p)
 				p->fragment = FRAGMENT_FIRST;
 			pieces = offset;
 		} else {
-			if (next == 43 && header[2] == 0 && header[3])
-				p->source_routed = 1; /* type 0 with segments left (A7) */
+			if (next == 43 && header[3])
+				p->source_routed = 1; /* of any type, with segments left (A7) */
 			next = header[0];
 			offset += (header[1] + 1) * 8;
 			if (offset > end)
@@ -472,6 +545,8 @@ static __always_inline int parse_l4(void *ctx, const int hook, struct pkt *p)
 		if (header > p->payload)
 			return cut;
 		take_tcp(p, &tcp);
+		p->tuple.sport = tcp.sport;
+		p->tuple.dport = tcp.dport;
 		p->service = be16(tcp.dport);
 	} else if (proto == IPPROTO_UDP) {
 		struct udp_header udp;

@@ -14,10 +14,12 @@
 #include "answer.h"
 #include "complain.h"
 #include "cut.h"
+#include "foresee.h"
 #include "fragment.h"
 #include "geneve.h"
 #include "judge.h"
 #include "keep.h"
+#include "mirror.h"
 
 /* On a wire the XDP program only drops, and accounts for what it drops. What is accepted or needs an answer is left, as
  * it is and uncounted, to tc_rx on the same device, which judges it again: XDP has neither GSO nor a way into the
@@ -105,7 +107,7 @@ static __always_inline int admit_eni(void *ctx, const int hook, struct pkt *p, s
 		reason = admit_source(p, e, subnet);
 	if (reason)
 		return reason;
-	if (p->dmac[0] & 1 || owner_of(&p->tuple.daddr, e->zone, p->tuple.family, p->parity) == IN_PORT(p->in))
+	if (p->dmac[0] & 1 || owner_at(p, &p->tuple.daddr, e->zone, p->tuple.family) == IN_PORT(p->in))
 		return REASON_L2; /* a group's MAC, or a packet to oneself */
 	if (router_address(subnet, &p->tuple.daddr, p->tuple.family)) {
 		if (!echo_request(p))
@@ -180,6 +182,36 @@ static __always_inline int guard_nd(void *ctx, const int hook, struct pkt *p, st
 	return 0;
 }
 
+/* Between neighbours, by no router: then it needs no rule (SG-22, RFC 4861). What comes from further away, or goes
+ * there, is judged as any packet; so are redirects, which nobody needs. */
+static __always_inline bool nd_of_link(const struct pkt *p, struct subnet_policy *subnet, bool egress)
+{
+	const union addr *far = egress ? &p->tuple.daddr : &p->tuple.saddr;
+
+	if (p->ttl != 255 || p->icmp_code || p->icmp_type == ND_REDIRECT)
+		return false;
+	if (link_local6(far))
+		return true;
+	if (p->icmp_type == ND_ROUTER_ADVERT)
+		return false;
+	return (egress ? be32(far->w[0]) >> 16 == 0xff02 : any_address(far)) || subnet_covers(subnet, far, 6);
+}
+
+/* Toward a guest: does a neighbour's MAC come with an address that is not that neighbour's? Of MACs that no ENI of the
+ * subnet has nothing is known: somebody else routes. */
+static __always_inline bool foreign_mac(struct pkt *p, const struct port_policy *e, struct subnet_policy *subnet)
+{
+	const union addr *from = &p->tuple.saddr;
+	__u32 port = mac_owner(p, e->subnet, p->smac);
+	struct port_policy *sender = port ? policy_of(p, port) : NULL;
+
+	if (!sender || port == IN_PORT(p->in) || (p->tuple.family == 6 && link_local6(from)))
+		return false;
+	if (router_address(subnet, from, p->tuple.family) || service_address(subnet, from, p->tuple.family))
+		return true;
+	return sender->flags & PORT_CHECK && owner_of(from, sender->zone, p->tuple.family, p->parity) != port;
+}
+
 static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p, struct port_policy *e)
 {
 	bool egress = !!(p->in & IN_TX) == !!(e->flags & PORT_SIDE_INSTANCE);
@@ -196,8 +228,11 @@ static __always_inline int admit_guard(void *ctx, const int hook, struct pkt *p,
 	p->action = ACTION_PASS;
 	if (is_icmp6(p) && p->icmp_type >= ND_ROUTER_SOLICIT && p->icmp_type <= ND_REDIRECT) {
 		reason = egress ? guard_nd(ctx, hook, p, e, subnet) ?: admit_nd_source(p, e, subnet) : 0;
-		return reason ?: DONE;
+		if (reason || nd_of_link(p, subnet, egress))
+			return reason ?: DONE;
 	}
+	if (!egress && foreign_mac(p, e, subnet))
+		return REASON_MAC_SPOOF;
 	if (egress ? dhcp_exempt(p, e, subnet) : dhcp_answer_of_router(p, subnet))
 		return egress ? to_service(p) : DONE;
 	reason = admit_group(p);
@@ -259,11 +294,6 @@ __noinline int xdp_admit(struct xdp_md *ctx, struct pkt *p)
 	return e ? admit(ctx, HOOK_XDP, p, e) : REASON_NO_POLICY;
 }
 
-static __always_inline bool from_eni(const struct pkt *p, const struct port_policy *e)
-{
-	return e->kind == PORT_ENI && !(p->in & IN_TX) == !(e->flags & PORT_SIDE_INSTANCE);
-}
-
 static __always_inline void use_cached(struct pkt *p, struct flow_half *half)
 {
 	if (unlikely(!(p->flags & HALF_STEADY) || p->tcp_flags & (TCP_FIN | TCP_RST)))
@@ -297,9 +327,12 @@ static __always_inline void compose(struct pkt *p)
 		p->flags |= HALF_NAT64;
 	if (p->flags & HALF_CLAMP && p->tcp_flags & TCP_SYN)
 		p->clamp = clamp_of(p);
+	if (mirror_wanted(p))
+		p->flags |= HALF_MIRROR;
 }
 
-__noinline int judge_and_keep(struct pkt *p)
+/* ret: 0 = it passes and is kept next | DONE | the reason to drop it */
+__noinline int judge_way(struct pkt *p)
 {
 	int reason;
 
@@ -315,12 +348,20 @@ __noinline int judge_and_keep(struct pkt *p)
 		p->ref = REF_NONE;
 	}
 	reason = judge(p) ?: check_size(p);
-	if (p->early && (!reason || p->complaint))
-		return leave_to_tc(p);
+	if (p->early && (!reason || p->complaint)) {
+		leave_to_tc(p);
+		return DONE;
+	}
 	if (reason)
 		return reason;
 	compose(p);
-	reason = flow_keep(p);
+	return 0;
+}
+
+static __always_inline int keep_way(struct pkt *p)
+{
+	int reason = flow_keep(p);
+
 	return reason || p->target.leg != LEG_GATE ? reason : gate_ticket_take(p);
 }
 
@@ -382,7 +423,8 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 
 	p->ref = REF_NONE;
 	p->nr_trace = 0; /* first: no earlier packet's decisions may stand beside a fault of the parser */
-	parse_full(ctx, hook, p);
+	if (!p->quick || !parse_rest(ctx, hook, p))
+		parse_full(ctx, hook, p);
 	if (p->reason)
 		return p->reason;
 	if (hook == HOOK_TC && e->kind == PORT_UPLINK && cut_returns(ctx, p))
@@ -391,8 +433,11 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 			 p->tuple.proto == IPPROTO_ICMP || p->tuple.proto == IPPROTO_ICMPV6))
 		return leave_to_tc(p);
 	reason = hook == HOOK_XDP ? xdp_admit(ctx, p) : tc_admit(ctx, p);
-	if (reason)
+	if (reason) {
+		if (reason == DONE && e->mirror)
+			p->flags = HALF_MIRROR;
 		return reason == DONE ? 0 : reason;
+	}
 	if (e->gateway == ROUTE_GWLBE) {
 		reason = take_returned(ctx, hook, p);
 		if (reason)
@@ -403,7 +448,9 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	reason = fragment_before(p);
 	if (reason)
 		return reason;
-	half = p->kind == KIND_PLAIN ? flow_cached(p, e) : NULL;
+	if (p->looked)
+		p->ref = p->seen_ref;
+	half = p->kind == KIND_PLAIN && !p->looked ? flow_cached(p, e) : NULL;
 	if (half && (exceptional(ctx, hook, p) || !ticket_fits(p, e)))
 		half = NULL;
 	if (half && p->early)
@@ -411,7 +458,9 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 	if (half)
 		use_cached(p, half);
 	else
-		reason = judge_and_keep(p);
+		reason = judge_way(p) ?: keep_way(p);
+	if (reason == DONE)
+		reason = 0;
 	fragment_after(p, reason);
 	return reason;
 }
@@ -420,18 +469,42 @@ static __always_inline int examine(void *ctx, const int hook, struct pkt *p, str
 static __always_inline void recall(struct pkt *p, const struct flow_half *half)
 {
 	struct limbo *rest = limbo_at(p->ref);
+	__u32 number = rest ? rest->trace[p->ref & 1] : 0;
+	const struct trace *trace = number ? trace_at(number - 1) : NULL;
 
 	p->reason = REASON_ACCEPTED;
 	p->nr_trace = half->nr_trace;
-	for (int i = 0; rest && i < HALF_TRACE_MAX; i++)
-		p->trace[i] = rest->trace[p->ref & 1][i];
+	for (int i = 0; trace && i < HALF_TRACE_MAX; i++)
+		p->trace[i] = trace->decisions[i];
 }
 
 static __always_inline __u32 device_port(__u32 ifindex)
 {
-	__u32 *port = bpf_map_lookup_elem(ifindex < DEVICES_NEAR ? (void *)&devices : (void *)&devices_far, &ifindex);
+	__u32 *port;
 
+	if (likely(ifindex < DEVICES_NEAR)) {
+		port = bpf_map_lookup_elem(&devices, &ifindex);
+	} else {
+		port = bpf_map_lookup_elem(&devices_far, &ifindex);
+		move_after_call(port); /* or the two calls would be made one, which no kernel puts in place */
+	}
 	return port ? *port : 0;
+}
+
+/* The coarse clock stands still from one tick to the next: whoever knows that there was none need not ask. It is read
+ * within the tick that it is noted for, or early in the next: at most one tick late. */
+static __always_inline void take_time(struct pkt *p)
+{
+	__u64 tick = bpf_jiffies64();
+	__u64 now;
+
+	if (likely(p->tick == tick && p->now))
+		return;
+	now = bpf_ktime_get_coarse_ns();
+	/* An unmoved clock: the tick is counted, the clock not yet set (after a sleep by all of it). Ask again. */
+	if (now != p->now)
+		p->tick = tick;
+	p->now = now;
 }
 
 /* May a kept decision be looked for by what the outermost headers say? An ENI's only if it sends by its own MAC; and
@@ -453,40 +526,67 @@ static __always_inline struct pkt *receive(void *ctx, const int hook, __u32 tx)
 
 	if (!p)
 		return NULL;
-	p->in = replay ? control.in : device_port(ctx_ifindex(ctx, hook)) | tx;
-	p->now = replay ? control.now_ns : bpf_ktime_get_coarse_ns();
-	p->len = replay ? control.wire_len : ctx_len(ctx, hook);
+	if (replay) {
+		p->in = control.in;
+		p->now = control.now_ns;
+		p->len = control.wire_len;
+	} else {
+		p->in = device_port(ctx_ifindex(ctx, hook)) | tx;
+		take_time(p);
+		p->len = ctx_len(ctx, hook);
+	}
 	p->segments = 1;
 	p->early = hook == HOOK_XDP && !replay;
 	p->parity = control.generation & 1;
 	e = policy_of(p, IN_PORT(p->in));
 	if (!e)
 		return NULL;
-	if (likely(parse_quick(ctx, hook, p)) && (hook == HOOK_XDP || !((struct __sk_buff *)ctx)->vlan_present) &&
-	    quick_knows(p, e)) {
-		half = flow_cached(p, e);
-		if (likely(half) && !exceptional(ctx, hook, p)) {
-			if (hook == HOOK_XDP && p->early) {
-				leave_to_tc(p);
+	if (likely(parse_quick(ctx, hook, p)) && (hook == HOOK_XDP || !((struct __sk_buff *)ctx)->vlan_present)) {
+		if (likely(quick_knows(p, e))) {
+			exit_fetch(p, e);
+			half = flow_cached(p, e);
+			if (likely(half) && !exceptional(ctx, hook, p)) {
+				if (hook == HOOK_XDP && p->early) {
+					leave_to_tc(p);
+					return p;
+				}
+				exit_learn(p, e);
+				use_cached(p, half);
+				if (replay) {
+					recall(p, half);
+					fill_report(p, true);
+				}
 				return p;
 			}
-			use_cached(p, half);
-			if (replay)
-				recall(p, half);
-			fill_report(p, true);
-			return p;
+			p->looked = 1;
+			p->seen_ref = p->ref;
+		} else {
+			p->looked = 0;
 		}
+		p->quick = 1;
+	} else {
+		p->looked = 0;
+		p->quick = 0;
+		p->bytes = p->len;
 	}
-	p->bytes = p->len;
+	owners_forget(p);
+	foresee(p);
 	p->source.port = 0;
 	p->seen_egress = 0;
 	p->complaint = COMPLAIN_NOT;
+	p->nat_refused = 0;
 	p->nr_spilled = 0;
+	p->flags = 0;
 	reason = examine(ctx, hook, p, e);
+	if (reason && p->early && mirror_minds(p, e, reason))
+		reason = leave_to_tc(p);
 	p->reason = reason;
 	if (reason) {
 		p->action = ACTION_DROP;
 		account_drop(p, reason);
+		nat_account(p);
+		if (mirror_minds(p, e, reason))
+			hook == HOOK_XDP ? xdp_mirror_dropped(ctx, p) : tc_mirror_dropped(ctx, p);
 		if (p->complaint)
 			hook == HOOK_XDP ? xdp_answer_drop(ctx, p) : tc_answer_drop(ctx, p);
 	}

@@ -41,16 +41,9 @@ static __always_inline int through_peering(struct pkt *p, __u32 peering)
 
 /* ---- transit gateways (TGW-01..TGW-16) */
 
-/* The same for both directions of a flow (TGW-09, TGW-10). */
 static __always_inline __u32 flow_choice(const struct pkt *p, __u32 nr)
 {
-	const struct tuple *t = &p->out;
-	__u64 l4 = t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP ? (__u64)t->sport + t->dport : 0;
-	__u64 hash = flow_mix(t->saddr.d[0] + t->daddr.d[0], control.secrets[1]) +
-		     flow_mix(t->saddr.d[1] + t->daddr.d[1], control.secrets[2]) +
-		     flow_mix(l4 << 8 | t->proto, control.secrets[3]);
-
-	return nr ? (__u32)(hash >> 32) % nr : 0;
+	return flow_choice_of((const __u64 *)control.secrets, &p->out, nr);
 }
 
 static __always_inline __u32 member(const struct gateway_policy *g, __u32 i)
@@ -65,6 +58,15 @@ static __always_inline __u32 subnet_in(const struct gateway_policy *g, __u32 az)
 		if (i < g->nr && g->members[AZS_MAX + i] == az)
 			return g->members[i];
 	return 0;
+}
+
+static __always_inline void enter_transit(struct pkt *p, __u32 attachment)
+{
+	p->at_gateway = attachment;
+	if (p->entered)
+		return;
+	p->entered = attachment;
+	p->entered_out = !addr_equal(&p->out.saddr, &p->tuple.saddr);
 }
 
 /* From a subnet into the transit gateway, by the attachment's ENI in the same zone (TGW-04). Its subnet's network ACL
@@ -92,6 +94,7 @@ static __always_inline int into_transit(struct pkt *p, __u32 attachment)
 	p->flags |= HALF_CLAMP;
 	path_limit(p, PATH_8500, OVERSIZE_TELL); /* TGW-13 */
 	station(p, AT_TRANSIT, 0, 0, g->table[0]);
+	enter_transit(p, attachment);
 	return take_hop(p);
 }
 
@@ -184,6 +187,7 @@ static __always_inline int through_attachment(struct pkt *p, __u32 attachment)
 	case GATEWAY_TRANSIT: /* the far side of a peering of transit gateways */
 		p->relayed = 1;
 		station(p, AT_TRANSIT, 0, 0, g->table[0]);
+		enter_transit(p, attachment);
 		return take_hop(p);
 	}
 	return REASON_NOT_SERVED;

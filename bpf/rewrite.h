@@ -197,7 +197,7 @@ static __always_inline int rewrite4(void *ctx, const int hook, const struct pkt 
 
 	if (p->fragment != FRAGMENT_LATER)
 		follow_l4(ctx, hook, p, addrs, rewrite_l4(ctx, hook, p));
-	if (p->kind == KIND_ERROR && !tuple_equal(&p->inner, &p->inner_out))
+	if (p->kind == KIND_ERROR && p->fragment != FRAGMENT_LATER && !tuple_equal(&p->inner, &p->inner_out))
 		rewrite_inner4(ctx, hook, p);
 	return rewrite_ip4(ctx, hook, p, addrs);
 }

@@ -117,7 +117,7 @@ static __always_inline __u32 peer_identity(struct pkt *p, const struct port_poli
 
 	if (p->relayed)
 		return 0;
-	port = owner_of(peer, source ? source->zone : zone, p->out.family, p->parity);
+	port = owner_at(p, peer, source ? source->zone : zone, p->out.family);
 	if (!port || (ingress && p->source.port && port != p->source.port))
 		return 0;
 	owner = policy_of(p, port);
@@ -136,8 +136,11 @@ static __always_inline int rules_admit(struct pkt *p, struct spot *spot, const s
 	if (!(__u32)answer)
 		return ingress ? REASON_SG_INGRESS : REASON_SG_EGRESS;
 	decide(p, ingress ? STAGE_SG_INGRESS : STAGE_SG_EGRESS, rule_number(object, answer));
-	if (!may_open(p))
+	if (!may_open(p)) {
+		if (opens(p)) /* a SYN that resets, which the entry was not asked about */
+			spot->leg = entry_stays(p, spot, e);
 		return 0;
+	}
 	spot->leg = entry_stays(p, spot, e);
 	if (spot->leg != LEG_NONE)
 		return 0;

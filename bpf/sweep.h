@@ -14,6 +14,7 @@
 #define SWEEP_CLOSINGS     128  /* a tick: ~40 us */
 #define SWEEP_FRAGMENTS    512  /* a tick: ~80 us */
 #define SWEEP_TICK_NS      10000000ull
+#define SWEEP_HASTE_NS     250000ull /* until the next tick, when the closings of one were not enough */
 #define AGENT_HEAD_START_S 30
 #define AGENT_STALE_NS     10000000000ull
 
@@ -44,15 +45,13 @@ static __always_inline bool agent_alive(__u64 now)
 }
 
 /* Final counters that nobody will collect: say so (E26). */
-static __always_inline void declare_lost(__u32 index, const struct flow_record *record)
+static __always_inline void declare_lost(const struct flow_record *record)
 {
-	struct ledger *told = bpf_map_lookup_elem(&ledger, &index);
 	__u64 packets;
 
 	for (int i = 0; i < 2; i++) {
-		packets = half_packets(&record->half[i]);
-		if (told && told->generation == GS_GENERATION(record->half[0].gs) && told->half[i].packets <= packets)
-			packets -= told->half[i].packets;
+		packets = half_untold(&record->half[i], GS_GENERATION(record->half[0].gs),
+				      half_packets(&record->half[i]));
 		if (!packets)
 			continue;
 		if (record->half[i].in)
@@ -67,7 +66,7 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 	struct sweeper *s = pass->sweeper;
 	__u32 index = s->at, gs;
 	struct flow_record *record;
-	struct limbo *grave;
+	const struct side *side;
 	bool alive;
 
 	if (index >= control.flows_fresh || s->closings >= SWEEP_CLOSINGS) {
@@ -77,24 +76,24 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 	}
 	s->at = index + 1;
 	record = bpf_map_lookup_elem(&records, &index);
-	grave = bpf_map_lookup_elem(&limbo, &index);
-	if (!record || !grave)
+	if (!record)
 		return 1;
 	gs = READ_ONCE(record->half[0].gs);
-	barrier();
+	OBSERVE();
 	alive = agent_alive(s->now);
+	side = GS_STATE(gs) == RECORD_LIVE ? side_of(record, index << 1) : NULL;
 	if (GS_STATE(gs) == RECORD_LIVE &&
-	    record_expired(record, grave, s->now, alive ? AGENT_HEAD_START_S : EXPIRY_MARGIN_S)) {
+	    record_expired(record, side, s->now, alive ? AGENT_HEAD_START_S : EXPIRY_MARGIN_S)) {
 		s->closings++;
 		flow_close(index << 1, s->now);
-	} else if (GS_STATE(gs) == RECORD_LIVE && mapping_over(record, grave, s->now - EXPIRY_MARGIN_S * NS_PER_S)) {
+	} else if (GS_STATE(gs) == RECORD_LIVE && mapping_over(record, side, s->now - EXPIRY_MARGIN_S * NS_PER_S)) {
 		s->closings++;
-		mapping_end_alone(record, grave, s->now);
-	} else if (GS_STATE(gs) == RECORD_CLOSING && grave->since_ns &&
-		   s->now > grave->since_ns + LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0)) {
+		mapping_end_alone(index << 1, s->now);
+	} else if (GS_STATE(gs) == RECORD_CLOSING && gone_for(READ_ONCE(record->half[1].gs), s->now,
+							      LIMBO_NS + (alive ? AGENT_HEAD_START_S * NS_PER_S : 0))) {
 		s->closings++;
 		if (flow_bury(record, gs)) {
-			declare_lost(index, record);
+			declare_lost(record);
 			flow_free(index, record);
 		}
 	}
@@ -104,12 +103,16 @@ static long sweep_one(__u32 step, struct sweep_pass *pass)
 static int sweep_tick(void *map, __u32 *key, struct sweeper *s)
 {
 	struct sweep_pass pass = {.sweeper = s};
+	__u64 before = s->now;
+	bool haste;
 
 	s->now = bpf_ktime_get_coarse_ns();
 	s->closings = 0;
 	bpf_loop(SWEEP_RECORDS, sweep_one, &pass, 0);
-	fragment_reap(s->now, SWEEP_FRAGMENTS);
-	bpf_timer_start(&s->timer, SWEEP_TICK_NS, 0);
+	haste = s->closings >= SWEEP_CLOSINGS;
+	if (s->now / SWEEP_TICK_NS != before / SWEEP_TICK_NS) /* in haste, too: it is no part of that work */
+		fragment_reap(s->now, SWEEP_FRAGMENTS);
+	bpf_timer_start(&s->timer, haste ? SWEEP_HASTE_NS : SWEEP_TICK_NS, 0);
 	return 0;
 }
 

@@ -48,7 +48,7 @@ static __always_inline int step_local(struct pkt *p)
 	reason = depart(p, p->crossing);
 	if (reason)
 		return reason;
-	port = owner_of(&p->out.daddr, p->at_zone, p->out.family, p->parity);
+	port = owner_at(p, &p->out.daddr, p->at_zone, p->out.family);
 	if (!port)
 		return p->at == AT_PEER ? REASON_PEERING : REASON_NO_OWNER;
 	return arrive(p, port);
@@ -135,11 +135,11 @@ static __always_inline bool peering_joins(const struct pkt *p, __u32 peering, __
 static __always_inline __u32 peered_nat(struct pkt *p)
 {
 	struct flow_record *record = p->ref == REF_NONE ? NULL : record_at(p->ref);
-	struct limbo *rest = record ? limbo_at(p->ref) : NULL;
+	struct side *rest = record && record->half[0].shared & RECORD_MAPPED ? side_of(record, p->ref) : NULL;
 	struct port_policy *e;
 
-	if (!rest || !(p->ref & 1) || p->at != AT_SUBNET || !(record->half[0].shared & RECORD_MAPPED) ||
-	    p->out.family != 4 || rest->mapping.addr != p->out.daddr.ip4)
+	if (!rest || !(p->ref & 1) || p->at != AT_SUBNET || p->out.family != 4 ||
+	    rest->mapping.addr != p->out.daddr.ip4)
 		return 0;
 	e = policy_of(p, rest->mapping.gateway);
 	return e && peering_joins(p, rest->mapping.peering, p->at_zone, e->zone) ? rest->mapping.gateway : 0;

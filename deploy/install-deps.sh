@@ -8,12 +8,13 @@ set -eu
 
 run_packages="
 	gcc libc6-dev make clang llvm bpftool pkg-config
-	libbpf-dev libelf-dev zlib1g-dev libjansson-dev libmnl-dev libnftables-dev libsystemd-dev libpcap-dev uthash-dev
+	libbpf-dev libelf-dev zlib1g-dev libjansson-dev libmnl-dev libnftables-dev libsystemd-dev libpcap-dev uthash-dev libmicrohttpd-dev
 	nftables iproute2 ethtool"
 test_packages="
 	git libcmocka-dev clang-format clang-tidy cppcheck shellcheck lcov strace
 	spin curl iputils-ping iperf3 nmap traceroute tcpdump netcat-openbsd hping3 jq python3 python3-scapy iptables gnuplot-nox
-	qemu-system-x86 qemu-system-common busybox-static dnsmasq-base libclang-rt-dev afl++"
+	qemu-system-x86 qemu-system-common busybox-static dnsmasq-base libclang-rt-dev afl++
+	nfdump tshark prometheus systemd dpkg-dev lintian"
 
 usage() {
 	echo "usage: install-deps.sh [--run] [--list]" >&2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* enid check STATE... [--json]: what the state holds, its warnings, and every error at once. */
+/* enid check STATE... [--lint [--strict]] [--json]: what the state holds, its warnings, and every error at once. */
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "commands.h"
+#include "lint/lint.h"
 #include "state/extra.h"
 #include "state/state.h"
 
@@ -56,6 +57,23 @@ static size_t count_routes(const struct state *state)
 	return nr;
 }
 
+struct findings {
+	json_t *list; /* NULL = print them */
+	size_t nr;
+};
+
+static void take_finding(void *context, enum lint_id id, const char *object, const char *text)
+{
+	struct findings *findings = context;
+
+	findings->nr++;
+	if (findings->list)
+		json_array_append_new(findings->list, json_pack("{s:s, s:s, s:o}", "id", lint_name(id), "object",
+								object, "text", text_json(text)));
+	else
+		printf("%s: %s: %s\n", lint_name(id), object, text);
+}
+
 static void print_text(const struct state *state, const struct state_messages *messages)
 {
 	for (size_t i = 0; i < messages->nr_errors; i++)
@@ -83,7 +101,7 @@ static json_t *texts(const struct state_message *messages, size_t nr)
 	return list;
 }
 
-static int print_json(const struct state *state, const struct state_messages *messages)
+static int print_json(const struct state *state, const struct state_messages *messages, json_t *lint)
 {
 	json_t *holds = json_object();
 	json_t *result;
@@ -99,6 +117,8 @@ static int print_json(const struct state *state, const struct state_messages *me
 	result = json_pack("{s:b, s:o, s:o, s:o}", "valid", state != NULL, "holds", holds, "warnings",
 			   texts(messages->warnings, messages->nr_warnings), "errors",
 			   texts(messages->errors, messages->nr_errors));
+	if (lint)
+		json_object_set(result, "lint", lint);
 	r = result ? json_dumpf(result, stdout, JSON_INDENT(2)) : -1;
 	putchar('\n');
 	json_decref(result);
@@ -107,37 +127,65 @@ static int print_json(const struct state *state, const struct state_messages *me
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid check STATE... [--json]\n\n"
+	fprintf(out, "usage: enid check STATE... [--lint [--strict]] [--json]\n\n"
 		     "Parse and validate desired state: JSON files, or folders of *.json files, merged list by list.\n"
-		     "Prints what it holds, all warnings and all errors. Exit: 0 valid, 1 invalid, 2 misuse.\n");
+		     "Prints what it holds, all warnings and all errors.\n\n"
+		     "      --lint    also what is valid and will hardly do what was meant, by name\n"
+		     "      --strict  that is a failure, too\n"
+		     "      --json    one object\n\n"
+		     "Exit: 0 valid, 1 invalid (or found by --lint --strict), 2 misuse.\n");
 	return code;
+}
+
+/* ret: exit code */
+static int report(const struct state *state, const struct state_messages *messages, bool lint, bool strict, bool json)
+{
+	struct findings findings = {.list = json && lint && state ? json_array() : NULL};
+	bool failed = false;
+
+	if (!json)
+		print_text(state, messages);
+	if (lint && state)
+		lint_state(state, take_finding, &findings);
+	if (lint && state && !json)
+		printf("lint: %zu findings\n", findings.nr);
+	if (json && print_json(state, messages, findings.list))
+		failed = true;
+	json_decref(findings.list);
+	return failed || (strict && findings.nr) ? 1 : 0;
 }
 
 int cmd_check(int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {}};
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+						{"lint", no_argument, NULL, 'l'},
+						{"strict", no_argument, NULL, 's'},
+						{"help", no_argument, NULL, 'h'},
+						{}};
 	struct state_messages messages;
 	struct state *state = NULL;
-	bool json = false;
-	int option, r;
+	bool json = false, lint = false, strict = false;
+	int option, r, code = 1;
 
 	while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
 		if (option == 'h')
 			return usage(stdout, 0);
-		if (option != 'j')
+		if (option != 'j' && option != 'l' && option != 's')
 			return usage(stderr, 2);
-		json = true;
+		json |= option == 'j';
+		lint |= option == 'l';
+		strict |= option == 's';
 	}
-	if (optind == argc)
+	if (optind == argc || (strict && !lint)) {
+		fprintf(stderr, "enid check: %s\n", optind == argc ? "which state?" : "--strict needs --lint");
 		return usage(stderr, 2);
+	}
 	r = state_load((const char *const *)argv + optind, (size_t)(argc - optind), &state, &messages);
 	if (r && !messages.nr_errors)
 		fprintf(stderr, "enid check: cannot load the state: %s\n", strerror(-r));
-	else if (json)
-		r = print_json(state, &messages) ? -1 : r;
 	else
-		print_text(state, &messages);
+		code = report(state, &messages, lint, strict, json);
 	state_free(&state);
 	state_messages_done(&messages);
-	return r ? 1 : 0;
+	return r ? 1 : code;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid detach: the explicit off. Works from what is pinned, with no state and no agent. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
@@ -9,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,8 +20,13 @@
 #include "agent/saved.h"
 #include "agent/status.h"
 #include "attach/pins.h"
+#include "base/base.h"
 #include "commands.h"
+#include "folders.h"
+#include "flowlog/rulebook.h"
+#include "metrics/meters.h"
 #include "net/guard.h"
+#include "net/offload.h"
 
 #define STOP_WAIT_MS 10000
 #define STOP_STEP_MS 50
@@ -26,7 +34,8 @@
 static const char usage[] =
 	"usage: enid detach [--run-dir D] [--pin-dir D] [--log-dir D] (--all | DEVICE)\n\n"
 	"  --all           remove every program, link, pin and rule of enid; an agent that runs is stopped\n"
-	"  DEVICE          remove enid's programs from one device\n";
+	"  DEVICE          remove enid's programs from one device\n\n"
+	"Exit: 0 nothing of it is left, 1 something is left, or nothing of enid was on that device, 2 misuse.\n";
 
 struct detach {
 	const char *run_dir, *pin_dir, *device;
@@ -39,7 +48,7 @@ static pid_t find_agent(const struct detach *detach)
 	pid_t holder = lock_holder(detach->run_dir);
 	int fd = -1, r;
 
-	if (holder || access(detach->pin_dir, F_OK))
+	if (holder || look_for(detach->pin_dir))
 		return holder;
 	r = lock_take(detach->pin_dir, 0, &fd, &holder);
 	if (!r)
@@ -77,12 +86,32 @@ static void remove_file(const char *folder, const char *name)
 	(void)unlink(path);
 }
 
+/* Of an agent that was killed: the socket of its metrics, drafts of files. */
+static void remove_left(const char *folder)
+{
+	DIR *list = opendir(folder);
+	const struct dirent *entry;
+	struct stat st;
+
+	while (list && (entry = readdir(list))) {
+		size_t length = strlen(entry->d_name);
+		bool draft = entry->d_name[0] == '.' && length > 4 && !strcmp(entry->d_name + length - 4, ".new");
+		bool found = !fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW);
+
+		if (found && (S_ISSOCK(st.st_mode) || (draft && S_ISREG(st.st_mode))))
+			(void)unlinkat(dirfd(list), entry->d_name, 0);
+	}
+	if (list)
+		closedir(list);
+}
+
 static int detach_all(const struct detach *detach)
 {
 	int r = stop_agent(detach), guard;
 
 	if (r)
 		return 1;
+	offload_undo_all(detach->pin_dir);
 	r = pin_folder_remove(detach->pin_dir);
 	if (r)
 		fprintf(stderr, "enid: %s: %s\n", detach->pin_dir, strerror(-r));
@@ -92,8 +121,11 @@ static int detach_all(const struct detach *detach)
 		fprintf(stderr, "enid: the nftables table could not be removed: %s\n", strerror(-guard));
 	remove_file(detach->run_dir, STATUS_FILE);
 	remove_file(detach->run_dir, PORTS_FILE);
+	remove_file(detach->run_dir, RULEBOOK_FILE);
+	remove_file(detach->run_dir, METERS_FILE);
 	remove_file(detach->run_dir, CHANGES_FILE);
 	remove_file(detach->run_dir, APPLIED_FILE);
+	remove_left(detach->run_dir);
 	remove_file(detach->run_dir, LOCK_FILE);
 	return r || guard ? 1 : 0;
 }
@@ -129,10 +161,15 @@ static int detach_device(const struct detach *detach)
 			(int)agent, detach->device);
 		return 1;
 	}
+	if (access(detach->pin_dir, R_OK | X_OK) && errno == EACCES) {
+		fprintf(stderr, "enid: cannot look below '%s': %s\n", detach->pin_dir, strerror(EACCES));
+		return 1;
+	}
 	if (pin_folder_remove_device(detach->pin_dir, ifindex)) {
 		fprintf(stderr, "enid: nothing of enid is on '%s'\n", detach->device);
 		return 1;
 	}
+	offload_undo(detach->pin_dir, ifindex);
 	guard_release(detach->pin_dir, detach->device);
 	return 0;
 }
@@ -140,11 +177,13 @@ static int detach_device(const struct detach *detach)
 int cmd_detach(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{"all", no_argument, NULL, 'a'},           {"run-dir", required_argument, NULL, 'r'},
-		{"pin-dir", required_argument, NULL, 'p'}, {"log-dir", required_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'h'},          {},
+		{"all", no_argument, NULL, 'a'},
+		FOLDER_OPTIONS,
+		{"help", no_argument, NULL, 'h'},
+		{},
 	};
-	struct detach detach = {.run_dir = DEFAULT_RUN_DIR, .pin_dir = DEFAULT_PIN_DIR};
+	struct folders folders = FOLDERS_DEFAULT; /* logs are the operator's: nothing there is removed */
+	struct detach detach = {};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -152,25 +191,23 @@ int cmd_detach(int argc, char **argv)
 		case 'a':
 			detach.all = true;
 			break;
-		case 'r':
-			detach.run_dir = optarg;
-			break;
-		case 'p':
-			detach.pin_dir = optarg;
-			break;
-		case 'l':
-			break; /* logs are the operator's: nothing there is removed */
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
 		default:
+			if (!folder_option(&folders, option, optarg))
+				break;
 			fputs(usage, stderr);
 			return 2;
 		}
 	}
+	detach.run_dir = folders.run;
+	detach.pin_dir = folders.pins;
 	if (optind < argc)
 		detach.device = argv[optind++];
 	if (optind < argc || detach.all == !!detach.device) {
+		fprintf(stderr, "enid detach: %s\n",
+			optind < argc || detach.all ? "either --all or one device" : "which device, or --all?");
 		fputs(usage, stderr);
 		return 2;
 	}

@@ -78,8 +78,15 @@ int cmd_export(int argc, char **argv)
 		else
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 	}
-	if (form < 0 || optind + 1 >= argc || strcmp(argv[optind], "nft") != 0)
+	if (form < 0 || optind + 1 >= argc || strcmp(argv[optind], "nft") != 0) {
+		if (form < 0)
+			fprintf(stderr, "enid export: --form is linear, sets or concat\n");
+		else if (optind < argc && strcmp(argv[optind], "nft") != 0)
+			fprintf(stderr, "enid export: 'nft' is what there is, not '%s'\n", argv[optind]);
+		else
+			fprintf(stderr, "enid export: which %s?\n", optind < argc ? "state" : "form of rules, nft");
 		return usage(stderr, 2);
+	}
 	r = state_load((const char *const *)argv + optind + 1, (size_t)(argc - optind - 1), &state, &messages);
 	for (size_t i = 0; i < messages.nr_errors; i++)
 		fprintf(stderr, "enid export: %s\n", messages.errors[i].text);

@@ -47,8 +47,10 @@ int cmd_graph(int argc, char **argv)
 			return usage(stderr, 2);
 		json = true;
 	}
-	if (optind == argc)
+	if (optind == argc) {
+		fprintf(stderr, "enid graph: which state?\n");
 		return usage(stderr, 2);
+	}
 	r = state_load((const char *const *)argv + optind, (size_t)(argc - optind), &state, &messages);
 	for (size_t i = 0; i < messages.nr_errors; i++)
 		fprintf(stderr, "enid graph: %s\n", messages.errors[i].text);

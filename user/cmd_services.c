@@ -72,8 +72,13 @@ int cmd_services(int argc, char **argv)
 			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
 	}
 	what = optind < argc ? argv[optind++] : "";
-	if (optind >= argc || (strcmp(what, "dnsmasq") != 0 && strcmp(what, "setup") != 0))
+	if (optind >= argc || (strcmp(what, "dnsmasq") != 0 && strcmp(what, "setup") != 0)) {
+		if (!strcmp(what, "dnsmasq") || !strcmp(what, "setup"))
+			fprintf(stderr, "enid services: which state?\n");
+		else
+			fprintf(stderr, "enid services: dnsmasq or setup%s%s?\n", *what ? ", not " : "", what);
 		return usage(stderr, 2);
+	}
 	r = state_load((const char *const *)argv + optind, (size_t)(argc - optind), &state, &messages);
 	for (size_t i = 0; i < messages.nr_errors; i++)
 		fprintf(stderr, "enid services: %s\n", messages.errors[i].text);

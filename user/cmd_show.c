@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "base/base.h"
 #include "commands.h"
+#include "flowlog/rulebook.h"
+#include "folders.h"
 #include "show/show.h"
 
 static const struct topic {
@@ -23,8 +26,34 @@ static int usage(FILE *out, int code)
 	fprintf(out, "usage: enid show ");
 	for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++)
 		fprintf(out, "%s%s", i ? "|" : "", topics[i].name);
-	fprintf(out, " [--json] [--run-dir D] [--pin-dir D] [--log-dir D]\n");
+	fprintf(out, "\n                [--json] [--unused] " FILTER_USAGE
+		     "\n                [--run-dir D] [--pin-dir D] [--log-dir D]\n\n"
+		     "One topic of what the kernel holds, in resource names; no agent is needed.\n\n"
+		     "  --json     a list of objects\n"
+		     "  --unused   of rules those that no packet has met since counting began\n"
+		     "  --eni, --address, --port, --protocol\n"
+		     "             of flows those for which all of it holds, at either end\n\n"
+		     "Exit: 0 printed, 1 nothing is pinned there or it cannot be read, 2 misuse.\n");
 	return code;
+}
+
+/* What is wrong with the command line. ret: whether something is */
+static bool is_misused(int nr_topics, char **topics_asked, const struct topic *topic, bool unused, bool filtered)
+{
+	if (!nr_topics)
+		fprintf(stderr, "enid show: which topic?\n");
+	else if (nr_topics > 1)
+		fprintf(stderr, "enid show: one topic at a time: '%s' is too much\n", topics_asked[1]);
+	else if (!topic)
+		fprintf(stderr, "enid show: '%s' is no topic\n", topics_asked[0]);
+	else if (unused && topic->show != show_rules)
+		fprintf(stderr, "enid show: --unused is for rules, not for %s\n", topic->name);
+	else if (filtered && topic->show != show_flows)
+		fprintf(stderr, "enid show: --eni, --address, --port and --protocol are for flows, not for %s\n",
+			topic->name);
+	else
+		return false;
+	return true;
 }
 
 static const struct topic *find_topic(const char *name)
@@ -35,7 +64,8 @@ static const struct topic *find_topic(const char *name)
 	return NULL;
 }
 
-static int show(const struct topic *topic, const char *pin_dir, const char *run_dir, bool json)
+static int show(const struct topic *topic, const char *pin_dir, const char *run_dir, bool json, bool unused,
+		const struct filter *filter)
 {
 	struct output output = {0};
 	struct view view;
@@ -43,10 +73,17 @@ static int show(const struct topic *topic, const char *pin_dir, const char *run_
 	int r = view_open(pin_dir, run_dir, &view, &why);
 
 	if (!r) {
+		view.run_dir = run_dir;
+		view.unused_only = unused;
+		view.filter = *filter;
+		if (filter->eni && !datapath_port_number(view.datapath, filter->eni))
+			fprintf(stderr, "enid show: '%s' is no ENI or gateway that is in force here\n", filter->eni);
 		r = topic->show(&view, &output, json);
 		view_close(&view);
 	}
-	if (r)
+	if (r && unused && !why)
+		r = refuse(&why, r, "no agent has counted: %s/" RULEBOOK_FILE ": %s", run_dir, strerror(-r));
+	if (r && !ferror(stdout)) /* of that everybody is told at the end */
 		fprintf(stderr, "enid: show %s: %s\n", topic->name, why ? why : strerror(-r));
 	free(why);
 	return r ? 1 : 0;
@@ -55,13 +92,17 @@ static int show(const struct topic *topic, const char *pin_dir, const char *run_
 int cmd_show(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},          {"pin-dir", required_argument, NULL, 'p'},
-		{"run-dir", required_argument, NULL, 'r'}, {"log-dir", required_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'h'},          {0},
+		{"json", no_argument, NULL, 'j'},
+		{"unused", no_argument, NULL, 'u'},
+		FOLDER_OPTIONS,
+		FILTER_OPTIONS,
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
-	const char *pin_dir = DEFAULT_PIN_DIR, *run_dir = DEFAULT_RUN_DIR;
+	struct folders folders = FOLDERS_DEFAULT; /* nothing that is shown is in that of logs */
 	const struct topic *topic;
-	bool json = false;
+	struct filter filter = FILTER_NONE;
+	bool json = false, unused = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
@@ -69,18 +110,18 @@ int cmd_show(int argc, char **argv)
 		case 'j':
 			json = true;
 			break;
-		case 'p':
-			pin_dir = optarg;
+		case 'u':
+			unused = true;
 			break;
-		case 'r':
-			run_dir = optarg;
-			break;
-		case 'l':
-			break; /* nothing that is shown is there */
+		case 'h':
+			return usage(stdout, 0);
 		default:
-			return option == 'h' ? usage(stdout, 0) : usage(stderr, 2);
+			if (folder_option(&folders, option, optarg) && filter_option(&filter, option, optarg))
+				return usage(stderr, 2);
 		}
 	}
 	topic = optind + 1 == argc ? find_topic(argv[optind]) : NULL;
-	return topic ? show(topic, pin_dir, run_dir, json) : usage(stderr, 2);
+	if (is_misused(argc - optind, argv + optind, topic, unused, filter.any))
+		return usage(stderr, 2);
+	return show(topic, folders.pins, folders.run, json, unused, &filter);
 }

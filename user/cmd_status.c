@@ -9,8 +9,12 @@
 #include "agent/agent.h"
 #include "agent/status.h"
 #include "commands.h"
+#include "folders.h"
 
-static const char usage[] = "usage: enid status [--json] [--run-dir D] [--pin-dir D] [--log-dir D]\n";
+static const char usage[] =
+	"usage: enid status [--json] [--run-dir D] [--pin-dir D] [--log-dir D]\n\n"
+	"Agent, revision in force, ports, drops by reason, use of tables, NAT gateways, and what needs attention.\n\n"
+	"Exit: 0 an agent runs, every present device is enforced, nothing needs attention; 1 otherwise; 2 misuse.\n";
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -28,8 +32,10 @@ static void print_agent(const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *flows = json_object_get(status, "flows");
 
-	if (json_is_true(json_object_get(agent, "running")))
+	if (json_is_integer(json_object_get(agent, "pid")))
 		printf("agent      running, pid %lld\n", number_of(agent, "pid"));
+	else if (json_is_true(json_object_get(agent, "running")))
+		printf("agent      running\n");
 	else
 		printf("agent      not running\n");
 	printf("host       %s\n", text_of(status, "host"));
@@ -52,6 +58,31 @@ static void print_ports(const json_t *status)
 		printf("port       %-24s %-16s %-7s %-7s %s\n", text_of(port, "eni"), text_of(port, "device"),
 		       text_of(port, "mode"), text_of(port, "hook"), how);
 	}
+}
+
+/* Of each table how much is in use, of each NAT gateway its metrics. */
+static void print_tables(json_t *status)
+{
+	const json_t *skipped = json_object_get(status, "skipped");
+	const char *name;
+	json_t *use, *gateway, *value;
+	size_t i;
+
+	json_object_foreach (json_object_get(status, "maps"), name, use) {
+		printf("table      %-24s %lld of %lld\n", name, (long long)json_integer_value(json_array_get(use, 0)),
+		       (long long)json_integer_value(json_array_get(use, 1)));
+	}
+	json_array_foreach (json_object_get(status, "nat_gateways"), i, gateway) {
+		printf("nat        %s", text_of(gateway, "gateway"));
+		json_object_foreach (gateway, name, value) {
+			if (json_is_integer(value))
+				printf(" %s=%lld", name, (long long)json_integer_value(value));
+		}
+		putchar('\n');
+	}
+	if (number_of(skipped, "accepts") || number_of(skipped, "rejects"))
+		printf("skipped    %lld accepts, %lld rejects\n", number_of(skipped, "accepts"),
+		       number_of(skipped, "rejects"));
 }
 
 static void print_rest(json_t *status)
@@ -80,6 +111,7 @@ static int print(json_t *status, bool as_json)
 	} else {
 		print_agent(status);
 		print_ports(status);
+		print_tables(status);
 		print_rest(status);
 	}
 	return fflush(stdout) || ferror(stdout) ? 1 : 0;
@@ -88,11 +120,12 @@ static int print(json_t *status, bool as_json)
 int cmd_status(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{"json", no_argument, NULL, 'j'},          {"run-dir", required_argument, NULL, 'r'},
-		{"pin-dir", required_argument, NULL, 'p'}, {"log-dir", required_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'h'},          {},
+		{"json", no_argument, NULL, 'j'},
+		FOLDER_OPTIONS,
+		{"help", no_argument, NULL, 'h'},
+		{},
 	};
-	const char *run_dir = DEFAULT_RUN_DIR, *pin_dir = DEFAULT_PIN_DIR;
+	struct folders folders = FOLDERS_DEFAULT; /* nothing of the status is in that of logs */
 	bool as_json = false, well;
 	json_t *status;
 	int option, code;
@@ -102,27 +135,22 @@ int cmd_status(int argc, char **argv)
 		case 'j':
 			as_json = true;
 			break;
-		case 'r':
-			run_dir = optarg;
-			break;
-		case 'p':
-			pin_dir = optarg;
-			break;
-		case 'l':
-			break; /* nothing of the status is there */
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
 		default:
+			if (!folder_option(&folders, option, optarg))
+				break;
 			fputs(usage, stderr);
 			return 2;
 		}
 	}
 	if (optind < argc) {
+		fprintf(stderr, "enid status: '%s' is no option\n", argv[optind]);
 		fputs(usage, stderr);
 		return 2;
 	}
-	if (status_gather(run_dir, pin_dir, &status, &well)) {
+	if (status_gather(folders.run, folders.pins, &status, &well)) {
 		fprintf(stderr, "enid: out of memory\n");
 		return 1;
 	}

@@ -38,4 +38,17 @@ static inline __attribute__((always_inline)) __u64 flow_fingerprint(const __u64 
 	return hash ^ hash >> 32;
 }
 
+/* One of nr, the same for both directions of a flow (TGW-09, TGW-10). */
+static inline __attribute__((always_inline)) __u32 flow_choice_of(const __u64 *secrets, const struct tuple *tuple,
+								  __u32 nr)
+{
+	_Bool ports = tuple->proto == 6 || tuple->proto == 17; /* TCP, UDP */
+	__u64 l4 = ports ? (__u64)tuple->sport + tuple->dport : 0;
+	__u64 hash = flow_mix(tuple->saddr.d[0] + tuple->daddr.d[0], secrets[1]) +
+		     flow_mix(tuple->saddr.d[1] + tuple->daddr.d[1], secrets[2]) +
+		     flow_mix(l4 << 8 | tuple->proto, secrets[3]);
+
+	return nr ? (__u32)(hash >> 32) % nr : 0;
+}
+
 #endif

@@ -18,6 +18,7 @@
 #define ASSOCIATIONS_MAX      131072
 #define ROUTES_MAX            4194304
 #define TABLES_MAX            32768 /* route table versions, the old ones of a change included; number 0 is none */
+#define EXITS_FORESEEN        16384 /* a power of two */
 #define DEVICES_NEAR          65536 /* interface indexes below this are found in an array */
 #define POLICY_LINES_DEFAULT  (1u << 20)
 #define FLOWS_RUN_DEFAULT     1048576
@@ -28,11 +29,12 @@
 #define EXTENSION_HEADERS_MAX 8    /* V6-06 */
 #define EVENT_RATE            1000 /* perf events a second and port */
 #define FRAGMENT_MEMORY_S     30
-#define FRAGMENT_RATE         1024 /* packets a second and ENI (ENI-15) */
-#define LINK_LOCAL_RATE       1024 /* packets a second and ENI (DNS-04) */
-#define ANSWER_RATE           1000 /* ICMP errors and resets a second and ENI (MTU-02) */
-#define ENI_MTU               9001 /* what an ENI sends and takes at the most */
-#define CUT_MAX               9216 /* bytes of an IP packet that is cut into fragments */
+#define FRAGMENT_RATE         1024   /* packets a second and ENI (ENI-15) */
+#define LINK_LOCAL_RATE       1024   /* packets a second and ENI (DNS-04) */
+#define ANSWER_RATE           1000   /* ICMP errors and resets a second and ENI (MTU-02) */
+#define MIRROR_RATE           262144 /* copies a second and traffic mirror session (TM-15) */
+#define ENI_MTU               9001   /* what an ENI sends and takes at the most */
+#define CUT_MAX               9216   /* bytes of an IP packet that is cut into fragments */
 #define CUT_PIECES_MAX        64
 #define CUT_ROOM(mtu, header) (((mtu) - (header)) & ~7u) /* payload of a fragment that is not the last */
 #define NAT_PORT_FIRST        1024                       /* NAT-03 */

@@ -34,7 +34,7 @@ struct policy_line {
 	__u32 w[POLICY_LINE_WORDS];
 };
 
-enum policy_kind { POLICY_NONE, POLICY_SG, POLICY_NACL };
+enum policy_kind { POLICY_NONE, POLICY_SG, POLICY_NACL, POLICY_MIRROR };
 
 /* Words of an object's first line. */
 enum policy_word {
@@ -47,8 +47,10 @@ enum policy_word {
 	POLICY_W_PEERS4,
 	POLICY_W_PEERS6,
 	POLICY_W_GROUPS,
-	POLICY_W_RULES, /* number of local rules */
-	POLICY_W_HASH,  /* 4 words: hash of the content (all but RULE_BASE and this) */
+	POLICY_W_RULES,                    /* number of local rules */
+	POLICY_W_HASH,                     /* 4 words: hash of the content (all but RULE_BASE and this) */
+	POLICY_W_ALL4 = POLICY_W_HASH + 4, /* the answer to every question about IPv4; 0 = it depends, ask the trees */
+	POLICY_W_ALL6,
 };
 
 /* Flags of a security-group object: one single rule admits all addresses of the family and all ports of the protocol

@@ -53,7 +53,8 @@ struct port_policy {
 	__u32 gateway;   /* uplink: enum route_kind that leads here */
 	__be32 primary4; /* primary private IPv4 address: flow logs (FL-10) */
 	__u32 hop;       /* number in `gateways`: what else is to know of a gateway; 0 = it is none */
-	__u32 zero[2];
+	__u32 mirror;    /* line of its traffic mirror sessions in `policy` (enid/mirror.h); 0 = none */
+	__u32 zero;
 };
 
 /* A station of a packet's walk that is more than a port. */
@@ -61,7 +62,8 @@ enum gateway_kind {
 	GATEWAY_NONE,
 	GATEWAY_NAT,        /* members: its addresses (__be32), primary first. table[0]: where it sends to */
 	GATEWAY_EDGE,       /* uplink of an internet gateway. table[0]: its route table (RT-18), 0 = local delivery;
-			     * table[1]: that of a public address pool (RT-23) */
+			     * table[1]: that of a public address pool (RT-23); table[2]: local routes only, the
+			     * VPC's CIDRs */
 	GATEWAY_EGRESS,     /* uplink of an egress-only internet gateway */
 	GATEWAY_ENDPOINT,   /* uplink of a gateway endpoint. table[0]: what it serves */
 	GATEWAY_PEERING,    /* zone, table: of both VPCs; the tables know local routes only */
@@ -96,18 +98,21 @@ enum gwlb_sticky { STICKY_5_TUPLE, STICKY_3_TUPLE, STICKY_2_TUPLE };
 #define GATEWAY_DRAINING  16u  /* NAT: being deleted; carries what it has mappings for (NAT-24) */
 #define GATEWAY_TRACKED   32u  /* flows through it are tracked whatever the rules (CT-06) */
 #define GATEWAY_FAR       64u  /* peering: between Regions (PCX-07) */
+#define GATEWAY_LOGGED    512u /* transit gateway: a flow log asks what is lost there (FL-27) */
 #define GATEWAY_ORDERED   256u /* group: the first member that works, else any by the flow */
 #define GATEWAY_VPN       128u /* uplink: through an IPsec tunnel of AWS's kind (VGW-05) */
 
 _Static_assert(GWLB_WORDS <= GATEWAY_MEMBERS_MAX, "they fit among the members");
 
+#define GATEWAY_TABLES 3
+
 struct gateway_policy {
 	__u32 kind;  /* enum gateway_kind */
 	__u32 flags; /* GATEWAY_* */
 	__u32 zone[2];
-	__u32 table[2]; /* numbers of route table versions */
-	__u32 realm;    /* lowest zone of those that gateways join to this one: a change in one concerns all (epochs) */
-	__u32 nr;       /* of members */
+	__u32 table[GATEWAY_TABLES]; /* numbers of route table versions */
+	__u32 realm; /* lowest zone of those that gateways join to this one: a change in one concerns all (epochs) */
+	__u32 nr;    /* of members */
 	__u32 members[GATEWAY_MEMBERS_MAX];
 	__u8 az[GATEWAY_MEMBERS_MAX]; /* NAT: the availability zone that an address serves first */
 };
@@ -209,11 +214,11 @@ struct bucket {
 };
 
 struct port_stats {
-	__u32 flows;     /* records charged to this port */
-	__u32 half_open; /* ... of them TCP without a finished handshake */
-	__u32 fragments; /* remembered datagrams */
-	__u32 zero;
-	__u32 tallies[2]; /* entries of `tallies`, by parity; the collector takes them back */
+	__u32 flows;        /* records charged to this port */
+	__u32 half_open;    /* ... of them TCP without a finished handshake */
+	__u32 fragments;    /* remembered datagrams that it sent */
+	__u32 fragments_in; /* ... that came to it from outside */
+	__u32 tallies[2];   /* entries of `tallies`, by parity; the collector takes them back */
 	struct bucket fragment_rate;
 	struct bucket link_local_rate;
 	struct bucket answer_rate;

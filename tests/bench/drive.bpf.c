@@ -40,6 +40,16 @@ int drive(struct __sk_buff *ctx)
 	COPY(__u64, 14);
 	COPY(__u32, 22);
 	COPY(__u64, 26);
+	if (plan.daddr_first) {
+		__u32 offset = (flow * plan.daddr_scramble) & plan.daddr_mask;
+
+		__be32 address = bpf_htonl(plan.daddr_first + offset + (offset & plan.daddr_gap));
+
+		if (plan.vary_source)
+			*(__be32 *)(data + 26) = address;
+		else
+			*(__be32 *)(data + 30) = address;
+	}
 	*(__u32 *)(data + 34) = plan.reply ? far | near << 16 : near | far << 16;
 	COPY(__u64, 38);
 	COPY(__u64, 46);

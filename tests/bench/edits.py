@@ -83,9 +83,9 @@ class Vpc:
                  Attachment={"InstanceId": f"i-{self.name}-{i:05}", "DeviceIndex": 0, "Status": "attached"})
 
 
-def write(path, value):
+def write(path, value, compact=False):
     """Into place by a rename, which is when the clock starts."""
-    text = json.dumps(value, indent=1)
+    text = json.dumps(value, indent=None if compact else 1, separators=(",", ":") if compact else None)
     draft = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
     with open(draft, "w", encoding="ascii") as out:
         out.write(text)
@@ -97,7 +97,8 @@ def write(path, value):
 class State:
     """The files: which list stands in which."""
 
-    def __init__(self, folder, layout, enis, rules):
+    def __init__(self, folder, layout, enis, rules, change=None):
+        """change: what to do with the lists before they are written, given all of them by path."""
         dice, numbers = random.Random(1), iter(range(1, enis + 1))
         nr = 100 if layout == "vpcs" else 1
         self.files = {}
@@ -110,8 +111,14 @@ class State:
         ports = [{"NetworkInterfaceId": eni["NetworkInterfaceId"], "Device": f"dev{i:05}"} for i, eni in enumerate(
             eni for lists in self.files.values() for eni in lists.get("NetworkInterfaces", ()))]
         self.files[os.path.join(folder, "hosts.json")] = {"Hosts": [{"HostId": HOST, "Ports": ports}]}
-        for path, lists in self.files.items():
-            write(path, lists)
+        self.compact = change is not None
+        if change:
+            change(self.files)
+        for path in self.files:
+            self.write(path)
+
+    def write(self, path):
+        return write(path, self.files[path], self.compact)
 
     def some(self, name, dice):
         path = dice.choice([path for path, lists in self.files.items() if name in lists])
@@ -151,6 +158,15 @@ def edit_eni(state, dice):
     return path
 
 
+def edit_used_rule(state, dice):
+    """Of a group that some ENI has: all others are in no kernel."""
+    path, eni = state.some("NetworkInterfaces", dice)
+    path = path.replace("NetworkInterfaces", "SecurityGroups")
+    group = next(group for group in state.files[path]["SecurityGroups"] if group["GroupId"] == eni["Groups"][-1]["GroupId"])
+    dice.choice(group["IpPermissions"])["IpRanges"][3]["CidrIp"] = f"192.168.{dice.randrange(256)}.{dice.randrange(256)}/32"
+    return path
+
+
 EDITS = {"rule": edit_rule, "member": edit_member, "route": edit_route, "nacl": edit_nacl, "eni": edit_eni}
 
 
@@ -166,12 +182,12 @@ def open_control(pins):
 
 
 class Agent:
-    def __init__(self, binary, folder, pins):
+    def __init__(self, binary, folder, pins, within=("unshare", "-n", "--")):
         self.run, self.pins = os.path.join(folder, "run"), pins
         self.log = open(os.path.join(folder, "log"), "w+", encoding="utf-8")
         began = time.monotonic()
         self.process = subprocess.Popen(
-            ["unshare", "-n", "--", binary, "run", "--state", os.path.join(folder, "state"), "--host", HOST, "--run-dir",
+            [*within, binary, "run", "--state", os.path.join(folder, "state"), "--host", HOST, "--run-dir",
              self.run, "--pin-dir", pins, "--log-dir", os.path.join(folder, "logs"), "--max-flows", "65536"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         while not self.report(True).get("ready"):
@@ -217,17 +233,22 @@ class Agent:
         shutil.rmtree(self.pins, ignore_errors=True)
 
 
-def measure(agent, state, rounds, pause_s):
-    dice = random.Random(2)
-    for name, edit in EDITS.items():
-        times = []
+def edit_times(agent, state, rounds, pause_s, edits=None):
+    """{kind of edit: [(ms until the kernel enforces it, until the report says so, ms of the agent's CPU)]}"""
+    dice, found = random.Random(2), {}
+    for name, edit in (edits or EDITS).items():
         for _ in range(rounds):
             path = edit(state, dice)
             cpu = agent.cpu_ms()
             before, report = agent.generation(), os.stat(os.path.join(agent.run, "status.json")).st_ino
-            kernel, status = agent.follow(write(path, state.files[path]), before, report)
-            times.append((1000 * kernel, 1000 * status, agent.cpu_ms() - cpu))
+            kernel, status = agent.follow(state.write(path), before, report)
+            found.setdefault(name, []).append((1000 * kernel, 1000 * status, agent.cpu_ms() - cpu))
             time.sleep(pause_s)
+    return found
+
+
+def measure(agent, state, rounds, pause_s):
+    for name, times in edit_times(agent, state, rounds, pause_s).items():
         kernel, status, cpu = zip(*times)
         print(f"publish-{name:7} {statistics.median(kernel):9.2f} {max(kernel):9.2f} {statistics.median(status):9.2f} "
               f"{max(status):9.2f} {statistics.median(cpu):9.2f} {min(cpu):9.2f} ms", flush=True)

@@ -34,6 +34,11 @@ struct drive_plan {
 	__u32 step;        /* of the next packet; grows by one a packet */
 	__u32 scramble;    /* odd: flow = step * scramble & mask, so that neighbours in time are none in memory */
 	__u32 mask;        /* flows - 1, a power of two less one */
+	__u32 daddr_first; /* 0 = as in headers; else destinations vary with the flow, from this address on */
+	__u32 vary_source; /* 1 = it is sources that vary so */
+	__u32 daddr_scramble;
+	__u32 daddr_mask;
+	__u32 daddr_gap; /* bits of the offset that count twice: a gap after each 2^n addresses */
 };
 
 /* Source port of flow n; destination ports begin at plan.dport_first. Rules admit ports from DRIVE_PORT_FIRST on. */

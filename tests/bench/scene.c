@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <linux/if_ether.h>
@@ -45,27 +46,18 @@ int scene_devices(uint32_t ret_ifindex[ENI_MAX])
 	return 0;
 }
 
-/* xorshift: the same rules in every run, on every machine */
-static uint32_t draw(uint32_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 17;
-	*seed ^= *seed << 5;
-	return *seed;
-}
-
 static void draw_cidr(uint32_t *seed, char ret[32])
 {
-	unsigned prefixlen = 16 + draw(seed) % 17;
-	uint32_t addr = (10u << 24 | (draw(seed) & 0xffffff)) & (~0u << (32 - prefixlen));
+	unsigned prefixlen = 16 + scene_draw(seed) % 17;
+	uint32_t addr = (10u << 24 | (scene_draw(seed) & 0xffffff)) & (~0u << (32 - prefixlen));
 
 	snprintf(ret, 32, "%u.%u.%u.%u/%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255, prefixlen);
 }
 
 static void draw_ports(uint32_t *seed, int *from, int *to)
 {
-	*from = (int)(draw(seed) % 60000);
-	*to = *from + (int)(draw(seed) % 1000);
+	*from = (int)(scene_draw(seed) % 60000);
+	*to = *from + (int)(scene_draw(seed) % 1000);
 }
 
 static json_t *permission(const char *cidr, int from, int to)
@@ -104,7 +96,7 @@ static json_t *nacl_entries(unsigned rules, uint32_t seed)
 
 	for (int egress = 0; egress < 2; egress++) {
 		for (unsigned i = 1; i < rules; i++) {
-			uint32_t addr = 10u << 24 | 1u << 23 | (draw(&seed) & 0x7fffff);
+			uint32_t addr = 10u << 24 | 1u << 23 | (scene_draw(&seed) & 0x7fffff);
 
 			snprintf(cidr, sizeof(cidr), "%u.%u.%u.%u/32", addr >> 24, addr >> 16 & 255, addr >> 8 & 255,
 				 addr & 255);
@@ -116,16 +108,28 @@ static json_t *nacl_entries(unsigned rules, uint32_t seed)
 	return list;
 }
 
-static void eni_json(enum scene_eni i, json_t *interfaces, json_t *ports)
+static json_t *groups_of(enum scene_eni i, bool many)
+{
+	json_t *list = json_pack("[{s:s}]", "GroupId", enis[i].group);
+	char id[16];
+
+	for (int n = 1; many && !strcmp(enis[i].group, "sg-1") && n < SCENE_GROUPS; n++) {
+		snprintf(id, sizeof(id), "sg-1-%d", n);
+		json_array_append_new(list, json_pack("{s:s}", "GroupId", id));
+	}
+	return list;
+}
+
+static void eni_json(enum scene_eni i, bool many_groups, json_t *interfaces, json_t *ports)
 {
 	char mac[18];
 
 	snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", enis[i].mac[5]);
 	json_array_append_new(interfaces,
-			      json_pack("{s:s s:s s:s s:s s:s s:s s:[{s:s}] s:s s:[{s:b s:s s:{s:s*}}]}",
+			      json_pack("{s:s s:s s:s s:s s:s s:s s:o s:s s:[{s:b s:s s:{s:s*}}]}",
 					"NetworkInterfaceId", enis[i].id, "VpcId", "vpc-1", "SubnetId", enis[i].subnet,
 					"MacAddress", mac, "Status", "in-use", "InterfaceType", "interface", "Groups",
-					"GroupId", enis[i].group, "PrivateIpAddress", enis[i].address,
+					groups_of(i, many_groups), "PrivateIpAddress", enis[i].address,
 					"PrivateIpAddresses", "Primary", 1, "PrivateIpAddress", enis[i].address,
 					"Association", "PublicIp", i == ENI_E ? enis[i].public : NULL));
 	json_array_append_new(ports, json_pack("{s:s s:s s:s}", "NetworkInterfaceId", enis[i].id, "Device",
@@ -135,9 +139,6 @@ static void eni_json(enum scene_eni i, json_t *interfaces, json_t *ports)
 /* eni-d reaches the world by a NAT gateway, eni-e by its own public address. */
 static const char gateways[] =
 	"{\"RouteTables\":["
-	"{\"RouteTableId\":\"rtb-1\",\"VpcId\":\"vpc-1\",\"Associations\":[{\"Main\":true}],\"Routes\":["
-	"{\"DestinationCidrBlock\":\"10.0.0.0/16\",\"GatewayId\":\"local\"},"
-	"{\"DestinationCidrBlock\":\"0.0.0.0/0\",\"GatewayId\":\"igw-1\"}]},"
 	"{\"RouteTableId\":\"rtb-2\",\"VpcId\":\"vpc-1\",\"Associations\":[{\"SubnetId\":\"subnet-4\"}],\"Routes\":["
 	"{\"DestinationCidrBlock\":\"10.0.0.0/16\",\"GatewayId\":\"local\"},"
 	"{\"DestinationCidrBlock\":\"0.0.0.0/0\",\"NatGatewayId\":\"nat-1\"}]}],"
@@ -172,53 +173,87 @@ static json_t *subnets_json(void)
 	return list;
 }
 
-static json_t *scene_json(unsigned rules)
+static void more_ports(unsigned nr, json_t *ports)
 {
+	char id[16];
+
+	for (unsigned i = 0; i < nr; i++) {
+		snprintf(id, sizeof(id), "eni-x%u", i);
+		json_array_append_new(ports, json_pack("{s:s s:s}", "NetworkInterfaceId", id, "Device", id + 4));
+	}
+}
+
+static json_t *scene_json(const struct scene_size *size)
+{
+	unsigned rules = size->rules > SCENE_RULES_OF_ALL ? 10 : size->rules;
 	json_t *interfaces = json_array(), *ports = json_array(), *all, *more = json_loads(gateways, 0, NULL);
 
 	for (int i = 0; i < ENI_MAX; i++)
 		if (i != ENI_WORLD)
-			eni_json(i, interfaces, ports);
+			eni_json(i, size->rules > SCENE_RULES_OF_ALL, interfaces, ports);
 	json_array_append_new(interfaces, json_loads(nat_eni, 0, NULL));
 	json_array_append_new(ports, json_pack("{s:s}", "NetworkInterfaceId", "eni-nat"));
+	more_ports(size->enis, ports);
 	all = json_pack("{s:[{s:s s:s}] s:o s:[o o] s:[{s:s s:s s:[{s:s} {s:s}] s:o}] s:o s:[{s:s s:o s:[{s:s s:s}]}]}",
 			"Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16", "Subnets", subnets_json(),
 			"SecurityGroups", group_json("sg-1", rules, "10.0.0.0/16"),
-			group_json("sg-2", rules, "198.51.100.0/24"), "NetworkAcls", "NetworkAclId", "acl-1", "VpcId",
-			"vpc-1", "Associations", "SubnetId", "subnet-1", "SubnetId", "subnet-2", "Entries",
-			nacl_entries(rules, 3), "NetworkInterfaces", interfaces, "Hosts", "HostId", "bench", "Ports",
-			ports, "Uplinks", "GatewayId", "igw-1", "Device", enis[ENI_WORLD].device);
+			group_json("sg-2", rules, size->anywhere ? "0.0.0.0/0" : "198.51.100.0/24"), "NetworkAcls",
+			"NetworkAclId", "acl-1", "VpcId", "vpc-1", "Associations", "SubnetId", "subnet-1", "SubnetId",
+			"subnet-2", "Entries", nacl_entries(rules, 3), "NetworkInterfaces", interfaces, "Hosts",
+			"HostId", "bench", "Ports", ports, "Uplinks", "GatewayId", "igw-1", "Device",
+			enis[ENI_WORLD].device);
 	if (all && more)
 		json_object_update(all, more);
 	json_decref(more);
 	return all;
 }
 
-static int scene_state(unsigned rules, struct state **ret)
+void scene_remove_files(const char *folder)
 {
-	char path[] = "/tmp/enid-bench-XXXXXX.json";
-	const char *paths[] = {path};
-	struct state_messages messages = {};
-	json_t *json = scene_json(rules);
-	int fd = -1, r = -ENOMEM;
+	char path[400];
+	const struct dirent *entry;
+	DIR *files = opendir(folder);
 
-	if (json)
-		fd = mkstemps(path, 5);
-	if (fd >= 0) {
-		r = json_dumpfd(json, fd, JSON_COMPACT) ? -EIO : state_load(paths, 1, ret, &messages);
+	while (files && (entry = readdir(files))) {
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		(void)unlink(path);
+	}
+	if (files)
+		closedir(files);
+	(void)rmdir(folder);
+}
+
+static int scene_state(const struct scene_size *size, struct state **ret)
+{
+	char folder[] = "/tmp/enid-bench-XXXXXX", path[64];
+	const char *paths[] = {folder};
+	struct state_messages messages = {};
+	json_t *json = scene_json(size);
+	int r = -ENOMEM;
+
+	if (json && mkdtemp(folder)) {
+		snprintf(path, sizeof(path), "%s/scene.json", folder);
+		r = json_dump_file(json, path, JSON_COMPACT) ? -EIO : scene_print_more(folder, size);
+		if (!r)
+			r = state_load(paths, 1, ret, &messages);
 		for (size_t i = 0; i < messages.nr_errors; i++)
 			fprintf(stderr, "bench: %s\n", messages.errors[i].text);
 		state_messages_done(&messages);
-		close(fd);
-		unlink(path);
+		scene_remove_files(folder);
 	}
 	json_decref(json);
 	return r;
 }
 
-static int scene_load(uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struct scene *scene, char **why)
+static int scene_load(const struct scene_size *size, const uint32_t ifindex[ENI_MAX], struct scene *scene, char **why)
 {
-	struct datapath_options options = {.flows_max = flows_max};
+	struct datapath_options options = {
+		.flows_max = size->flows_max,
+		.gated = size->gated,
+		.without = "xdp_rx",
+		.policy_lines = size->rules > SCENE_RULES_OF_POLICY ? SCENE_POLICY_LINES : 0,
+	};
+	char id[16];
 	struct apply_result applied;
 	int r = compile_image(scene->state, state_host(scene->state, "bench"), &scene->image, why);
 
@@ -229,27 +264,34 @@ static int scene_load(uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struc
 	for (int i = 0; !r && i < ENI_MAX; i++)
 		r = datapath_set_device(scene->datapath, datapath_port_number(scene->datapath, enis[i].id), ifindex[i],
 					i == ENI_WORLD ? DELIVER_NEIGH : DELIVER_PEER);
+	for (unsigned i = 0; !r && i < size->enis; i++) {
+		snprintf(id, sizeof(id), "eni-x%u", i);
+		r = datapath_set_device(scene->datapath, datapath_port_number(scene->datapath, id),
+					SCENE_FAKE_DEVICE + i, DELIVER_PEER);
+	}
 	return r;
 }
 
-int scene_open(unsigned rules, uint32_t flows_max, const uint32_t ifindex[ENI_MAX], struct scene *ret)
+int scene_open(const struct scene_size *size, const uint32_t ifindex[ENI_MAX], struct scene *ret)
 {
-	struct scene scene = {.rules = rules, .prog = -1};
+	struct scene scene = {.prog = -1};
 	volatile struct control *control;
 	char *why = NULL;
-	int r = scene_state(rules, &scene.state);
+	int r = scene_state(size, &scene.state);
 
 	if (!r)
-		r = scene_load(flows_max, ifindex, &scene, &why);
+		r = scene_load(size, ifindex, &scene, &why);
 	if (r) {
-		fprintf(stderr, "bench: a scene of %u rules: %s\n", rules, why ? why : strerror(-r));
+		fprintf(stderr, "bench: a scene of %u rules, %u ENIs, %u routes: %s\n", size->rules, size->enis,
+			size->routes, why ? why : strerror(-r));
 		free(why);
 		scene_close(&scene);
 		return r;
 	}
 	/* a benchmark opens more flows at once than one ENI may */
 	control = datapath_control(scene.datapath);
-	control->half_open_max = control->flows_guarantee = control->flows_shared = flows_max;
+	if (!size->budgets)
+		control->half_open_max = control->flows_guarantee = control->flows_shared = size->flows_max;
 	scene.prog = datapath_prog_fd(scene.datapath, "tc_rx");
 	*ret = scene;
 	return 0;

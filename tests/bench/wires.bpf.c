@@ -51,5 +51,34 @@ int bare(struct __sk_buff *ctx)
 	return (int)bpf_redirect_peer(plan.exit, 0);
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __be32);
+	__type(value, struct wires_way);
+} ways SEC(".maps");
+
+/* The least that forwards: by the packet's destination, with the MACs of the next link. No state, no rule. */
+SEC("tc")
+int routed(struct __sk_buff *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	struct wires_way *way;
+	__u32 *words = data;
+	__u16 *type = data + 12;
+	__be32 to;
+
+	if (data + 34 > (void *)(long)ctx->data_end || *type != bpf_htons(0x0800))
+		return TC_ACT_SHOT;
+	to = *(__be32 *)(data + 30);
+	way = bpf_map_lookup_elem(&ways, &to);
+	if (!way)
+		return TC_ACT_SHOT;
+#pragma unroll
+	for (int i = 0; i < 3; i++)
+		words[i] = ((__u32 *)way)[i];
+	return (int)bpf_redirect_peer(way->exit, 0);
+}
+
 char LICENSE[] SEC("license")
 = "Dual BSD/GPL";

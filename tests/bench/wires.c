@@ -5,7 +5,8 @@
  * what arrives there. UDP, so that any packet may open a flow. All of it runs on one CPU to completion: the CPU time of
  * this thread and of its ksoftirqd is what a packet costs from the device to the sink (LIMITS, C). -o 1: a packet of
  * each flow is sent beforehand; -R: they answer. One line: ns of the best and of the median round, packets sent
- * in all rounds, packets that arrived, all less what generating alone costs.
+ * in all rounds, packets that arrived, all less what generating alone costs. -C: only say which CPU is best, and its
+ * probe (core.h).
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -21,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/core.h"
 #include "bench/wires.h"
 #include "bench/wires.skel.h"
 #include "state/cidr.h"
@@ -70,12 +72,8 @@ static void find_softirqd(struct wires *w)
 
 static void stay(struct wires *w)
 {
-	cpu_set_t cpus;
-
+	core_choose();
 	w->cpu = sched_getcpu();
-	CPU_ZERO(&cpus);
-	CPU_SET(w->cpu, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
 	find_softirqd(w);
 }
 
@@ -132,11 +130,11 @@ static int attach_sink(struct wires *w, const char *sink)
 	return r;
 }
 
-static int attach_bare(struct wires *w, unsigned ifindex)
+static int attach_bare(struct wires *w, unsigned ifindex, bool routed)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .attach_point = BPF_TC_INGRESS, .ifindex = (int)ifindex);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(w->bpf->progs.bare), .handle = 1, .priority = 1,
-		    .flags = BPF_TC_F_REPLACE);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1, .flags = BPF_TC_F_REPLACE,
+		    .prog_fd = bpf_program__fd(routed ? w->bpf->progs.routed : w->bpf->progs.bare));
 	int r = bpf_tc_hook_create(&hook);
 
 	return r && r != -EEXIST ? r : bpf_tc_attach(&hook, &opts);
@@ -161,8 +159,10 @@ static void drain(void)
 
 static double round_ns(struct wires *w, bool drop)
 {
-	double before = cpu_ns(w);
+	double before;
 
+	(void)core_wait();
+	before = cpu_ns(w);
 	w->bpf->bss->plan.drop = drop;
 	if (send_packets(w, w->packets))
 		return -1;
@@ -198,7 +198,19 @@ static int measure(struct wires *w)
 	return 0;
 }
 
-static int set_up(struct wires *w, int argc, char **argv, unsigned flows, unsigned first, const char *exit_device)
+/* words: SMAC DMAC SADDR DADDR. The router's MAC, to which they send, is what the next link sees them come from. */
+static int add_way(struct wires *w, char **words, const char *mac, unsigned exit)
+{
+	struct wires_way way = {.exit = exit};
+	struct in_addr to;
+
+	if (mac_parse(mac, way.to) || mac_parse(words[1], way.from) || inet_pton(AF_INET, words[3], &to) != 1)
+		return -EINVAL;
+	return bpf_map_update_elem(bpf_map__fd(w->bpf->maps.ways), &to.s_addr, &way, BPF_ANY);
+}
+
+static int set_up(struct wires *w, int argc, char **argv, unsigned flows, unsigned first, const char *exit_device,
+		  const char *exit_mac)
 {
 	struct wires_plan *plan = &w->bpf->bss->plan;
 	unsigned ifindex = if_nametoindex(argv[0]);
@@ -213,14 +225,24 @@ static int set_up(struct wires *w, int argc, char **argv, unsigned flows, unsign
 		r = attach_sink(w, argv[i]);
 	if (!r && exit_device) {
 		plan->exit = if_nametoindex(exit_device);
-		r = plan->exit ? attach_bare(w, ifindex) : -ENODEV;
+		r = plan->exit ? attach_bare(w, ifindex, exit_mac) : -ENODEV;
+		if (!r && exit_mac)
+			r = add_way(w, argv + 1, exit_mac, plan->exit);
 	}
 	return r;
 }
 
+/* CPU and best probe for the runs to come (core.h). */
+static int choose(void)
+{
+	core_choose();
+	printf("%d %.0f\n", sched_getcpu(), core_best());
+	return 0;
+}
+
 static int usage(void)
 {
-	fprintf(stderr, "usage: wires [-r ROUNDS] [-n PACKETS] [-f FLOWS] [-o 1] [-p FIRST] [-R] [-b EXIT]\n"
+	fprintf(stderr, "usage: wires [-r ROUNDS] [-n PACKETS] [-f FLOWS] [-o 1] [-p FIRST] [-R] [-b EXIT [-t MAC]]\n"
 			"             DEVICE SMAC DMAC SADDR DADDR [NETNS-FILE:DEVICE...]\n");
 	return 2;
 }
@@ -229,10 +251,10 @@ int main(int argc, char **argv)
 {
 	struct wires w = {.rounds = 9, .packets = 20000};
 	unsigned flows = 0, first = 0, reply = 0;
-	const char *exit_device = NULL;
+	const char *exit_device = NULL, *exit_mac = NULL;
 	int c, r;
 
-	while ((c = getopt(argc, argv, "r:n:f:o:p:b:R")) != -1) {
+	while ((c = getopt(argc, argv, "r:n:f:o:p:b:t:RC")) != -1) {
 		unsigned number = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
 
 		if (c == 'r')
@@ -247,8 +269,12 @@ int main(int argc, char **argv)
 			first = number;
 		else if (c == 'R')
 			reply = 1;
+		else if (c == 'C')
+			return choose();
 		else if (c == 'b')
 			exit_device = optarg;
+		else if (c == 't')
+			exit_mac = optarg;
 		else
 			return usage();
 	}
@@ -258,7 +284,7 @@ int main(int argc, char **argv)
 	w.bpf = wires_bpf__open_and_load();
 	if (w.bpf)
 		w.bpf->bss->plan.reply = reply;
-	r = w.bpf ? set_up(&w, argc - optind, argv + optind, flows, first, exit_device) : -errno;
+	r = w.bpf ? set_up(&w, argc - optind, argv + optind, flows, first, exit_device, exit_mac) : -errno;
 	if (!r && w.opening)
 		r = send_packets(&w, flows);
 	if (!r)

@@ -18,4 +18,10 @@ struct wires_plan {
 	__u32 exit;  /* bare(): where to */
 };
 
+/* Where an address is, for the smallest program that forwards. */
+struct wires_way {
+	__u8 to[6], from[6]; /* MACs */
+	__u32 exit;
+};
+
 #endif

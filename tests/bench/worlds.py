@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Places in which a packet goes from one port to another under the same policy, by different means: enid, the kernel's forwarding
-with nothing, conntrack alone, nftables in three forms, iptables; and by a bare redirect. Each stands in namespaces of its own, so
+with nothing, conntrack alone, nftables in three forms, iptables; by a bare redirect, and by the least that forwards by address. Each stands in namespaces of its own, so
 that they can be measured in turns."""
 import os
 import random
@@ -21,7 +21,22 @@ ADDRESSES = ("10.0.1.10", "10.0.2.10")
 CONNTRACK = "table inet bench { chain forward { type filter hook forward priority 0; ct state established,related accept; ct state new accept; }; }"
 
 
-def make_state(rules, admitted=True, protocols=("udp",)):
+class FastCable:
+    """cable.c: between two taps, as a virtual machine's monitor and its guest are."""
+
+    def __init__(self, host, host_device, guest, guest_device):
+        self.process = subprocess.Popen([os.path.join(BUILD, "tests/bench/cable"), host.path, host_device, guest.path, guest_device],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"cable: {host_device} could not be made")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def make_state(rules, admitted=True, protocols=("udp",), port="port"):
     """Two ENIs in two subnets. The group of each has `rules` rules a direction, of which the last admits what is sent; CIDRs and
     ports do not overlap, so that any form of nftables can hold them."""
     draw = random.Random(rules)
@@ -41,18 +56,18 @@ def make_state(rules, admitted=True, protocols=("udp",)):
     state.table("rtb-1", "vpc-1")
     for number in (1, 2):
         state.eni(f"eni-{number}", f"s-{number}", ADDRESSES[number - 1], ["sg-1"])
-    state.host("host-a", [("eni-1", "port1"), ("eni-2", "port2")])
+    state.host("host-a", [("eni-1", f"{port}1"), ("eni-2", f"{port}2")])
     return state
 
 
 class World:
-    """One of them. how: enid, forward, bare, conntrack, linear, sets, concat, iptables."""
+    """One of them. how: enid, forward, bare, routed, conntrack, linear, sets, concat, iptables."""
 
-    def __init__(self, how, rules=10, admitted=True, flows=1 << 19, protocols=("udp",)):
-        self.how, self.rules = how, rules
+    def __init__(self, how, rules=10, admitted=True, flows=1 << 19, protocols=("udp",), taps=False):
+        self.how, self.rules, self.port = how, rules, "tap" if taps else "port"
         self.name = f"{how}-{rules}"
-        self.state = make_state(rules, admitted, protocols)
-        self.fabric = Fabric(self.state, prefix=f"bench-{how}-{rules}")
+        self.state = make_state(rules, admitted, protocols, self.port)
+        self.fabric = Fabric(self.state, prefix=f"bench-{how}-{rules}-{self.port}", cable=FastCable)
         self.fabric.__enter__()
         self.agent = None
         self.sent = 0
@@ -65,7 +80,7 @@ class World:
     def _set_up(self, flows):
         host = self.fabric.host
         for number in (1, 2):
-            host.ip(f"link set port{number} address {ROUTER}")
+            host.ip(f"link set {self.port}{number} address {ROUTER}")
         if self.how == "enid":
             self.agent = Agent(self.fabric, max_flows=flows)
             self.agent.__enter__()
@@ -73,8 +88,8 @@ class World:
             return
         host.sysctl(net__ipv4__ip_forward=1)
         for number in (1, 2):
-            host.ip(f"route add {ADDRESSES[number - 1]}/32 dev port{number}",
-                    f"neigh add {ADDRESSES[number - 1]} lladdr {MACS[number - 1]} dev port{number} nud permanent")
+            host.ip(f"route add {ADDRESSES[number - 1]}/32 dev {self.port}{number}",
+                    f"neigh add {ADDRESSES[number - 1]} lladdr {MACS[number - 1]} dev {self.port}{number} nud permanent")
             self.fabric.guest(f"eni-{number}").ip(f"neigh add 10.0.{number}.1 lladdr {ROUTER} dev eth0 nud permanent")
         if self.how == "conntrack":
             host.run("nft", "-f", "-", text_in=CONNTRACK)
@@ -110,7 +125,8 @@ class World:
     def run(self, *options, back=False):
         """The generator: (ns of the best round, of the median, sent, arrived)."""
         a, b = (1, 0) if back else (0, 1)
-        options = list(options) + (["-R"] if back else []) + (["-b", f"port{b + 1}"] if self.how == "bare" else [])
+        options = list(options) + (["-R"] if back else []) + (["-b", f"port{b + 1}"] if self.how in ("bare", "routed") else [])
+        options += ["-t", MACS[b]] if self.how == "routed" else []
         sink = f"/run/netns/{self.fabric.guest(f'eni-{b + 1}').name}:eth0"
         done = self.fabric.host.run(os.path.join(BUILD, "tests/bench/wires"), *[str(word) for word in options], f"port{a + 1}", MACS[a], ROUTER,
                                     ADDRESSES[a], ADDRESSES[b], sink)

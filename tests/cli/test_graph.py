@@ -10,18 +10,10 @@ import shutil
 import subprocess
 import tempfile
 
-from cli import REPO, check, enid, main
+from cli import REPO, check, enid, main, merged
 
 COURSE = os.path.join(REPO, "deploy", "examples", "course")
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|->|[\[\]{}=;,]|[A-Za-z0-9_.]+|\s+')
-
-
-def merged(folder):
-    state = {}
-    for path in sorted(glob.glob(os.path.join(folder, "*.json"))):
-        for key, rows in json.load(open(path, encoding="utf-8")).items():
-            state.setdefault(key, []).extend(rows)
-    return state
 
 
 def graph(state, *words):
@@ -96,6 +88,58 @@ def blackholes():
           re.search(r'-> "igw-0shop" \[[^\]]*color=red', text), text[-1500:])
 
 
+TARGETS = ("GatewayId", "NatGatewayId", "TransitGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId", "VpcEndpointId",
+           "EgressOnlyInternetGatewayId", "InstanceId")
+
+
+def routes_of(state):
+    """-> every route of the state as (table, target, destination, dead), by its own words."""
+    for route_table in state.get("RouteTables", ()):
+        for route in route_table.get("Routes", ()):
+            target = next((route[key] for key in TARGETS if route.get(key)), "blackhole")
+            if target != "local":
+                yield (route_table["RouteTableId"], target, next(value for key, value in route.items() if key.startswith("Destination")),
+                       route.get("State") == "blackhole")
+    for routes in state.get("TransitGatewayRoutes", ()):
+        for route in routes["Routes"]:
+            for attachment in route.get("TransitGatewayAttachments") or [{"TransitGatewayAttachmentId": "blackhole"}]:
+                yield (routes["TransitGatewayRouteTableId"], attachment["TransitGatewayAttachmentId"],
+                       route["DestinationCidrBlock"], route.get("State") == "blackhole")
+    for one in state.get("TransitGatewayPrefixListReferences", ()):
+        yield (one["TransitGatewayRouteTableId"], one.get("TransitGatewayAttachment", {}).get("TransitGatewayAttachmentId", "blackhole"),
+               one["PrefixListId"], bool(one.get("Blackhole")))
+
+
+def text_of(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def walk():
+    """Every route of every worked example is an edge, and red if it is dead; there are no other routes."""
+    wrong, seen, red = [], 0, 0
+    golden = sorted(glob.glob(os.path.join(REPO, "tests", "golden", "*", "state.json")))
+    for path in (COURSE, *[path for i, path in enumerate(golden) if i % 8 == 0 or "blackhole" in text_of(path)]):
+        state = merged(path) if os.path.isdir(path) else json.loads(text_of(path))
+        propagating = {(one["RouteTableId"], vgw["GatewayId"]) for one in state.get("RouteTables", ()) for vgw in one.get("PropagatingVgws", ())}
+        wanted = set(routes_of(state))
+        done = enid("graph", path)
+        nodes, _ = well_formed(done.out)
+        found = {(e["from"], e["to"], e["text"]): e["dead"] for e in enid("graph", "--json", path).json()["edges"]
+                 if e["kind"] == "route" and e["text"] != "propagated"}
+        for table, target, destination, dead in wanted:
+            seen += 1
+            red += dead
+            edge = f'"{table}" -> "{target}"'
+            told = found.get((table, target, destination))
+            drawn = [line for line in done.out.splitlines() if edge in line and f'"{destination}"' in line]
+            if told is None or (dead and not told) or f'"{target}"' not in nodes or len(drawn) != 1 or ("red" in drawn[0]) != told:
+                wrong.append((os.path.basename(os.path.dirname(path)), table, target, destination, dead, told, drawn))
+        wrong += [(path, extra) for extra in set(found) - {route[:3] for route in wanted} if extra[:2] not in propagating]
+    check(f"each of {seen} routes is an edge, {red} dead ones red, and no edge is a route that there is not", seen > 100 and red > 3 and
+          not wrong, wrong[:5])
+
+
 def language():
     for folder in (COURSE, os.path.join(REPO, "deploy", "examples", "reference"),
                    *sorted(glob.glob(os.path.join(REPO, "tests", "golden", "*", "state.json")))[::20]):
@@ -128,4 +172,4 @@ def refused():
     check("an invalid state is told, and nothing printed", done.code == 1 and not done.out and "VpcId" in done.err, done)
 
 
-main(topology, blackholes, language, order, refused)
+main(topology, blackholes, walk, language, order, refused)

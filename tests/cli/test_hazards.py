@@ -111,7 +111,7 @@ def life(name, bits, idle):
         return idle
     if bits & 0x04 and name in ("established", "one fin"):
         return 10                                    # the opener has acknowledged: this reset is exact
-    if bits & 0x01:
+    if bits & 0x11 == 0x11:                          # a FIN that acknowledges nothing is none that the other end would take
         return 10 if name == "one fin" else 120
     return idle
 
@@ -188,6 +188,23 @@ def c10_syn_flood():
     s.run("C10: a SYN flood of ten times the table")
 
 
+def c9_c10_stray_segments():
+    """What nobody asked for is half-open whatever its flags, gone after 60 s; and a reset is not even that."""
+    s = Sweep(state({"b": ([perm("tcp", 80, "0.0.0.0/1", "128.0.0.0/1")], [])}), "--max-flows", "4096")
+    stray = lambda n, flags, at, want: s.put(UP, tcp(X, QB, 1024 + n, 80, flags, 7, 0), want, at)
+    for n in range(5000):
+        stray(n, ("R", "RA")[n % 2], 0, "deliver")
+    for n in range(512):
+        stray(n, ("A", "PA", "FA", "SA", "P")[n % 5], 1, "deliver")
+    for n in range(512, 3000):
+        stray(n, ("A", "PA", "FA", "SA", "P")[n % 5], 1, "conntrack-full")
+    for n in range(512):                             # saying it again does not make it a conversation, nor does a FIN
+        stray(n, ("FA", "A")[n % 2], 2, "deliver")
+    s.put("b", tcp(B, X, 80, 1024, "R", 0), "uplink", 3)   # nor the reset that answers it
+    flood(s, 512, 64, "deliver")
+    s.run("C9, C10: segments without a flow, of all kinds")
+
+
 def c11_nothing_is_evicted():
     """A table filled to the last record still knows both halves of every flow it holds, idle or not."""
     rules = state({"b": ([perm("udp", 53, "0.0.0.0/1", "128.0.0.0/1")], [])})
@@ -214,5 +231,5 @@ def c12_one_tenant_fills_its_share():
 
 
 if __name__ == "__main__":
-    main(a6_every_option, a10_every_ethertype, a11_every_protocol, a12_every_flag_byte, a16_every_size, c10_syn_flood,
-         c11_nothing_is_evicted, c12_one_tenant_fills_its_share)
+    main(a6_every_option, a10_every_ethertype, a11_every_protocol, a12_every_flag_byte, a16_every_size, c9_c10_stray_segments,
+         c10_syn_flood, c11_nothing_is_evicted, c12_one_tenant_fills_its_share)

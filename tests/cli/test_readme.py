@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """README.md tells the truth: its session is run and compared, its commands and make targets exist, the lines that it quotes
 from the demo are lines of the demo. (The demo itself is `make demo`.)"""
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "lib"))
+import readme                                                          # noqa: E402
 ENID = os.environ.get("ENID", os.path.join(TOP, "build", "enid"))
-README = open(os.path.join(TOP, "README.md"), encoding="utf-8").read()
+README = readme.TEXT
+SESSION = readme.session("A session of your own", "## Use it")
 count = {True: 0, False: 0}
 
 
@@ -18,21 +24,9 @@ def check(name, good, detail=""):
     print(("ok " if good else "FAIL ") + name + ("" if good else ": " + str(detail)[:400]))
 
 
-def session():
-    """-> [(command, its output lines)] of the README's second session."""
-    part = README[README.index("A session of your own"):README.index("## Use it")]
-    found = []
-    for line in part.splitlines():
-        if line.startswith("    $ "):
-            found.append((line[6:], []))
-        elif line.startswith("    ") and found:
-            found[-1][1].append(line[4:])
-    return found
-
-
 def run_session():
     packet = None
-    for command, expected in session():
+    for command, expected in SESSION:
         if command.startswith("cat "):
             packet = "\n".join(expected) + "\n"
             continue
@@ -44,9 +38,37 @@ def run_session():
         check(f"`{command}` prints what the README says", got.stdout.splitlines() == expected, got.stdout + got.stderr)
 
 
+def mirror_example():
+    """The traffic mirror session of the README: valid, and it copies the packet of the session above."""
+    part = README[README.index("So does what `aws ec2 describe-traffic-mirror-sessions`"):README.index("| command | does |")]
+    lists = json.loads("".join(line for line in part.splitlines() if line.startswith("    ")))
+    reference = os.path.join(TOP, "deploy", "examples", "reference")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in os.listdir(reference):
+            shutil.copy(os.path.join(reference, name), folder)
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                state = json.load(file)
+            for group in state.get("SecurityGroups", ()):
+                if group["GroupId"] == "sg-web":
+                    group["IpPermissions"].append({"IpProtocol": "udp", "FromPort": 4789, "ToPort": 4789,
+                                                   "IpRanges": [{"CidrIp": "10.20.0.0/16"}]})
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                json.dump(state, file)
+        with open(os.path.join(folder, "mirror.json"), "w", encoding="utf-8") as file:
+            json.dump(lists, file)
+        got = subprocess.run([ENID, "check", folder], capture_output=True, text=True, check=False)
+        check("the README's mirror session is valid", "0 errors, 0 warnings" in got.stdout, got.stdout + got.stderr)
+        syn = next("\n".join(lines) for command, lines in SESSION if command.startswith("cat "))
+        got = subprocess.run([ENID, "replay", "--state", folder, "-"], input=syn + "\n", capture_output=True, text=True, check=False)
+        copies = json.loads(got.stdout).get("also", [{}])
+        check("... and copies the session's packet", len(copies) == 1 and copies[0].get("to") == "eni-web-a" and
+              copies[0]["packet"][84:100] == "0800000000109200" and copies[0]["packet"][100:] == json.loads(syn)["packet"], got.stdout)
+
+
 def main():
     run_session()
-    for name in sorted(set(re.findall(r"\benid (\w+)", README)) & {"check", "run", "status", "show", "logs", "replay", "export", "services", "detach"}):
+    mirror_example()
+    for name in sorted(set(re.findall(r"\benid (\w+)", README)) & {"check", "run", "plan", "status", "show", "logs", "metrics", "top", "replay", "explain", "reach", "export", "services", "detach", "capture", "graph"}):
         got = subprocess.run([ENID, name, "--help"], capture_output=True, text=True, check=False)
         check(f"enid {name} --help", got.returncode == 0 and name in got.stdout, (got.returncode, got.stderr))
     makefiles = open(os.path.join(TOP, "Makefile"), encoding="utf-8").read()

@@ -9,10 +9,11 @@ import tempfile
 
 from cli import ENID, REFERENCE, check, enid, main
 
-COMMANDS = ("check", "run", "status", "show", "logs", "graph", "replay", "detach")
+COMMANDS = ("check", "run", "plan", "status", "show", "logs", "metrics", "capture", "top", "replay", "explain", "reach", "graph", "export",
+            "services", "detach")
 FOLDERS = ("--run-dir", "--pin-dir", "--log-dir")
 NOWHERE = ("--run-dir", "/nonexistent/run", "--pin-dir", "/sys/fs/bpf/enid-cli-none")
-SHOWN = ("enis", "ports", "groups", "nacls", "routes", "flows", "nat", "rules", "drops")
+SHOWN = ("enis", "ports", "groups", "nacls", "routes", "flows", "nat", "mirrors", "rules", "drops")
 
 
 def help_and_version():
@@ -42,15 +43,33 @@ def misuse():
         done = enid(name, "--nonsense")
         check(f"enid {name} --nonsense is misuse and names the option", done.code == 2 and not done.out and
               f"enid {name}: unrecognized option '--nonsense'" in done.err, done)
-    for words in (("check",), ("show",), ("show", "frob"), ("show", "enis", "enis"), ("status", "x"), ("detach",),
+    for words in (("check",), ("plan",), ("plan", "--json"), ("show",), ("show", "frob"), ("show", "enis", "enis"), ("status", "x"), ("detach",),
                   ("detach", "--all", "x"), ("replay",), ("logs", "--format", "x"), ("logs", "x"),
                   ("run", "--max-flows", "x"), ("replay", "--state", "x", "--max-flows", "0"),
                   ("replay", "--state", "x", "--hook", "x")):
         done = enid(*words)
         check(f"enid {' '.join(words)} is misuse", done.code == 2 and not done.out and done.err, done)
-    for name in ("run", "status", "show", "logs", "detach"):
+    for name in ("run", "plan", "status", "show", "logs", "detach"):
         text = enid(name, "--help").out
         check(f"enid {name} has --run-dir, --pin-dir and --log-dir", all(word in text for word in FOLDERS), text)
+
+
+def named():
+    """What is wrong stands in front of the usage."""
+    for words, what in ((("check",), "which state"), (("check", "--strict", REFERENCE), "--strict needs --lint"), (("plan",), "which state"),
+                        (("graph",), "which state"), (("reach",), "which state"), (("reach", "--json", "--csv", REFERENCE), "--json or --csv"),
+                        (("show",), "which topic"), (("show", "FLOWS"), "'FLOWS'"), (("show", "enis", "ports"), "'ports'"),
+                        (("show", "flows", "--unused"), "--unused is for rules, not for flows"),
+                        (("show", "enis", "--eni", "eni-db"), "are for flows, not for enis"), (("status", "x"), "'x'"),
+                        (("logs", "eni-db"), "'eni-db'"), (("logs", "--format", "xml"), "'xml'"), (("top", "frob"), "'frob'"),
+                        (("top", "enis", "flows"), "'flows'"), (("top", "--rows", "0"), "--rows: '0'"), (("top", "--interval", "x"), "--interval: 'x'"),
+                        (("metrics", "x"), "'x'"), (("metrics", "--per-eni", "maybe"), "'maybe'"), (("capture", "--bytes", "1"), "--bytes: '1'"),
+                        (("export", "nft"), "which state"), (("export", "iptables", REFERENCE), "'iptables'"),
+                        (("export", "nft", "--form", "x", REFERENCE), "--form is"), (("services", "setup"), "which state"),
+                        (("services", "frob", REFERENCE), "frob"), (("detach",), "which device"), (("detach", "--all", "x"), "either --all or")):
+        done = enid(*words)
+        check(f"enid {' '.join(words).replace(REFERENCE, 'STATE')}: its first line is of that", done.code == 2 and not done.out and
+              done.err.startswith("enid") and what in done.err.splitlines()[0], done)
 
 
 def nothing_there():
@@ -69,6 +88,11 @@ def nothing_there():
     check("enid logs without its folder names it", done.code == 1 and "/nonexistent/log" in done.err, done)
     done = enid("detach", "enid-cli-none")
     check("enid detach of a device that is not there names it", done.code == 1 and "'enid-cli-none'" in done.err, done)
+    done = enid("show", "rules", "--unused", "--run-dir", "/nonexistent/run", "--pin-dir", "/sys/fs/bpf/enid-cli-none")
+    check("enid show rules --unused without pins names the folder", done.code == 1 and "enid-cli-none" in done.err, done)
+    done = enid("reach", "/nonexistent/state")
+    check("enid reach of a missing state: what is wrong, and no errno of ours", done.code == 1 and "/nonexistent/state: cannot read" in done.err and
+          "Invalid argument" not in done.err, done)
     done = enid("detach", "--all", *NOWHERE)
     check("enid detach --all where nothing is has nothing to do", done.code == 0, done)
 
@@ -135,4 +159,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    main(help_and_version, misuse, nothing_there, full_disk, states, hosts)
+    main(help_and_version, misuse, named, nothing_there, full_disk, states, hosts)

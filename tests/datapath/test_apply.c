@@ -11,12 +11,14 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "compile/image.h"
@@ -25,7 +27,7 @@
 
 #define PIN_DIR_FORMAT "/sys/fs/bpf/enid-test-apply-%d"
 
-static char pin_dir[64];
+static char pin_dir[64], other_dir[64];
 static struct datapath *subject_datapath; /* of all tests: loading takes a second */
 static const struct datapath_options options = {.pin_dir = pin_dir, .flows_max = 1024, .policy_lines = 65536};
 
@@ -60,11 +62,36 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	return fault_now() ? -errno : bpf_call(BPF_MAP_UPDATE_ELEM, &attr);
 }
 
+static struct {
+	bool on;
+	int fd;
+	struct route_key key; /* of routes4 */
+} stuck;                      /* this one cannot be deleted */
+
 int bpf_map_delete_elem(int fd, const void *key)
 {
 	union bpf_attr attr = {.map_fd = (uint32_t)fd, .key = (uintptr_t)key};
 
+	if (stuck.on && fd == stuck.fd && !memcmp(key, stuck.key.bytes, sizeof(struct route4_key))) {
+		errno = EBUSY;
+		return -errno;
+	}
 	return fault_now() ? -errno : bpf_call(BPF_MAP_DELETE_ELEM, &attr);
+}
+
+/* One by one: whoever is killed may be so between any two, and so may the kernel stop. */
+int bpf_map_delete_batch(int fd, const void *keys, __u32 *count, const struct bpf_map_batch_opts *opts)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info), nr = *count;
+	int r = bpf_obj_get_info_by_fd(fd, &info, &size);
+
+	(void)opts;
+	for (*count = 0; !r && *count < nr; *count += !r)
+		r = bpf_map_delete_elem(fd, (const char *)keys + (size_t)*count * info.key_size);
+	if (r < 0)
+		errno = -r;
+	return r;
 }
 
 int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
@@ -81,6 +108,31 @@ int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *co
 	r = bpf_call(BPF_MAP_UPDATE_BATCH, &attr);
 	*count = attr.batch.count;
 	return r;
+}
+
+#define BATCH_KEYS 4096u /* of datapath/batch.c */
+
+static struct {
+	bool on;
+	unsigned int left; /* the next one fails, and all after it */
+} batch_memory;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+/* The test is linked so that our objects' calls come here. */
+void *__wrap_malloc(size_t size)
+{
+	bool keys = size == BATCH_KEYS * sizeof(struct route4_key) || size == BATCH_KEYS * sizeof(struct route6_key);
+
+	if (!batch_memory.on || !keys)
+		return __real_malloc(size);
+	if (batch_memory.left) {
+		batch_memory.left--;
+		return __real_malloc(size);
+	}
+	errno = ENOMEM;
+	return NULL;
 }
 
 /* ---- states */
@@ -114,6 +166,31 @@ static struct subject subject_edited(uint64_t seed)
 		state->tables[i].nr_routes /= 2;
 	for (size_t i = 0; i < state->nr_enis; i++)
 		state->enis[i].check = !state->enis[i].check;
+	assert_int_equal(compile_image(state, &state->hosts[0], &subject.image, &why), 0);
+	return subject;
+}
+
+/* One table of many batches. */
+static struct subject subject_of_many_routes(uint64_t seed)
+{
+	struct subject subject = {.world = world_make(seed, seed)};
+	struct state *state = &subject.world->state;
+	struct route_table *table = NULL;
+	char *why = NULL;
+
+	for (size_t i = 0; i < state->nr_subnets && !table; i++)
+		table = state->subnets[i].table;
+	assert_non_null(table);
+	table->nr_routes = 2 * BATCH_KEYS + 7;
+	table->routes = world_alloc(subject.world, table->nr_routes, sizeof(*table->routes));
+	for (uint32_t i = 0; i < table->nr_routes; i++)
+		table->routes[i] = (struct vpc_route){.cidr = {.family = 4, .prefixlen = 28},
+						      .destination = "many",
+						      .target = TARGET_IGW,
+						      .target_id = "igw",
+						      .blackhole = true};
+	for (uint32_t i = 0; i < table->nr_routes; i++)
+		table->routes[i].cidr.addr.ip4 = htobe32(0x64000000u + (i << 4));
 	assert_int_equal(compile_image(state, &state->hosts[0], &subject.image, &why), 0);
 	return subject;
 }
@@ -370,9 +447,24 @@ static void survive_every_write(struct datapath *datapath, struct subject old, s
 	subject_done(&new);
 }
 
+/* From this seed on the first that needs writes that can fail: policy is written through shared memory. */
+static uint64_t seed_with_tables(uint64_t seed)
+{
+	for (;; seed++) {
+		struct subject subject = subject_make(seed);
+		size_t nr = 0;
+
+		for (size_t i = 0; i < subject.image->nr_tables; i++)
+			nr += subject.image->tables[i].nr_routes > 2;
+		subject_done(&subject);
+		if (nr >= 4)
+			return seed;
+	}
+}
+
 static void failed_at_every_write(void **state)
 {
-	uint64_t seed = test_seed("faults");
+	uint64_t seed = seed_with_tables(test_seed("faults"));
 
 	(void)state;
 	survive_every_write(subject_datapath, subject_make(seed), subject_make(seed + 1), FAULT_ERROR);
@@ -380,10 +472,89 @@ static void failed_at_every_write(void **state)
 
 static void killed_at_every_write(void **state)
 {
-	uint64_t seed = test_seed("faults");
+	uint64_t seed = seed_with_tables(test_seed("faults"));
 
 	(void)state;
 	survive_every_write(subject_datapath, subject_make(seed), subject_make(seed + 1), FAULT_KILL);
+}
+
+/* ---- deleting */
+
+static size_t count_routes(const struct datapath *datapath)
+{
+	return count_keys(datapath, "routes4") + count_keys(datapath, "routes6");
+}
+
+static const struct image_table *largest_table(const struct image *image)
+{
+	const struct image_table *largest = image->tables;
+
+	for (size_t i = 1; i < image->nr_tables; i++)
+		if (image->tables[i].nr_routes > largest->nr_routes)
+			largest = &image->tables[i];
+	assert_true(largest->nr_routes > 2 * BATCH_KEYS);
+	return largest;
+}
+
+static void a_route_that_stays_does_not_hold_the_others(void **state)
+{
+	struct datapath *datapath = subject_datapath;
+	uint64_t seed = seed_with_tables(test_seed("stuck"));
+	struct subject many = subject_of_many_routes(seed), few = subject_make(seed);
+	const struct image_table *table = largest_table(many.image);
+	uint32_t number;
+	size_t left;
+
+	(void)state;
+	(void)apply(datapath, few.image);
+	left = count_routes(datapath) + 1;
+	(void)apply(datapath, many.image);
+	check_maps(datapath, many.image);
+	number = placement_table(&datapath->placement, &table->hash)->number;
+	stuck.fd = route_map(datapath, &table->routes[0].cidr, number, &stuck.key);
+	stuck.on = true;
+	(void)apply(datapath, few.image);
+	stuck.on = false;
+	assert_int_equal(count_routes(datapath), left);
+	(void)apply(datapath, few.image);
+	check_maps(datapath, few.image);
+	subject_done(&many);
+	subject_done(&few);
+}
+
+/* Refused or done, nothing is left over: where there is no memory for a batch, routes are deleted one by one. */
+static void without_memory_for_batches_nothing_is_left_over(void **state)
+{
+	struct datapath *datapath = subject_datapath;
+	uint64_t seed = seed_with_tables(test_seed("memory"));
+	struct subject many = subject_of_many_routes(seed), few = subject_make(seed);
+	unsigned int nr_refused = 0, nr_done = 0;
+	size_t before;
+
+	(void)state;
+	for (unsigned int n = 0; !n || !batch_memory.left; n++) {
+		struct apply_result result;
+		char *why = NULL;
+		int r;
+
+		(void)apply(datapath, many.image);
+		before = count_routes(datapath);
+		batch_memory.on = true;
+		batch_memory.left = n;
+		r = datapath_apply(datapath, few.image, &result, &why);
+		batch_memory.on = false;
+		nr_refused += r < 0;
+		nr_done += !r;
+		if (r < 0)
+			assert_int_equal(count_routes(datapath), before);
+		else
+			check_maps(datapath, few.image);
+		free(why);
+	}
+	print_message("%u refused, %u done\n", nr_refused, nr_done);
+	assert_true(nr_refused && nr_done > 2);
+	subject_done(&many);
+	subject_done(&few);
 }
 
 /* ---- settling later */
@@ -437,7 +608,7 @@ static void later_settling_ends_in_the_same_maps(void **state)
 
 static void failed_at_every_write_but_settled_later(void **state)
 {
-	uint64_t seed = test_seed("faults");
+	uint64_t seed = seed_with_tables(test_seed("faults"));
 
 	(void)state;
 	survive_every_write(subject_datapath, subject_make(seed), subject_edited(seed), FAULT_ERROR);
@@ -445,7 +616,7 @@ static void failed_at_every_write_but_settled_later(void **state)
 
 static void killed_at_every_write_but_settled_later(void **state)
 {
-	uint64_t seed = test_seed("faults");
+	uint64_t seed = seed_with_tables(test_seed("faults"));
 
 	(void)state;
 	survive_every_write(subject_datapath, subject_make(seed), subject_edited(seed), FAULT_KILL);
@@ -471,9 +642,130 @@ static void restart_adopts_and_writes_nothing(void **state)
 	subject_done(&subject);
 }
 
+static uint32_t program_id(struct datapath *datapath, const char *name)
+{
+	struct bpf_prog_info info = {};
+	uint32_t length = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(datapath_program(datapath, name, NULL), &info, &length), 0);
+	return info.id;
+}
+
+static void open_again(void)
+{
+	struct datapath_options any_size = {.pin_dir = pin_dir, .later = true};
+
+	datapath_close(&subject_datapath);
+	subject_datapath = open_it(&any_size);
+}
+
+/* The same build's programs are adopted, those that nobody needs are not there, and others' are not trusted (E6). */
+static void programs_are_verified_once(void **state)
+{
+	static const char *const names[] = {"tc_rx", "tc_tx", "xdp_rx"};
+	char path[PATH_MAX + 16], target[64] = "";
+	uint32_t ids[3];
+
+	(void)state;
+	assert_int_equal(datapath_prog_fd(subject_datapath, "xdp_rx"), -ENOENT);
+	for (size_t i = 0; i < 3; i++)
+		ids[i] = program_id(subject_datapath, names[i]);
+	open_again();
+	assert_int_equal(subject_datapath->nr_loading, 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(program_id(subject_datapath, names[i]), ids[i]);
+	assert_int_equal(datapath_program(subject_datapath, "no_such_program", NULL), -ENOENT);
+
+	snprintf(path, sizeof(path), "%s/progs/build", subject_datapath->root);
+	assert_true(readlink(path, target, sizeof(target) - 1) > 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("another-build", path), 0);
+	open_again();
+	assert_int_equal(subject_datapath->nr_loading, 2);
+	assert_int_equal(datapath_prog_fd(subject_datapath, "xdp_rx"), -ENOENT);
+	assert_int_not_equal(program_id(subject_datapath, "xdp_rx"), ids[2]);
+	assert_int_equal(readlink(path, target, sizeof(target) - 1), 32);
+}
+
+/* A program of our build and name at our pin, which works on the maps of another datapath, is not taken for ours. */
+static void e6_a_program_on_other_maps_is_not_adopted(void **state)
+{
+	struct datapath_options other_options = {.pin_dir = other_dir, .flows_max = 512, .policy_lines = 65536};
+	struct datapath *other = open_it(&other_options);
+	uint32_t theirs = program_id(other, "tc_rx");
+	char path[PATH_MAX + 16];
+
+	(void)state;
+	open_again();
+	assert_int_equal(programs_ready(subject_datapath, NULL), 0);
+	open_again();
+	assert_true(subject_datapath->same_build);
+	snprintf(path, sizeof(path), "%s/progs/tc_rx", subject_datapath->root);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(bpf_obj_pin(datapath_prog_fd(other, "tc_rx"), path), 0);
+	open_again();
+	assert_int_equal(programs_ready(subject_datapath, NULL), 0);
+	assert_int_not_equal(program_id(subject_datapath, "tc_rx"), theirs);
+	open_again(); /* nor is it what is pinned now */
+	assert_int_not_equal(program_id(subject_datapath, "tc_rx"), theirs);
+	datapath_close(&other);
+}
+
+/* A failed start keeps failing, with its words, and touches no pin; so does what the verifier refuses later. */
+static void a_load_that_failed_is_remembered(void **state)
+{
+	char path[PATH_MAX + 32], target[64] = "", *why[2] = {};
+
+	(void)state;
+	open_again();
+	subject_datapath->same_build = false; /* as after an upgrade */
+	subject_datapath->unpinned = true;
+	subject_datapath->loading[subject_datapath->nr_loading++] =
+		(struct loading){.datapath = subject_datapath, .name = "no_such_program", .needed = true, .fd = -1};
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(programs_ready(subject_datapath, &why[i]), -ENOENT);
+		assert_non_null(why[i]);
+		assert_non_null(strstr(why[i], "no_such_program"));
+		free(why[i]);
+	}
+	snprintf(path, sizeof(path), "%s/progs/build", subject_datapath->root);
+	assert_int_equal(readlink(path, target, sizeof(target) - 1), 32);
+	open_again();
+	for (size_t i = 0; i < 2; i++) {
+		why[i] = NULL;
+		assert_int_equal(datapath_program(subject_datapath, "no_such_program", &why[i]), -ENOENT);
+		assert_non_null(why[i]);
+		free(why[i]);
+	}
+	assert_int_equal(programs_ready(subject_datapath, NULL), 0);
+}
+
+/* ENOMEM, EAGAIN: not for the agent's life. */
+static void a_load_is_tried_again(void **state)
+{
+	struct unloaded failed = {.name = "xdp_rx", .error = -ENOMEM};
+	struct timespec now;
+	char *why = NULL;
+
+	(void)state;
+	open_again();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	failed.at_ns = (uint64_t)now.tv_sec * 1000000000u;
+	subject_datapath->same_build = false; /* no pin to take it from */
+	subject_datapath->unpinned = false;
+	failed.why = strdup("no room");
+	subject_datapath->unloaded[subject_datapath->nr_unloaded++] = failed;
+	assert_int_equal(datapath_program(subject_datapath, "xdp_rx", &why), -ENOMEM);
+	assert_string_equal(why, "no room");
+	free(why);
+	subject_datapath->unloaded[0].at_ns -= 10000000000u;
+	assert_true(datapath_program(subject_datapath, "xdp_rx", NULL) >= 0);
+	assert_int_equal(subject_datapath->nr_unloaded, 0);
+}
+
 static void other_sizes_are_refused(void **state)
 {
-	struct datapath_options larger = {.pin_dir = pin_dir, .flows_max = 2048, .policy_lines = 65536};
+	struct datapath_options larger = {.pin_dir = pin_dir, .flows_max = 1024, .policy_lines = 131072};
 	struct datapath *second = NULL;
 	char *why = NULL;
 
@@ -536,17 +828,18 @@ static int set_up(void **state)
 {
 	(void)state;
 	snprintf(pin_dir, sizeof(pin_dir), PIN_DIR_FORMAT, (int)getpid());
+	snprintf(other_dir, sizeof(other_dir), PIN_DIR_FORMAT "-other", (int)getpid());
 	subject_datapath = open_it(&options);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	char command[128];
+	char command[192];
 
 	(void)state;
 	datapath_close(&subject_datapath);
-	snprintf(command, sizeof(command), "rm -rf %s", pin_dir);
+	snprintf(command, sizeof(command), "rm -rf %s %s", pin_dir, other_dir);
 	return system(command);
 }
 
@@ -556,13 +849,19 @@ int main(void)
 		cmocka_unit_test(maps_equal_the_image_and_twice_writes_nothing),
 		cmocka_unit_test(failed_at_every_write),
 		cmocka_unit_test(killed_at_every_write),
+		cmocka_unit_test(a_route_that_stays_does_not_hold_the_others),
+		cmocka_unit_test(without_memory_for_batches_nothing_is_left_over),
 		cmocka_unit_test_setup_teardown(later_settling_ends_in_the_same_maps, settle_later, settle_at_once),
 		cmocka_unit_test_setup_teardown(failed_at_every_write_but_settled_later, settle_later, settle_at_once),
 		cmocka_unit_test_setup_teardown(killed_at_every_write_but_settled_later, settle_later, settle_at_once),
+		cmocka_unit_test(a_load_that_failed_is_remembered),
+		cmocka_unit_test(a_load_is_tried_again),
 		cmocka_unit_test(other_sizes_are_refused),
 		cmocka_unit_test(reader_sees_all_and_writes_nothing),
 		cmocka_unit_test(devices_lead_in_and_out),
 		cmocka_unit_test(restart_adopts_and_writes_nothing),
+		cmocka_unit_test(programs_are_verified_once),
+		cmocka_unit_test(e6_a_program_on_other_maps_is_not_adopted),
 	};
 
 	if (geteuid()) {

@@ -24,9 +24,11 @@
 #include <unistd.h>
 
 #include "compile/image.h"
+#include "datapath/beside.h"
 #include "datapath/datapath.h"
 #include "datapath/internal.h"
 #include "datapath/records.h"
+#include "lib/audit.h"
 #include "show/nat.h"
 #include "state/state.h"
 
@@ -104,10 +106,11 @@ static const char tenant_text[] =
 	"{\"NetworkInterfaceId\":\"n2\",\"PrivateIp\":\"10.0.0.9\",\"PublicIp\":\"203.0.113.99\",\"IsPrimary\":true}]}]"
 	"}";
 
-enum how {              /* flags of nat_open */
-	   LIVE = 1,    /* the real clock and devices, else virtual ones */
-	   TWO = 2,     /* two addresses */
-	   TENANTS = 4, /* two tenants */
+enum how {                /* flags of nat_open */
+	   LIVE = 1,      /* the real clock and devices, else virtual ones */
+	   TWO = 2,       /* two addresses */
+	   TENANTS = 4,   /* two tenants */
+	   FEW_SIDES = 8, /* LIVE: the agent saw no gateway in the state when it made the maps */
 };
 
 struct nat {
@@ -175,7 +178,7 @@ static void make_devices(struct nat *nat)
 static void nat_open(struct nat *nat, uint32_t flows_max, enum how how)
 {
 	bool live = how & LIVE;
-	struct datapath_options options = {.flows_max = flows_max, .replay = !live};
+	struct datapath_options options = {.flows_max = flows_max, .replay = !live, .gated = !(how & FEW_SIDES)};
 	volatile struct control *control;
 	struct apply_result applied;
 	char *why = NULL;
@@ -223,7 +226,11 @@ static void make_frame(const struct packet *p, uint8_t frame[FRAME])
 			   .protocol = p->proto,
 			   .saddr = htonl(p->src),
 			   .daddr = htonl(p->dst)};
-	struct tcphdr tcp = {.source = htons(p->sport), .dest = htons(p->dport), .seq = htonl(1), .doff = 5};
+	struct tcphdr tcp = {.source = htons(p->sport),
+			     .dest = htons(p->dport),
+			     .seq = htonl(1),
+			     .ack_seq = htonl(p->flags & ACK ? 1 : 0),
+			     .doff = 5};
 
 	memset(frame, 0, FRAME);
 	memcpy(frame, router, 6);
@@ -603,6 +610,45 @@ static void d12_closed_ports_rest(void **unused)
 	nat_close(&nat);
 }
 
+static bool send_udp(const struct nat *nat, uint32_t client)
+{
+	struct packet p = syn(client, 2000, 7, 53);
+
+	p.proto = IPPROTO_UDP;
+	return nat_send(nat, &p);
+}
+
+/* NAT-25: what ended by silence, and what the gateway dropped. */
+static void nat_25_silence_and_drops_are_counted(void **unused)
+{
+	struct packet probe = {.inbound = true, .proto = IPPROTO_UDP, .src = SERVER + 7, .dst = GATEWAY, .sport = 53};
+	struct nat nat;
+
+	(void)unused;
+	nat_open(&nat, 1024, 0);
+	for (uint32_t client = 0; client < 5; client++)
+		assert_true(send_udp(&nat, client));
+	nat.now_ns += 300 * NS;
+	assert_true(send_udp(&nat, 3));
+	check_metric(&nat, "IdleTimeoutCount", 0);
+	nat.now_ns += 52 * NS;
+	(void)records_sweep(nat.datapath, nat.now_ns, NULL, NULL);
+	check_metric(&nat, "IdleTimeoutCount", 4);
+	check_metric(&nat, "ActiveConnectionCount", 1);
+	for (uint16_t port = 0; port < 3; port++) {
+		probe.dport = (uint16_t)(50000 + port);
+		assert_false(nat_send(&nat, &probe));
+		assert_int_equal(last_reason(&nat), REASON_NAT_NO_MAPPING);
+	}
+	check_metric(&nat, "PacketsDropCount", 3);
+	nat.now_ns += 351 * NS;
+	(void)records_sweep(nat.datapath, nat.now_ns, NULL, NULL);
+	check_metric(&nat, "IdleTimeoutCount", 5);
+	check_metric(&nat, "ActiveConnectionCount", 0);
+	check_metric(&nat, "ErrorPortAllocation", 0);
+	nat_close(&nat);
+}
+
 /* ---- D1: two CPUs */
 
 #define RACE_FLOWS   1000000u
@@ -692,9 +738,148 @@ static void d1_two_cpus_never_share_a_port(void **unused)
 	nat_close(&nat);
 }
 
+/* ---- sides (I7 of enid/flow.h) */
+
+#define SIDES_FLOWS 4096u
+
+/* So many flows as there are records, each through the gateway, by turns to ports of a few servers. ret: that passed */
+static uint32_t open_all(const struct nat *nat)
+{
+	uint32_t passed = 0;
+
+	for (uint32_t i = 0; i < SIDES_FLOWS; i++) {
+		struct packet p = syn(0, (uint16_t)(2000 + i), i % 4, 443);
+
+		passed += nat_send(nat, &p);
+	}
+	return passed;
+}
+
+/* At rest: names, budgets, free records; and each side belongs to a record, each such record has one. */
+static void check_books(const struct nat *nat)
+{
+	struct audit audit;
+	const char *why = audit_all(nat->datapath, &audit);
+
+	if (why)
+		fail_msg("%s", why);
+}
+
+static uint32_t sides_taken(const struct nat *nat)
+{
+	const struct beside beside = datapath_beside(nat->datapath);
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < beside.nr_sides; i++)
+		taken += beside.sides[i].owner != 0;
+	return taken;
+}
+
+/* Where the state has gateways, their flows have the whole table. */
+static void every_record_may_have_a_mapping(void **state)
+{
+	struct nat nat;
+
+	(void)state;
+	nat_open(&nat, SIDES_FLOWS, LIVE);
+	assert_int_equal(datapath_beside(nat.datapath).nr_sides, SIDES_FLOWS);
+	assert_int_equal(open_all(&nat), SIDES_FLOWS);
+	assert_int_equal(sides_taken(&nat), SIDES_FLOWS);
+	assert_int_equal(datapath_control(nat.datapath)->sides_refused, 0);
+	assert_false(datapath_short_of_sides(nat.datapath, nat.image));
+	nat_close(&nat);
+}
+
+/* ... and where it got them later, a quarter: the others are refused, counted, and cost nothing. */
+static void few_sides_are_all_used_and_no_more(void **state)
+{
+	uint32_t passed;
+	struct nat nat;
+
+	(void)state;
+	nat_open(&nat, SIDES_FLOWS, LIVE | FEW_SIDES);
+	assert_true(datapath_short_of_sides(nat.datapath, nat.image));
+	passed = open_all(&nat);
+	assert_in_range(passed, sides_max(SIDES_FLOWS, false) * 95 / 100, sides_max(SIDES_FLOWS, false));
+	assert_int_equal(sides_taken(&nat), passed);
+	assert_int_equal(datapath_flows_used(nat.datapath), passed);
+	assert_int_equal(datapath_control(nat.datapath)->sides_refused, SIDES_FLOWS - passed);
+	check_books(&nat);
+	nat_close(&nat);
+}
+
+#define LOOPBACK 1 /* where test runs without a context come in */
+
+/* NAT-25: a packet that XDP refuses and leaves to TC, since it gets an answer, is dropped once. */
+static void a_drop_counts_once(void **state)
+{
+	struct packet ack = syn(1, 40000, 7, 80);
+	uint8_t frame[FRAME], out[FRAME + 256];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .data_out = out,
+		    .data_size_out = sizeof(out));
+	struct nat nat;
+
+	(void)state;
+	nat_open(&nat, 1024, LIVE);
+	assert_int_equal(datapath_set_device(nat.datapath, nat.a, LOOPBACK, DELIVER_PEER), 0);
+	ack.flags = ACK;
+	make_frame(&ack, frame);
+	for (uint64_t n = 1; n <= 3; n++) {
+		assert_int_equal(bpf_prog_test_run_opts(datapath_program(nat.datapath, "xdp_rx", NULL), &opts), 0);
+		assert_int_equal(opts.retval, XDP_PASS);
+		assert_int_equal(stats_of(&nat)->drops, n - 1);
+		opts.data_size_out = sizeof(out);
+		assert_int_equal(bpf_prog_test_run_opts(nat.prog, &opts), 0);
+		assert_int_equal(opts.retval, TC_ACT_REDIRECT);
+		assert_int_equal(stats_of(&nat)->drops, n);
+		opts.data_size_out = sizeof(out);
+	}
+	nat_close(&nat);
+}
+
+#define LARGE 2000 /* more than an internet gateway carries */
+
+/* IGW-09: pieces that the uplink's device, which is down, does not take are a packet that is lost, and counted. */
+static void lost_pieces_are_counted(void **state)
+{
+	struct packet udp = syn(1, 40000, 7, 53);
+	static uint8_t frame[ETH_HLEN + LARGE], out[ETH_HLEN + LARGE + 256];
+	struct __sk_buff ctx = {.ifindex = 0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .data_out = out,
+		    .data_size_out = sizeof(out), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+	struct drop_key key = {.reason = REASON_MTU};
+	struct iphdr *ip = (struct iphdr *)(frame + ETH_HLEN);
+	struct counter lost;
+	struct nat nat;
+
+	(void)state;
+	nat_open(&nat, 1024, LIVE);
+	ctx.ifindex = nat.ifindex;
+	key.port = nat.a;
+	udp.proto = IPPROTO_UDP;
+	make_frame(&udp, frame);
+	ip->tot_len = htons(LARGE);
+	ip->check = 0;
+	ip->check = ip_sum(ip);
+	((struct udphdr *)(ip + 1))->len = htons(LARGE - sizeof(*ip));
+	for (uint64_t n = 1; n <= 3; n++) {
+		assert_int_equal(bpf_prog_test_run_opts(nat.prog, &opts), 0);
+		assert_int_equal(opts.retval, TC_ACT_SHOT);
+		lost = (struct counter){.packets = 0};
+		(void)bpf_map_lookup_elem(datapath_map_fd(nat.datapath, "port_drops"), &key, &lost);
+		assert_int_equal(lost.packets, n);
+		opts.data_size_out = sizeof(out);
+	}
+	nat_close(&nat);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_record_may_have_a_mapping),
+		cmocka_unit_test(few_sides_are_all_used_and_no_more),
+		cmocka_unit_test(a_drop_counts_once),
+		cmocka_unit_test(lost_pieces_are_counted),
 		cmocka_unit_test(d2_ports_run_out),
 		cmocka_unit_test(d3_a_tenant_takes_his_own_ports_only),
 		cmocka_unit_test(d3_search_for_a_port_ends),
@@ -703,6 +888,7 @@ int main(void)
 		cmocka_unit_test(d4_ports_are_unpredictable),
 		cmocka_unit_test(d6_scans_find_nothing),
 		cmocka_unit_test(d12_closed_ports_rest),
+		cmocka_unit_test(nat_25_silence_and_drops_are_counted),
 		cmocka_unit_test(d1_two_cpus_never_share_a_port),
 	};
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enid/flow_hash.h"
+#include "datapath/beside.h"
+#include "enid/names.h"
 #include "scene.h"
 
 #define RECORDS_MAX 64
@@ -19,12 +20,13 @@ struct books {
 #define USES_MAX 256 /* counters of mappings that an input ever touched */
 
 static struct { /* found once an input */
-	struct host_map *names, *nat_uses, *nat_stats, *tallies, *drops, *port_drops, *free_records, *fragments, *due;
+	struct host_map *spilled, *nat_uses, *nat_stats, *tallies, *drops, *port_drops, *fragments, *due;
 } maps;
 
 static struct {
 	struct flow_record records[RECORDS_MAX];
 	struct limbo limbo[RECORDS_MAX];
+	uint64_t sides;
 	uint32_t used, names;
 	struct books books;
 	bool mapping_over; /* the next packet may be the one that ends it */
@@ -47,16 +49,27 @@ void audit_breach(const char *format, ...)
 
 void audit_begin(void)
 {
-	maps.names = host_map_find("names");
+	maps.spilled = host_map_find("names_spilled");
 	maps.nat_uses = host_map_find("nat_uses");
 	maps.nat_stats = host_map_find("nat_stats");
 	nr_uses = 0;
 	maps.tallies = host_map_find("tallies");
 	maps.drops = host_map_find("drops");
 	maps.port_drops = host_map_find("port_drops");
-	maps.free_records = host_map_find("free_records");
 	maps.fragments = host_map_find("fragments");
 	maps.due = host_map_find("fragments_due");
+}
+
+/* But those that make the table tight. */
+static uint32_t count_names(const struct scene *stage)
+{
+	const struct name_bucket *buckets = datapath_names(stage->datapath);
+	uint32_t nr = maps.spilled->nr;
+
+	for (uint32_t i = 0; i < datapath_control(stage->datapath)->nr_buckets; i++)
+		for (unsigned j = 0; j < BUCKET_NAMES; j++)
+			nr += buckets[i].word[j] && buckets[i].slot[j].ref != SCENE_NOBODY;
+	return nr;
 }
 
 static uint32_t used_records(const struct scene *stage)
@@ -107,16 +120,31 @@ static struct books books_of(const struct scene *stage)
 	return books;
 }
 
+/* A print of all that stands beside records. */
+static uint64_t sum_of_sides(const struct scene *stage)
+{
+	const struct beside beside = datapath_beside(stage->datapath);
+	const uint8_t *bytes = (const uint8_t *)beside.sides;
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < beside.nr_sides * sizeof(struct side); i++)
+		sum = (sum ^ bytes[i]) * 0x100000001b3ull;
+	return sum;
+}
+
 void audit_before(const struct scene *stage)
 {
 	before.used = used_records(stage);
 	memcpy(before.records, datapath_records(stage->datapath), before.used * sizeof(*before.records));
 	memcpy(before.limbo, datapath_limbo(stage->datapath), before.used * sizeof(*before.limbo));
-	before.names = maps.names->nr;
+	before.sides = sum_of_sides(stage);
+	before.names = count_names(stage);
 	before.books = books_of(stage);
 	before.mapping_over = false;
 	for (uint32_t i = 0; i < before.used; i++) {
-		uint64_t end = mapping_end(&before.records[i], &before.limbo[i].mapping);
+		const struct beside beside = datapath_beside(stage->datapath);
+		const struct side *side = beside_side(&beside, &before.records[i], i);
+		uint64_t end = side ? mapping_end(&before.records[i], &side->mapping) : 0;
 
 		before.mapping_over |= end && datapath_control(stage->datapath)->now_ns >= end;
 	}
@@ -128,11 +156,12 @@ static void check_untouched(const struct scene *stage, uint32_t reason)
 
 	if (before.mapping_over || reason == REASON_NAT_NO_MAPPING) /* that resets the client's connection (NAT-09) */
 		return;
-	same = used_records(stage) == before.used && maps.names->nr == before.names;
+	same = used_records(stage) == before.used && count_names(stage) == before.names;
 
 	same = same &&
 	       !memcmp(before.records, datapath_records(stage->datapath), before.used * sizeof(*before.records)) &&
-	       !memcmp(before.limbo, datapath_limbo(stage->datapath), before.used * sizeof(*before.limbo));
+	       !memcmp(before.limbo, datapath_limbo(stage->datapath), before.used * sizeof(*before.limbo)) &&
+	       before.sides == sum_of_sides(stage);
 	MUST(same, "a packet that changes nothing (reason %u) changed a record", reason);
 }
 
@@ -221,14 +250,20 @@ static void check_name(const struct scene *stage, uint32_t index, uint32_t which
 {
 	const struct flow_half *half = &datapath_records(stage->datapath)[index].half[which];
 	const volatile struct control *control = datapath_control(stage->datapath);
+	const struct name_bucket *buckets = datapath_names(stage->datapath);
+	uint32_t ref = index << 1 | which, home, found = 0;
 	uint64_t secrets[FLOW_SECRETS], print;
-	const uint32_t *ref;
+	const uint32_t *spilled;
 
 	for (unsigned i = 0; i < FLOW_SECRETS; i++)
 		secrets[i] = control->secrets[i];
 	print = flow_fingerprint((const __u64 *)secrets, &half->tuple, half->in);
-	ref = host_map_lookup(maps.names, &print);
-	MUST(ref && *ref == (index << 1 | which), "half %u of record %u has no name of its own", which, index);
+	home = name_home(print, control->nr_buckets);
+	spilled = host_map_lookup(maps.spilled, &print);
+	for (unsigned i = 0; i < 2 * BUCKET_NAMES; i++)
+		found += buckets[home ^ (i & 1)].word[i / 2] == name_word(print, ref);
+	found += spilled && *spilled == ref;
+	MUST(found == 1, "half %u of record %u has %u names of its own", which, index, found);
 }
 
 static void note_use(uint32_t use)
@@ -243,27 +278,42 @@ static void note_use(uint32_t use)
 /* Every mapping is counted once: by its destination, if it has an address, and by its gateway. */
 static void check_mappings(const struct scene *stage, const struct flow_record *records)
 {
-	const struct limbo *limbo = datapath_limbo(stage->datapath);
+	const struct beside beside = datapath_beside(stage->datapath);
+	const struct side *side;
 	uint32_t used = used_records(stage), mapped = 0;
 	uint64_t active = 0;
 
 	for (uint32_t i = 0; i < used; i++)
 		if (records[i].half[0].shared & RECORD_MAPPED) {
 			mapped++;
-			if (limbo[i].mapping.addr && limbo[i].mapping.use != NAT_USE_NONE)
-				note_use(limbo[i].mapping.use);
+			side = beside_side(&beside, &records[i], i);
+			MUST(side, "record %u has a mapping and no side", i);
+			if (side->mapping.addr && side->mapping.use != NAT_USE_NONE)
+				note_use(side->mapping.use);
 		}
 	for (uint32_t u = 0; u < nr_uses; u++) {
 		uint64_t seen = 0, counted = NAT_USE_COUNT(*(uint64_t *)host_map_lookup(maps.nat_uses, &uses[u]));
 
-		for (uint32_t i = 0; i < used; i++)
-			seen += records[i].half[0].shared & RECORD_MAPPED && limbo[i].mapping.addr &&
-				limbo[i].mapping.use == uses[u];
+		for (uint32_t i = 0; i < used; i++) {
+			side = records[i].half[0].shared & RECORD_MAPPED ? beside_side(&beside, &records[i], i) : NULL;
+			seen += side && side->mapping.addr && side->mapping.use == uses[u];
+		}
 		MUST(seen == counted, "%lu mappings to one destination, counted %lu", (long)seen, (long)counted);
 	}
 	for (uint32_t port = 0; port < maps.nat_stats->max_entries && port < 64; port++)
 		active += ((struct nat_stats *)host_map_lookup(maps.nat_stats, &port))->active;
 	MUST(active == mapped, "%u mappings, their gateways count %lu", mapped, (long)active);
+}
+
+/* Tables of this size have nothing on shelves. */
+static uint32_t count_free(const struct scene *stage, uint32_t used)
+{
+	const struct flow_record *records = datapath_records(stage->datapath);
+	uint32_t at = (uint32_t)datapath_control(stage->datapath)->free_list, nr = 0;
+
+	for (; at && at <= used && nr <= used; at = FREE_LINK(&records[at - 1]))
+		nr += GS_STATE(records[at - 1].half[0].gs) == RECORD_FREE;
+	return nr;
 }
 
 void audit_records(const struct scene *stage)
@@ -278,7 +328,8 @@ void audit_records(const struct scene *stage)
 		const struct flow_half *half = records[i].half;
 		uint32_t state = GS_STATE(half[0].gs);
 
-		MUST(half[0].gs == half[1].gs, "the halves of record %u are of two minds", i);
+		MUST(state == RECORD_CLOSING ? GS_STATE(half[1].gs) == RECORD_GONE : half[0].gs == half[1].gs,
+		     "the halves of record %u are of two minds", i);
 		MUST(state != RECORD_BUSY, "record %u was left unfinished", i);
 		for (uint32_t which = 0; which < 2 && state == RECORD_LIVE; which++)
 			if (half[which].in) {
@@ -295,10 +346,10 @@ void audit_records(const struct scene *stage)
 			}
 	}
 	check_mappings(stage, records);
-	MUST(named == maps.names->nr, "%u names, %u halves that have one", maps.names->nr, named);
+	MUST(named == count_names(stage), "%u names, %u halves that have one", count_names(stage), named);
 	MUST(busy == control->flows_used, "%u records in use, counted %u", busy, control->flows_used);
-	MUST(used - busy == maps.free_records->nr, "%u free records of %u used, %u in the list", used - busy, used,
-	     maps.free_records->nr);
+	MUST(used - busy == count_free(stage, used), "%u free records of %u used, %u in the list", used - busy, used,
+	     count_free(stage, used));
 	for (unsigned port = 0; port < SCENE_PORTS; port++) {
 		const struct port_stats *its = &stats[stage->numbers[port]];
 
@@ -307,7 +358,7 @@ void audit_records(const struct scene *stage)
 		MUST(its->flows == flows[port] && its->half_open == half_open[port],
 		     "port %u: %u flows, %u half open; charged %u, %u", port, flows[port], half_open[port], its->flows,
 		     its->half_open);
-		fragments += its->fragments;
+		fragments += its->fragments + its->fragments_in;
 	}
 	MUST(fragments == maps.fragments->nr && fragments == maps.due->nr,
 	     "%u datagrams remembered, %u charged, %u due", maps.fragments->nr, fragments, maps.due->nr);

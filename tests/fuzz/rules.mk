@@ -25,7 +25,7 @@ HOST_LIB_SRC := $(wildcard tests/fuzz/host/*.c)
 HOST_LIB := $(HOST_LIB_SRC:%.c=$(H)/%.o)
 HOST_USER := $(filter-out $(H)/user/main.o,$(USER_SRC:%.c=$(H)/%.o))
 
-$(H)/gen/lists.h: tests/fuzz/host/lists.awk $(wildcard bpf/*.[ch])
+$(H)/gen/lists.h: tests/fuzz/host/lists.awk $(filter-out bpf/handover.bpf.c,$(wildcard bpf/*.[ch]))
 	$(Q)mkdir -p $(@D)
 	$(Q)awk -f $^ > $@
 
@@ -56,7 +56,7 @@ $(H)/tests/lib/%.o: tests/lib/%.c
 $(H)/user/%.o: user/%.c | $(SKELETONS)
 	$(call say,HOST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_CFLAGS) -Dmmap=host_mmap -Dmunmap=host_munmap -Dsyscall=host_syscall -MMD -MP -c $< -o $@
+	$(Q)$(HOST_CC) $(CPPFLAGS) $(HOST_CFLAGS) -Dmmap=host_mmap -Dmunmap=host_munmap -Dsyscall=host_syscall -Dfcntl=host_fcntl -MMD -MP -c $< -o $@
 
 # enid over the host's data path: `replay` works, without root and without a kernel.
 $(H)/enid: $(H)/user/main.o $(HOST_USER) $(HOST_LIB)

@@ -6,7 +6,8 @@ exit, frame, deciding rules) must be the same, byte for byte. Needs root.
     same.py ENID HOST_FOLDER [--packets N] [--seed N] [--corpus FOLDER]
 
 Inputs of the fuzzers packet and flow are written as lines of replay input (ENID_FUZZ_LINES); both programs replay these on
-either hook. Without --corpus: the seeds and the kept corpora in HOST_FOLDER/seeds, made anew.
+either hook. Without --corpus: the seeds and the kept corpora, made anew; not where fuzz-short, which may run beside it,
+makes its own.
 """
 import argparse
 import os
@@ -81,10 +82,10 @@ def main():
     if os.geteuid():
         print("SKIP same: needs root")
         return 0
-    seeds = os.path.join(a.folder, "seeds")
-    subprocess.run([os.path.join(HERE, "seeds.py"), seeds], check=True)
     rng, groups = random.Random(a.seed), []
     with tempfile.TemporaryDirectory(prefix="enid-same.") as where:
+        seeds = os.path.join(where, "seeds")
+        subprocess.run([os.path.join(HERE, "seeds.py"), seeds], check=True)
         for fuzzer in FUZZERS:
             files = []
             for corpus in (a.corpus or [seeds]):

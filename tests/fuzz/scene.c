@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "compile/image.h"
 #include "datapath/records.h"
+#include "enid/names.h"
 #include "enid/reasons.h"
 #include "replay/line.h"
 #include "replay/replay.h"
@@ -150,6 +151,18 @@ static void plug_devices(void)
 	}
 }
 
+/* Leave room for `room` names, one of them in the hash. */
+static void fill_names(uint32_t room)
+{
+	volatile struct control *control = datapath_control(scene.datapath);
+	struct name_bucket *buckets = datapath_names(scene.datapath);
+
+	control->nr_buckets = 2;
+	for (unsigned i = room - 1; i < 2 * BUCKET_NAMES; i++)
+		buckets[i & 1].slot[i / 2] = (struct name_slot){.tag = SCENE_NOBODY, .ref = SCENE_NOBODY};
+	host_map_find("names_spilled")->max_entries = 1;
+}
+
 static void make_tight(void)
 {
 	volatile struct control *control = datapath_control(scene.datapath);
@@ -161,7 +174,7 @@ static void make_tight(void)
 		return;
 	host_map_find("tallies")->max_entries = 2;
 	host_map_find("port_drops")->max_entries = 2;
-	host_map_find("names")->max_entries = 5;
+	fill_names(5);
 	host_map_find("fragments")->max_entries = 2;
 	host_map_find("fragments_due")->max_entries = 3;
 }
@@ -176,8 +189,10 @@ void scene_break(unsigned at)
 
 void scene_begin(uint32_t mode)
 {
-	const struct datapath_options options = {
-		.replay = !(mode & SCENE_WIRE), .flows_max = 32, .policy_lines = ENTRIES_MAX};
+	const struct datapath_options options = {.replay = !(mode & SCENE_WIRE),
+						 .flows_max = 32,
+						 .policy_lines = ENTRIES_MAX,
+						 .without = mode & SCENE_XDP ? "tc_rx" : "xdp_rx"};
 	char *why = NULL;
 
 	scene = (struct scene){.mode = mode};

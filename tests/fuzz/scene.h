@@ -25,9 +25,10 @@
 #define SCENE_BROKEN 16u
 #define SCENE_MODES  31u
 
-#define SCENE_PORTS 17
-#define SCENE_A     0  /* in scene_ports: of the first VPC, */
-#define SCENE_C     10 /* ... and of one that gateways join to it */
+#define SCENE_NOBODY 0xfffffffeu /* the half of names that only fill the table */
+#define SCENE_PORTS  17
+#define SCENE_A      0  /* in scene_ports: of the first VPC, */
+#define SCENE_C      10 /* ... and of one that gateways join to it */
 
 enum scene_state { SCENE_BEFORE, SCENE_AFTER, SCENE_STATES };
 

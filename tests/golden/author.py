@@ -207,7 +207,9 @@ def handshake(c, port, back, src, dst, sport, dport, there, here, at=0):
 
 
 def cases():
+    from bpa import bpa
     from edges import edges
+    from found_borders import found_borders
     from found_gates import found_gates
     from found_gwlb import found_gwlb
     from gates import gates
@@ -216,6 +218,9 @@ def cases():
     from hazards_flows import flow_hazards
     from hazards_frames import frames_hazards
     from hazards_gates import gate_hazards
+    from mirror import mirror
+    from mirror_targets import mirror_targets
+    from mirror_ways import mirror_ways
     from nat import nat
     from nat64 import nat64
     from nat_places import nat_places
@@ -224,7 +229,8 @@ def cases():
     from stale import stale
     from vectors import vectors
     parts = (vectors, reasons, frames_hazards, flow_hazards, gate_hazards, sizes, nat, nat64, nat_places, gateways, gates,
-             edges, found_gates, stale, geneve, found_gwlb)
+             edges, found_borders, found_gates, stale, geneve, found_gwlb, mirror, mirror_ways, mirror_targets,
+             bpa)
     return [c for part in parts for c in part()]
 
 

@@ -24,9 +24,9 @@ def found_gates():
     yield c.put("a", ping(A6, X6, 129), out("eigw-1", src=A6, dst=X6), repeat=3)
 
     c = Case("found-entry-that-another-gateway-meets", "CT-02 CT-11: it stays as it is, opened by the world and half-open", asked)
-    c.put(UP, tcp(X6, A6, 53, 40000, "SA", 5000, 1001), deliver("a"), 0)
-    c.put("a", tcp(A6, X6, 40000, 53, "A", 1001, 5001), out("eigw-1"), repeat=2)
-    yield c.put("a", tcp(A6, X6, 40000, 53, "A", 1001, 5001), drop("sg-egress"), 61)
+    c.put(UP, tcp(X6, A6, 53, 40000, "S", 5000, 0), deliver("a"), 0)
+    c.put("a", tcp(A6, X6, 40000, 53, "SA", 1000, 5001), out("eigw-1"), repeat=2)
+    yield c.put("a", tcp(A6, X6, 40000, 53, "SA", 1000, 5001), drop("sg-egress"), 61)
 
     c = Case("found-exchanges-by-two-gateways", "CT-09: UDP in by one and out by the other is a stream after the second answer", asked)
     for _ in range(2):
@@ -75,6 +75,7 @@ def found_gates():
     short = edited(eigw, lambda s: s["NetworkInterfaces"][0].update(ConnectionTrackingConfiguration={"TcpEstablishedTimeout": 60}))
     c = Case("found-mapping-outlives-the-entry", "EIGW-02 NAT-08 CT-09: what opens the entry anew does not end the mapping", short)
     c.put("a", tcp(A6, X6, 40000, 443, "A", 1001, 5001), out("eigw-1"), 0)
+    c.put("eigw-1", tcp(X6, A6, 443, 40000, "A", 5001, 1001), deliver("a"), 0)
     c.put(UP, tcp(X6, A6, 443, 40000, "A", 5001, 1001), deliver("a"), 130)
     yield c.put("eigw-1", tcp(X6, A6, 443, 40000, "A", 5001, 1001), deliver("a"), 250)
 

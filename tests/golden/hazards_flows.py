@@ -133,6 +133,85 @@ def crossing():
     yield c.put("b", tcp(B, A, 80, 40000, "A", 5001, 1001), HERE, 400000)
 
 
+def picked_up():
+    c = Case("c9-a-reset-opens-nothing", "C9, C10: a reset that a rule admits passes, and nothing remembers it", WEB)
+    for src, dst in FAMILIES:
+        for n, flags in enumerate(("R", "RA", "RPA")):
+            c.put("a", tcp(src, dst, 40000 + n, 80, flags, 1001, 5001), THERE)
+            c.put("b", tcp(dst, src, 80, 40000 + n, "A", 5001, 1001), drop("sg-egress"))
+    yield c
+    short = state({"b": ([perm("tcp", 80, *HOSTS)], [])}, enis={"b": {"ConnectionTrackingConfiguration": {"TcpEstablishedTimeout": 100}}})
+    c = Case("c9-a-reset-revives-nothing", "C9: nor does it wake an entry that ran out while the other ENI still knows the flow", short)
+    for n, (src, dst) in enumerate(FAMILIES):
+        opened(c, src, dst, at=200 * n)
+        c.put("a", tcp(src, dst, 40000, 80, "R", 7), THERE, 200 * n + 101)
+        c.put("b", tcp(dst, src, 80, 40000, "A", 5001, 1001), drop("sg-egress"))
+        c.put("a", tcp(src, dst, 40000, 80, "A", 1001, 5001), THERE)
+        c.put("b", tcp(dst, src, 80, 40000, "A", 5001, 1001), HERE)
+    yield c
+    c = Case("c9-picked-up-until-the-other-side-speaks", "C9, C10, CT-13: what is picked up midway is half-open until the other side "
+             "has spoken; a reset does not speak, nor does an acknowledgement of nothing", WEB)
+    rows = []
+    for n, (src, dst) in enumerate(FAMILIES):
+        for k, (flags, ack, says) in enumerate((("A", 5001, None), ("A", 0, "R"), ("PA", 0, "RA"), ("P", 0, "RA"), ("FA", 5001, None),
+                                                ("SA", 5001, None), ("SA", 0, "R"))):
+            there, back = ((src, dst, 41000 + k, 80), (dst, src, 80, 41000 + k))
+            rows.append((n, "a", tcp(*there, flags, 1001, ack, b"x"), THERE))
+            rows.append((n + .1, "a", tcp(*there, "A", 1002, ack), THERE))        # saying it again is no answer
+            rows.append((n + 1, "b", tcp(*back, says, 5), HERE) if says else (n, "a", tcp(*there, "A", 1002, ack), THERE))
+            rows.append((n + 62, "b", tcp(*back, "A", 5001, 1001), drop("sg-egress")))
+            there, back = ((src, dst, 42000 + k, 80), (dst, src, 80, 42000 + k))
+            rows.append((n, "a", tcp(*there, flags, 1001, ack, b"x"), THERE))
+            rows.append((n + 59, "b", tcp(*back, "A", 5001, 1001), HERE))
+            rows.append((n + 400000, "b", tcp(*back, "A", 5001, 1001), HERE))
+        there, back = (src, dst, 43000, 80), (dst, src, 80, 43000)
+        rows += [(n, "a", tcp(*there, "S", 1000), THERE), (n, "b", tcp(*back, "SA", 5000, 1001), HERE),
+                 (n, "a", tcp(*there, "A", 1001, 0), THERE), (n, "b", tcp(*back, "R", 0), HERE),
+                 (n + 62, "b", tcp(*back, "A", 5001, 1001), drop("sg-egress"))]
+        there, back = (src, dst, 43001, 80), (dst, src, 80, 43001)
+        rows += [(n, "a", tcp(*there, "S", 1000), THERE), (n, "a", tcp(*there, "FA", 1001, 7), THERE),
+                 (n + 62, "b", tcp(*back, "A", 5001, 1001), drop("sg-egress"))]
+    for at, port, packet, want in sorted(rows, key=lambda row: row[0]):
+        c.put(port, packet, want, at)
+    yield c
+
+
+def syns_that_reset():
+    c = Case("c5-syn-that-resets", "C5 CT-01: a SYN with a RST, which the rules admit, takes no entry away", WEB)
+    for n, (src, dst) in enumerate(FAMILIES):
+        there, back = (src, dst, 41000, 80), (dst, src, 80, 41000)
+        c.put("a", tcp(*there, "S", 1000), THERE, n).put("b", tcp(*back, "SA", 5000, 1001), HERE).put("a", tcp(*there, "A", 1001, 5001), THERE)
+        for flags in ("SR", "SRA", "SRF"):
+            c.put("a", tcp(*there, flags, 77, 99), THERE).put("b", tcp(*back, "PA", 5001, 1001, b"x"), HERE)
+    yield c
+
+
+def blind_fins():
+    c = Case("c5-fin-must-be-near", "C5: a FIN far from what the other side acknowledged moves no entry, a real one does, although "
+             "segments before it were lost", WEB)
+    far = (1 << 20, 1 << 26, 1 << 28, 1 << 31, (1 << 32) - (1 << 20))
+    rows = []
+    for n, (src, dst) in enumerate(FAMILIES):
+        for k, off in enumerate(far + (None,)):
+            there, back = (src, dst, 41000 + k, 80), (dst, src, 80, 41000 + k)
+            rows += [(n, "a", tcp(*there, "S", 1000), THERE), (n, "b", tcp(*back, "SA", 5000, 1001), HERE),
+                     (n, "a", tcp(*there, "A", 1001, 5001), THERE)]
+            if off is None:                                     # a FIN without ACK is none
+                rows += [(n + 1, "a", tcp(*there, "F", 1001), THERE), (n + 1, "b", tcp(*back, "F", 5001), HERE)]
+            else:
+                rows += [(n + 1, "a", tcp(*there, "FA", (1001 + off) % 2**32, 5001), THERE),
+                         (n + 1, "b", tcp(*back, "FA", (5001 + off) % 2**32, 1001), HERE)]
+            rows += [(n + 130, "b", tcp(*back, "A", 5001, 1001, b"x"), HERE)]
+        for k, off in enumerate((0, 1, 100000, -1000)):
+            there, back = (src, dst, 42000 + k, 80), (dst, src, 80, 42000 + k)
+            rows += [(n, "a", tcp(*there, "S", 1000), THERE), (n, "b", tcp(*back, "SA", 5000, 1001), HERE),
+                     (n, "a", tcp(*there, "A", 1001, 5001), THERE), (n + 1, "a", tcp(*there, "FA", 1001 + off, 5001), THERE),
+                     (n + 2, "b", tcp(*back, "A", 5001, 1001), HERE), (n + 123, "b", tcp(*back, "A", 5001, 1001), drop("sg-egress"))]
+    for at, port, packet, want in sorted(rows, key=lambda row: row[0]):
+        c.put(port, packet, want, at)
+    yield c
+
+
 def error(src, dst, kind, code, quoted, rest=b"\0\0\0\0"):
     return F.packet(src, dst, F.ICMP6 if ":" in src else F.ICMP, F.icmp(kind, code, rest, quoted[:68]))
 
@@ -316,5 +395,5 @@ def removal():
 
 
 def flow_hazards():
-    for group in (directions, reuse, closing, crossing, errors, edits, timers, removal):
+    for group in (directions, reuse, closing, blind_fins, syns_that_reset, crossing, picked_up, errors, edits, timers, removal):
         yield from group()

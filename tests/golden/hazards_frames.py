@@ -94,9 +94,9 @@ def memory():
         c.put("a", piece(src, dst, F.UDP, good[:40], 7, more=True), deliver("b"), at).put("a", rest, deliver("b"), at)
         c.put("m", rest, drop("fragment")).put("a", piece(src, dst, F.UDP, good[40:], 6, 40), drop("fragment"))
         c.put("m", piece(src, dst, F.UDP, bad[:40], 7, more=True), drop("sg-ingress")).put("a", rest, deliver("b"))
-        c.put("m", rest, drop("sg-ingress")).put("a", rest, deliver("b"), at + 29).put("a", rest, drop("fragment"), at + 31)
+        c.put("m", rest, drop("fragment")).put("a", rest, deliver("b"), at + 29).put("a", rest, drop("fragment"), at + 31)
         c.put("a", piece(src, dst, F.UDP, bad[:40], 7, more=True), drop("sg-ingress"), at + 31)
-        c.put("a", rest, drop("sg-ingress"), at + 32)
+        c.put("a", rest, drop("fragment"), at + 32)
     yield c
 
 

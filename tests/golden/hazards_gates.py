@@ -161,7 +161,9 @@ def sums():
     for n in range(0x10000 // 997):
         c.put("a", udp(A, X, 4000, 99, struct.pack("!H", n * 997)), uplink(src=QA))
     for word in edge_words():
-        c.put("a", udp(A, X, 4000, 99, struct.pack("!H", word)), uplink(src=QA))
+        body = struct.pack("!H", word)
+        told = F.ip4(F.ip(QA), F.ip(X), F.UDP, F.sealed(F.UDP, F.ip(QA), F.ip(X), F.udp(4000, 99, body)))
+        c.put("a", udp(A, X, 4000, 99, body), uplink(bytes=(b"\0" * 12 + b"\x08\0" + told).hex()))
     bare = F.ip4(F.ip(A), F.ip(X), F.UDP, F.udp(4000, 99, b"bare"))
     told = F.ip4(F.ip(QA), F.ip(X), F.UDP, F.udp(4000, 99, b"bare"))
     yield c.put("a", bare, uplink(bytes=(b"\0" * 12 + b"\x08\0" + told).hex()))

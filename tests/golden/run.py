@@ -10,6 +10,7 @@ in the answer, where i... are those of the packet that an ICMP error quotes; `cs
 A line with `returned` is the packet in the answer of that number as a Gateway Load Balancer's appliance sends it back,
 with `change` and `inner` as in frames.turned(), or from one of `others`; `like` and `unlike` hold its flow cookie and appliance, `toward` the
 appliance against those of another answer. `pieces` are the sizes of the fragments in `packet` and `also`, `joined` what they hold.
+`copies` are what traffic mirror sessions made of the packet, all of it and byte for byte: none where the key is missing.
 """
 import argparse
 import concurrent.futures
@@ -24,7 +25,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import frames                                        # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-META = {"action", "to", "reason", "csum", "bytes", "changed", "pieces", "joined", "more_behind", "like", "unlike", "toward"}
+META = {"action", "to", "reason", "csum", "bytes", "changed", "pieces", "joined", "more_behind", "like", "unlike", "toward",
+        "copies"}
 
 
 def cases(pattern):
@@ -137,8 +139,19 @@ def flow_differs(want, got, answers):
     return None
 
 
+def parted(got):
+    """-> the answer with fragments alone under `also`, the copies of mirrored packets"""
+    also = got.get("also", [])
+    pieces = [part for part in also if "mirror" not in part]
+    rest = {key: value for key, value in got.items() if key != "also"}
+    return {**rest, "also": pieces} if pieces else rest, [part for part in also if "mirror" in part]
+
+
 def differs(want, got, answers=()):
     """-> what is wrong with one answer, or None."""
+    got, copies = parted(got)
+    if copies != want.get("copies", []):
+        return "copies %s, wanted %s" % (json.dumps(copies), json.dumps(want.get("copies", [])))
     action = want["action"] if isinstance(want["action"], list) else [want["action"]]
     if action == ["?"]:
         return None
@@ -149,7 +162,7 @@ def differs(want, got, answers=()):
     # a program that does not fix which stage speaks first names several
     if want.get("reason") and got["action"] == "drop" and not set(got.get("reason", "").split("|")) & set(want["reason"]):
         return "reason %s, wanted %s" % (got.get("reason"), "/".join(want["reason"]))
-    if not set(want) - {"action", "to", "reason", "changed"}:
+    if not set(want) - {"action", "to", "reason", "changed", "copies"}:
         return None
     if not got.get("packet"):
         return "no packet in the answer"

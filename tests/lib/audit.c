@@ -8,15 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "enid/flow_hash.h"
+#include "datapath/beside.h"
+#include "enid/names.h"
+#include "lib/fill.h"
 
 struct walk {
 	struct datapath *datapath;
 	struct flow_record *records;
-	int names;
-	uint32_t fresh;
+	const struct name_bucket *buckets;
+	int spilled;
+	uint32_t fresh, nr_buckets;
 	__u64 secrets[FLOW_SECRETS];
 	uint32_t *flows, *half_open; /* by port: what the records say */
+	uint32_t *over;              /* by bucket: what it says, less what there is. NULL = not asked for */
+	struct beside beside;
+	uint32_t sides; /* that records have */
 	struct audit audit;
 };
 
@@ -39,32 +45,51 @@ static void begin(struct walk *walk, struct datapath *datapath)
 
 	*walk = (struct walk){.datapath = datapath,
 			      .records = datapath_records(datapath),
-			      .names = datapath_map_fd(datapath, "names"),
+			      .buckets = datapath_names(datapath),
+			      .beside = datapath_beside(datapath),
+			      .spilled = datapath_map_fd(datapath, "names_spilled"),
+			      .nr_buckets = control->nr_buckets,
 			      .fresh = __atomic_load_n(&control->flows_fresh, __ATOMIC_ACQUIRE)};
 	if (walk->fresh > datapath_flows_max(datapath))
 		walk->fresh = datapath_flows_max(datapath);
 	memcpy(walk->secrets, control->secrets, sizeof(walk->secrets));
 }
 
-/* REF: where the name of this half leads; UINT32_MAX = nowhere */
-static uint32_t led_to(const struct walk *walk, const struct flow_half *half)
+/* Does this bucket lead to the half? */
+static bool bucket_has(const struct walk *walk, uint32_t index, uint64_t print, uint32_t ref)
+{
+	for (int i = 0; i < BUCKET_NAMES; i++)
+		if (__atomic_load_n(&walk->buckets[index].word[i], __ATOMIC_ACQUIRE) ==
+		    (((print & UINT32_MAX) | 1) << 32 | ref))
+			return true;
+	return false;
+}
+
+/* How often the name of this half leads to it: in its home, in the neighbour, in the hash. */
+static uint32_t leads_to(struct walk *walk, const struct flow_half *half, uint32_t ref)
 {
 	__u64 print = flow_fingerprint(walk->secrets, &half->tuple, half->in);
-	uint32_t ref;
+	uint32_t home = name_home(print, walk->nr_buckets), spilled;
+	bool at_home = bucket_has(walk, home, print, ref), near = bucket_has(walk, home ^ 1, print, ref);
+	bool far = !bpf_map_lookup_elem(walk->spilled, &print, &spilled) && spilled == ref;
 
-	return bpf_map_lookup_elem(walk->names, &print, &ref) ? UINT32_MAX : ref;
+	if (walk->over)
+		walk->over[home] -= near + far * 65536u;
+	walk->audit.near += near;
+	walk->audit.far += far;
+	return at_home + near + far;
 }
 
 static const char *check_names(struct walk *walk, uint32_t index, const struct flow_record *record)
 {
 	for (uint32_t side = 0; side < 2; side++) {
-		uint32_t ref;
+		uint32_t found;
 
 		if (!record->half[side].in)
 			continue;
-		ref = led_to(walk, &record->half[side]);
-		if (ref != (index << 1 | side))
-			return wrong("record %u is live, but the name of its half %u leads to %x", index, side, ref);
+		found = leads_to(walk, &record->half[side], index << 1 | side);
+		if (found != 1)
+			return wrong("record %u is live, but its half %u has %u names", index, side, found);
 		walk->audit.names++;
 	}
 	return NULL;
@@ -73,15 +98,15 @@ static const char *check_names(struct walk *walk, uint32_t index, const struct f
 static const char *check_record(struct walk *walk, uint32_t index)
 {
 	const struct flow_record *record = &walk->records[index];
-	const struct limbo *limbo = &datapath_limbo(walk->datapath)[index];
 	uint32_t state = GS_STATE(record->half[0].gs), owner = record->half[1].shared;
 
-	if (record->half[0].gs != record->half[1].gs)
+	if (state != RECORD_CLOSING && record->half[0].gs != record->half[1].gs)
 		return wrong("record %u: halves say %x and %x", index, record->half[0].gs, record->half[1].gs);
 	if (state == RECORD_BUSY || state > RECORD_CLOSING)
 		return wrong("record %u is left in state %u", index, state);
-	if ((state == RECORD_CLOSING) != !!limbo->since_ns)
-		return wrong("record %u in state %u: in limbo since %llu", index, state, limbo->since_ns);
+	if (state == RECORD_CLOSING && GS_STATE(record->half[1].gs) != RECORD_GONE)
+		return wrong("record %u is closing, and nobody says since when: %x", index, record->half[1].gs);
+	walk->sides += state != RECORD_FREE && beside_side(&walk->beside, record, index);
 	if (state == RECORD_FREE) {
 		walk->audit.free++;
 		return NULL;
@@ -99,53 +124,69 @@ static const char *check_record(struct walk *walk, uint32_t index)
 	return check_names(walk, index, record);
 }
 
-/* Entries of the hash, counted: with check_names, no name leads anywhere else. */
-static const char *count_names(const struct walk *walk)
+/* All names, counted: with check_names, none leads anywhere else, and `over` tells of those away from home. */
+static const char *check_buckets(const struct walk *walk)
 {
-	uint64_t print, *at = NULL;
-	uint32_t nr = 0;
+	uint32_t nr = names_count(walk->datapath);
 
-	for (; !bpf_map_get_next_key(walk->names, at, &print); at = &print)
-		nr++;
 	if (nr != walk->audit.names)
 		return wrong("%u names, but live records have %u", nr, walk->audit.names);
+	for (uint32_t i = 0; i < walk->nr_buckets; i++)
+		if (walk->over[i] || walk->buckets[i].lock)
+			return wrong("bucket %u: lock %u, over by %x", i, walk->buckets[i].lock, walk->over[i]);
 	return NULL;
 }
 
-/* The free list can only be read by emptying it; it is filled again. */
-static const char *check_free_list(const struct walk *walk)
+static const char *see_free(const struct walk *walk, uint32_t index, bool *seen, const char *where)
 {
-	int fd = datapath_map_fd(walk->datapath, "free_records");
-	uint32_t *list = calloc(walk->fresh + 1, sizeof(*list)), nr = 0, index;
-	bool *seen = calloc(walk->fresh + 1, 1);
-	const char *why = list && seen ? NULL : "no memory";
+	if (index >= walk->fresh)
+		return wrong("%s has %u, which is no record", where, index);
+	if (GS_STATE(walk->records[index].half[0].gs) != RECORD_FREE || seen[index])
+		return wrong("%s has %u, which is %s", where, index, seen[index] ? "free twice" : "in use");
+	seen[index] = true;
+	return NULL;
+}
 
-	while (!why && !bpf_map_lookup_and_delete_elem(fd, NULL, &index)) {
-		if (index >= walk->fresh || seen[index] || GS_STATE(walk->records[index].half[0].gs) != RECORD_FREE)
-			why = wrong("the free list has %u, which is %s", index,
-				    index >= walk->fresh ? "no record"
-				    : seen[index]        ? "there twice"
-							 : "in use");
-		else
-			seen[index] = true, list[nr++] = index;
+/* Nobody has two sides, and none is left behind by a record that is free. */
+static const char *check_sides(const struct walk *walk)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < walk->beside.nr_sides; i++)
+		nr += walk->beside.sides[i].owner != 0;
+	return nr == walk->sides ? NULL : wrong("%u sides are taken, but records have %u", nr, walk->sides);
+}
+
+/* Each FREE record is in the list or on a shelf, once. */
+static const char *check_free(const struct walk *walk)
+{
+	const volatile struct control *control = datapath_control(walk->datapath);
+	uint32_t at = (uint32_t)control->free_list, nr = 0;
+	bool *seen = calloc(walk->fresh + 1, 1);
+	const char *why = seen ? NULL : "no memory";
+	const struct shelf *shelf;
+
+	for (; !why && at; at = FREE_LINK(&walk->records[at - 1]), nr++)
+		why = see_free(walk, at - 1, seen, "the free list");
+	for (uint32_t cpu = 0; !why && (shelf = datapath_shelf(walk->datapath, cpu)); cpu++) {
+		if (shelf->taken)
+			why = wrong("the shelf of CPU %u is left taken", cpu);
+		for (uint32_t i = 0; !why && i < shelf->nr; i++, nr++)
+			why = see_free(walk, shelf->index[i], seen, "a shelf");
 	}
 	if (!why && nr != walk->audit.free)
-		why = wrong("%u records are free, the list has %u", walk->audit.free, nr);
-	while (nr)
-		(void)bpf_map_update_elem(fd, NULL, &list[--nr], BPF_ANY);
+		why = wrong("%u records are free, list and shelves have %u", walk->audit.free, nr);
 	free(seen);
-	free(list);
 	return why;
 }
 
 static const char *check_budgets(const struct walk *walk)
 {
-	const volatile struct control *control = datapath_control(walk->datapath);
 	const struct port_stats *stats = datapath_port_stats(walk->datapath);
-	uint32_t used = walk->audit.live + walk->audit.closing;
+	uint32_t used = walk->audit.live + walk->audit.closing, counted = datapath_flows_used(walk->datapath);
 
-	if (control->flows_used != used)
-		return wrong("flows_used is %u, records in use are %u", control->flows_used, used);
+	if (counted != used)
+		return wrong("%u records are counted as used, %u are", counted, used);
 	for (uint32_t port = 0; port < PORTS_MAX; port++) {
 		if (stats[port].flows != walk->flows[port])
 			return wrong("port %u is charged for %u records, has %u", port, stats[port].flows,
@@ -165,18 +206,24 @@ const char *audit_all(struct datapath *datapath, struct audit *ret)
 	begin(&walk, datapath);
 	walk.flows = calloc(PORTS_MAX, sizeof(*walk.flows));
 	walk.half_open = calloc(PORTS_MAX, sizeof(*walk.half_open));
-	if (!walk.flows || !walk.half_open)
+	walk.over = calloc(walk.nr_buckets, sizeof(*walk.over));
+	if (!walk.flows || !walk.half_open || !walk.over)
 		why = "no memory";
+	for (uint32_t i = 0; !why && i < walk.nr_buckets; i++)
+		walk.over[i] = walk.buckets[i].over;
 	for (uint32_t index = 0; !why && index < walk.fresh; index++)
 		why = check_record(&walk, index);
 	if (!why)
-		why = count_names(&walk);
+		why = check_buckets(&walk);
+	if (!why)
+		why = check_sides(&walk);
 	if (!why)
 		why = check_budgets(&walk);
 	if (!why)
-		why = check_free_list(&walk);
+		why = check_free(&walk);
 	free(walk.flows);
 	free(walk.half_open);
+	free(walk.over);
 	*ret = walk.audit;
 	return why;
 }

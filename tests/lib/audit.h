@@ -8,7 +8,8 @@
 
 struct audit {
 	uint32_t live, closing, free, names;
-	uint64_t packets; /* counted by records that are not free */
+	uint32_t near, far; /* names in the neighbour of their home, and in the hash */
+	uint64_t packets;   /* counted by records that are not free */
 };
 
 /* Nobody sends, sweeps or applies. ret: NULL, or what is wrong */

@@ -216,6 +216,7 @@ static void put_l4(const struct stage_packet *packet, uint8_t *l4)
 		return;
 	}
 	l4[12] = 5 << 4;
+	l4[11] = !!(packet->tcp_flags & 0x10); /* an acknowledgement of something */
 	l4[13] = packet->tcp_flags;
 }
 
@@ -294,11 +295,6 @@ static uint64_t read_clock(clockid_t clock)
 uint64_t stage_now_ns(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
-}
-
-uint64_t stage_coarse_ns(void)
-{
-	return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 void stage_agent_alive(struct stage *stage, bool alive)

@@ -51,8 +51,7 @@ int stage_send(const struct stage *stage, const struct stage_packet *packet);
 int stage_send_frame(const struct stage *stage, int from, const uint8_t frame[STAGE_FRAME]);
 
 void stage_pin_thread(int cpu);
-uint64_t stage_now_ns(void);    /* CLOCK_MONOTONIC */
-uint64_t stage_coarse_ns(void); /* as the data path sees it */
+uint64_t stage_now_ns(void); /* CLOCK_MONOTONIC */
 /* While the agent seems alive the kernel's sweeper leaves records to it for AGENT_HEAD_START_S. */
 void stage_agent_alive(struct stage *stage, bool alive);
 uint64_t stage_drops(const struct stage *stage, int eni, enum enid_reason reason);

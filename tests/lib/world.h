@@ -7,14 +7,8 @@
 #ifndef ENID_TESTS_WORLD_H
 #define ENID_TESTS_WORLD_H
 
+#include "lib/dice.h"
 #include "state/state.h"
-
-struct dice {
-	uint64_t at;
-};
-
-uint32_t dice_below(struct dice *dice, uint32_t below); /* 0 .. below - 1 */
-bool dice_hit(struct dice *dice, uint32_t percent);
 
 struct world {
 	struct state state;
@@ -40,8 +34,5 @@ void world_shuffle(struct world *world, void *base, size_t nr, size_t size);
 /* An address at or beside the borders of a CIDR. */
 union addr border_address(struct dice *dice, const struct cidr *cidr);
 bool cidr_has(const struct cidr *cidr, int family, const union addr *addr);
-
-/* The seed of this run: $ENID_SEED, else from the clock; printed. */
-uint64_t test_seed(const char *name);
 
 #endif

@@ -9,28 +9,37 @@ LINT_BPF := $(BPF_SRC) $(filter %.bpf.c,$(C_SRC))
 C_FILES := $(sort $(C_SRC) $(BPF_SRC) $(wildcard include/*/*.h bpf/*.h user/*.h user/*/*.h tests/*/*.h))
 SCRIPTS := $(shell git ls-files --cached --others --exclude-standard 2>/dev/null | xargs grep -lE '^\#!(/usr)?/bin/(env )?(ba)?sh')
 TIDY := clang-tidy --quiet --warnings-as-errors='*'
+TIDY_BPF := -target bpf -O2 $(BPF_INCLUDES)
+# $(1) = an object, the rest its compilation with warnings as errors, for an object that was made without keeping what was said
+silent = if [ -e $(1).said ]; then [ ! -s $(1).said ] || { cat $(1).said; exit 1; }; else $(2); fi
 # clang-tidy counts the warnings that it does not show; only what it shows is of interest
 UNCOUNTED := grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated|^Suppressed|^Use -'
 
 $(LINT)/%.c.ok: $(O)/%.o .clang-tidy
 	$(call say,LINT,$*.c)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -Werror -c $*.c -o $@.o
+	$(Q)$(call silent,$<,$(CC) $(CPPFLAGS) $(CFLAGS) -Itests -Werror -c $*.c -o $@.o)
 	$(Q)$(TIDY) $*.c -- $(CPPFLAGS) -Itests -std=gnu11 > $@.log 2>&1 || { $(UNCOUNTED) $@.log; exit 1; }
+	$(Q)touch $@
+
+$(LINT)/bpf/%.bpf.c.ok: $(B)/gen/%.bpf.o .clang-tidy
+	$(call say,LINT,bpf/$*.bpf.c)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call silent,$<,$(CLANG) $(BPF_CFLAGS) -Werror -c bpf/$*.bpf.c -o $@.o)
+	$(Q)$(TIDY) bpf/$*.bpf.c -- $(TIDY_BPF) > $@.log 2>&1 || { $(UNCOUNTED) $@.log; exit 1; }
 	$(Q)touch $@
 
 $(LINT)/%.bpf.c.ok: %.bpf.c $(B)/gen/enid.bpf.o .clang-tidy
 	$(call say,LINT,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -Werror -c $< -o $@.o
-	$(Q)$(TIDY) $< -- -target bpf -O2 $(BPF_INCLUDES) > $@.log 2>&1 || { $(UNCOUNTED) $@.log; exit 1; }
+	$(Q)$(TIDY) $< -- $(TIDY_BPF) > $@.log 2>&1 || { $(UNCOUNTED) $@.log; exit 1; }
 	$(Q)touch $@
 
 lint-code: $(LINT_C:%=$(LINT)/%.ok) $(LINT_BPF:%=$(LINT)/%.ok)
 
 lint-format:
-	$(Q)bad=0; for f in $(C_FILES); do clang-format $$f | cmp -s - $$f || { echo "$$f: make format would change it"; bad=1; }; \
-		done; exit $$bad
+	$(Q)clang-format --dry-run --Werror --ferror-limit=20 $(C_FILES)
 
 lint-cppcheck:
 	$(Q)mkdir -p $(LINT)/cppcheck

@@ -44,7 +44,7 @@ typedef Record {
 	byte exit;
 	byte epoch;  /* 0 = judge */
 	bit named[2];
-	bit over;    /* limbo.since_ns */
+	bit over;    /* half[1].gs is RECORD_GONE */
 	byte listed; /* how often it is on the free list */
 	byte finals; /* how often its counters were taken for good */
 };

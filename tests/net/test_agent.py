@@ -19,8 +19,9 @@ import time
 
 ENID = os.path.abspath(os.environ.get("ENID", os.path.join(os.path.dirname(__file__), "../../build/enid")))
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
-HOST, GUESTS = "agent-h", {"a": "agent-a", "b": "agent-b"}
-PINS = "/sys/fs/bpf/agent-test"
+RUN = f"agent-{os.getpid()}"  # others may run this, too
+HOST, GUESTS = f"{RUN}-h", {"a": f"{RUN}-a", "b": f"{RUN}-b"}
+PINS = f"/sys/fs/bpf/{RUN}"
 ADDRESS = {"a": "10.9.1.10", "b": "10.9.2.10"}
 results = {True: 0, False: 0}
 
@@ -45,9 +46,9 @@ def ip(words, ns=HOST, fail=True):
 
 
 def until(condition, seconds):
-    """The seconds it took, or None."""
+    """The seconds it took, or None. A busy machine gets four times the patience: who asserts quickness looks at the result."""
     start = time.monotonic()
-    while time.monotonic() - start < seconds:
+    while time.monotonic() - start < 4 * seconds:
         if condition():
             return time.monotonic() - start
         time.sleep(0.02)
@@ -55,13 +56,14 @@ def until(condition, seconds):
 
 
 def back_within_a_second(remove, is_back):
-    """Remove something and measure until it is back; a busy machine is slow now and then, a bad agent all three times."""
+    """Remove something and measure until it is back: quickly in two of three times, as a busy machine is slow now and then.
+    -> (whether, the seconds of all)"""
+    took = []
     for _ in range(3):
         remove()
-        took = until(is_back, 2)
-        if took is not None and took < 1:
-            return True, took
-    return False, took
+        took.append(until(is_back, 2))
+    print("# back after " + ", ".join("never" if t is None else f"{t:.2f}" for t in took) + " s", flush=True)
+    return sum(t is not None and t < 1 for t in took) >= 2, took
 
 
 # ---- what is being tested
@@ -223,9 +225,9 @@ class Probe:
 
 
 def links_of(pins=PINS):
-    """id -> pin of our links, in whatever layout"""
+    """id -> pin of our links"""
     found = {}
-    for pin in sorted(glob.glob(os.path.join(pins, "v*/links/*"))):
+    for pin in sorted(glob.glob(os.path.join(pins, "links/*"))):
         done = sh(BPFTOOL, "-j", "link", "show", "pinned", pin, fail=False)
         if done.returncode == 0:
             found[json.loads(done.stdout)["id"]] = os.path.basename(pin)
@@ -517,24 +519,24 @@ def test_filters(folder):
 
 
 def test_pin_folder(folder):
-    def refused(path):
+    def refused(path, why):
         done = sh(ENID, "run", "--state", f"{folder}/state", "--run-dir", f"{folder}/run3", "--pin-dir", path,
                   "--log-dir", f"{folder}/log", ns=HOST, fail=False, timeout=20)
-        return done.returncode == 1 and path in done.stderr
+        return done.returncode == 1 and any(f"pin folder {path} {why}" in line for line in done.stderr.splitlines())
 
     os.mkdir(PINS)
     os.chown(PINS, 65534, 65534)
-    check("E29: a pin folder of another user is refused", refused(PINS))
+    check("E29: a pin folder of another user is refused", refused(PINS, "belongs to another user"))
     os.chown(PINS, 0, 0)
     os.chmod(PINS, 0o777)
-    check("E29: a pin folder that others may write to is refused", refused(PINS))
+    check("E29: a pin folder that others may write to is refused", refused(PINS, "can be written by others"))
     os.rmdir(PINS)
     os.symlink("/sys/fs/bpf", PINS)
-    check("E29: a symbolic link is refused", refused(PINS))
+    check("E29: a symbolic link is refused", refused(PINS, "is a symbolic link"))
     os.unlink(PINS)
     os.mkdir(f"{folder}/plain")
-    check("E29: a folder outside a BPF file system is refused", refused(f"{folder}/plain"))
-    check("E29: ... also when it does not exist yet", refused(f"{folder}/none"))
+    check("E29: a folder outside a BPF file system is refused", refused(f"{folder}/plain", "is not on a BPF"))
+    check("E29: ... also when it does not exist yet", refused(f"{folder}/none", "does not exist"))
 
 
 def main():
@@ -546,16 +548,18 @@ def main():
     agent = None
     try:
         make_machine()
-        agent = test_start(folder)
-        test_one_agent(folder, agent)
-        test_devices(agent)
-        test_removed_hooks(agent)
-        test_states(folder, agent)
-        test_xdp(folder, agent)
-        agent = test_death(folder, agent)
-        agent = test_forwarding(folder, agent)
-        test_detach(agent)
-        test_filters(folder)
+        put_state(folder, state())
+        if sys.argv[1:] != ["E29:"]:  # which stands alone
+            agent = test_start(folder)
+            test_one_agent(folder, agent)
+            test_devices(agent)
+            test_removed_hooks(agent)
+            test_states(folder, agent)
+            test_xdp(folder, agent)
+            agent = test_death(folder, agent)
+            agent = test_forwarding(folder, agent)
+            test_detach(agent)
+            test_filters(folder)
         test_pin_folder(folder)
     except Exception as error:  # one broken step must not hide what was found before it
         check("the test ran to its end", False, repr(error))

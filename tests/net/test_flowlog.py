@@ -13,7 +13,7 @@ from vpcnet import frames, traffic
 from vpcnet.agent import ENID, SLOW, Agent
 from vpcnet.fabric import INTERNET4, Fabric
 from vpcnet.harness import check, equal, run, scene, test, wait_for
-from vpcnet.vpc import ACCOUNT, ANYWHERE, State, acl, acl_open, allow
+from vpcnet.vpc import ACCOUNT, ANYWHERE, acl, acl_open, allow, two_subnets
 
 A, B, A6, B6 = "10.0.1.10", "10.0.2.10", "2001:db8:1:1::10", "2001:db8:1:2::10"
 PUBLIC = "203.0.113.10"
@@ -21,10 +21,7 @@ FIELDS = ("version account eni source target sport dport protocol packets bytes 
 
 
 def make_state():
-    state = State()
-    state.vpc("vpc-1", "10.0.0.0/16", "2001:db8:1::/56")
-    for number in (1, 2):
-        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
+    state = two_subnets()
     state.internet_gateway("igw-1", "vpc-1")
     state.table("rtb-main", "vpc-1", [("0.0.0.0/0", "igw-1")])
     # A's subnet lets no answer of B to port 17777 come in (FL-09).

@@ -10,7 +10,7 @@ from vpcnet import frames, traffic
 from vpcnet.agent import Agent
 from vpcnet.fabric import Fabric
 from vpcnet.harness import check, equal, run, scene, test
-from vpcnet.vpc import ANYWHERE, State, acl, acl_open, allow
+from vpcnet.vpc import ANYWHERE, State, acl, acl_open, allow, two_subnets
 
 GUARD = {"Mode": "guard", "Side": "host"}
 OPEN, CLOSED = 80, 81
@@ -19,10 +19,7 @@ HOST = "10.0.1.200"  # an ordinary address of the host; its +1 addresses are the
 
 def make_state(hook="auto"):
     """Two guests on one bridge (subnet s1), one behind the host's own routing (s2), one outsider on the bridge."""
-    state = State()
-    state.vpc("vpc-1", "10.0.0.0/16", "2001:db8:1::/56")
-    for number in (1, 2):
-        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
+    state = two_subnets()
     state.table("rtb-main", "vpc-1")
     state.nacl("acl-2", "vpc-1", ["s2"], [acl(50, "deny", "6", "10.0.1.20/32", 80), *acl_open()])
     # eni-b: egress to its subnets only, so that what it opens elsewhere is refused

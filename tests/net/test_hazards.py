@@ -10,9 +10,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import frames
-from vpcnet.agent import Agent
+from vpcnet.agent import SLOW, Agent
 from vpcnet.fabric import Fabric, UPLINK4
-from vpcnet.harness import equal, run, scene, test
+from vpcnet.harness import equal, run, scene, test, wait_for
 from vpcnet.vpc import State, allow
 
 VPC4, VPC6 = "10.0.0.0/16", "2001:db8:1::/56"
@@ -80,7 +80,7 @@ def a15_headers_outside_the_linear_area(world):
                 before = world.agent.drops()
                 with frames.Watch(world.b, matching=lambda found, want=packet[-64:]: want in found) as watch:
                     send_with_short_head(world.a, frame, linear, 5)
-                    time.sleep(0.1)
+                    wait_for(lambda: len(watch.frames) + sum(judged(world, before).values()) >= 5, 5 * SLOW, "five frames")
                     found = len(watch.stop())
                 equal((found, judged(world, before)), (arrive, dropped),
                       f"{source} to {port}, {linear} bytes linear")
@@ -176,7 +176,7 @@ def b13_forged_marks_open_nothing(world):
             sock.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("I", mark))
             for _ in range(20):
                 sock.sendto(b"a forged mark", ("10.0.2.10", DENIED))
-        time.sleep(0.2)
+        wait_for(lambda: len(watch.frames) + sum(judged(world, before).values()) >= 20 * len(marks), 5 * SLOW, "the host's packets")
         equal(len(watch.stop()), 0, "packets of the host that passed with a forged mark")
     equal(judged(world, before), {"sg-ingress": 20 * len(marks)}, "drops")
     packet = frames.udp("10.0.1.10", "10.0.2.10", 4000, DENIED, b"a forged mark")
@@ -189,7 +189,7 @@ def b13_forged_marks_open_nothing(world):
             sock.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("I", mark))
             for _ in range(20):
                 sock.send(frame)
-        time.sleep(0.2)
+        wait_for(lambda: len(watch.frames) + sum(judged(world, before).values()) >= 20 * len(marks), 5 * SLOW, "the guest's packets")
         equal(len(watch.stop()), 0, "packets of a guest that passed with a forged mark")
     equal(judged(world, before), {"sg-ingress": 20 * len(marks)}, "drops")
 

@@ -9,16 +9,13 @@ from vpcnet import traffic
 from vpcnet.agent import Agent
 from vpcnet.fabric import INTERNET4, Fabric, make_fit_for_xdp
 from vpcnet.harness import check, equal, run, scene, test
-from vpcnet.vpc import ANYWHERE, State, allow
+from vpcnet.vpc import ANYWHERE, allow, two_subnets
 
 PUBLIC = "203.0.113.10"
 
 
 def make_state(hook):
-    state = State()
-    state.vpc("vpc-1", "10.0.0.0/16", "2001:db8:1::/56")
-    for number in (1, 2):
-        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
+    state = two_subnets()
     state.internet_gateway("igw-1", "vpc-1")
     state.table("rtb-main", "vpc-1", [("0.0.0.0/0", "igw-1")])
     state.group("sg-all", "vpc-1", [allow("tcp", 80, *ANYWHERE), allow("udp", 53, "10.0.0.0/16", "2001:db8:1::/56"),

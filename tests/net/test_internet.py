@@ -7,9 +7,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import frames, traffic
-from vpcnet.agent import Agent
+from vpcnet.agent import SLOW, Agent
 from vpcnet.fabric import INTERNET4, INTERNET6, Fabric
-from vpcnet.harness import check, equal, run, scene, test
+from vpcnet.harness import check, equal, run, scene, test, wait_for
 from vpcnet.vpc import ANYWHERE, State, allow
 
 WEB_PUBLIC = "203.0.113.10"
@@ -224,6 +224,72 @@ def nmap_finds_exactly_the_allowed_ports(world):
     allowed = {(frames.TCP, OPEN), (frames.TCP, CLOSED), (frames.UDP, UDP_OPEN), (frames.UDP, UDP_CLOSED)}
     check(seen <= allowed, f"arrived at the guest: {sorted(seen - allowed)[:10]}")
     equal(seen, allowed, "what arrived at the guest")
+
+
+@test
+def blocked_public_access_is_in_the_flow_log(world):
+    """VPC-18, FL-08: each packet that it stops has a REJECT line, at the ENI whose address it came for or from, and no other."""
+    agent, state = world.agent, world.fabric.state
+    agent.stop()  # what the scan has left is written
+    agent.start()
+    before, written = agent.drops(), len(agent.flow_log())
+    state["VpcBlockPublicAccessOptions"] = {"InternetGatewayBlockMode": "block-bidirectional", "State": "update-complete"}
+    try:
+        agent.apply()
+        mac = state.find("NetworkInterfaces", "eni-web")["MacAddress"]
+        out = frames.udp("10.0.1.10", INTERNET4, 4000, 4001, b"x" * 80)
+        frames.send(world.web, "eth0", frames.ethernet(mac, frames.ROUTER_MAC, 0x0800, out), count=7)
+        traffic.udp(world.internet, WEB_PUBLIC, UDP_OPEN, False)
+        traffic.udp(world.internet, "2001:db8:1:1::10", UDP_OPEN, False)
+        wait_for(lambda: agent.dropped(before).get("bpa", 0) >= 9, 5 * SLOW, "drops")
+        dropped = agent.dropped(before)["bpa"]
+        agent.stop()
+        log = agent.flow_log()[written:]
+        lines = [line for line in log if line[12] == "REJECT" and line[2] == "eni-web"]
+        sent = [(line[3], line[4], line[8], line[9]) for line in lines if line[6] == "4001"]
+        equal(sent, [("10.0.1.10", INTERNET4, "7", str(7 * len(out)))], "what the guest sent")
+        check(not [line for line in log if line[6] == "4001" and line[12] == "ACCEPT"], "it is accepted, too")
+        came = {(line[3], line[4]) for line in lines if line[6] == str(UDP_OPEN) and line[7] == "17"}
+        check({(INTERNET4, "10.0.1.10"), (INTERNET6, "2001:db8:1:1::10")} <= came, f"what came from outside: {came}")
+        equal(sum(int(line[8]) for line in lines if line[6] == "4001" or line[3] in (INTERNET4, INTERNET6)), dropped,
+              "packets in those lines")
+    finally:
+        del state["VpcBlockPublicAccessOptions"]
+        agent.stop()
+        state.save(agent.state_dir)
+        agent.start()
+
+
+@test
+def a_port_becomes_the_uplink(world):
+    """While the agent runs, and while none does: the egress hook of its time as a port would judge what goes out."""
+    agent, host = world.agent, world.fabric.state["Hosts"][0]
+    as_uplink = (host["Ports"], host["Uplinks"])
+    as_port = ([port for port in host["Ports"] if port["NetworkInterfaceId"] != "eni-private"] +
+               [{"NetworkInterfaceId": "eni-private", "Device": "up0"}], [])
+
+    def configure(configuration):
+        host["Ports"], host["Uplinks"] = configuration
+
+    try:
+        configure(as_port)
+        agent.apply()
+        equal(traffic.tcp(world.internet, WEB_PUBLIC, OPEN, False), "silent", "the internet behind a port")
+        configure(as_uplink)
+        agent.apply()
+        for how in ("made an uplink by an edit", "made one while no agent ran"):
+            wait_for(lambda: traffic.tcp(world.internet, WEB_PUBLIC, OPEN) == "open", 5 * SLOW, f"{how}: the internet to come in")
+            equal(traffic.tcp(world.web, INTERNET4, UNLISTED), "open", f"{how}: to the internet")
+            if how.startswith("made an"):
+                configure(as_port)
+                agent.apply()
+                agent.stop()
+                configure(as_uplink)
+                world.fabric.state.save(agent.state_dir)
+                agent.start()
+    finally:
+        configure(as_uplink)
+        world.fabric.state.save(agent.state_dir)
 
 
 def _nmap(world, scan, ports="1-1024,8080"):

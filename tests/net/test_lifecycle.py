@@ -3,6 +3,7 @@
 """The kernel enforces without the agent: killed, restarted, stopped, all under traffic; and a clean end."""
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -11,25 +12,13 @@ from vpcnet import traffic
 from vpcnet.agent import Agent
 from vpcnet.fabric import Fabric
 from vpcnet.harness import check, equal, run, scene, test, wait_for
-from vpcnet.vpc import ANYWHERE, State, allow
+from vpcnet.vpc import ANYWHERE, allow, client_and_server
 
 ALLOWED, TRACKED, DENIED = 9000, 9001, 9002
-VPC4 = "10.0.0.0/16"
 
 
 def make_state():
-    state = State()
-    state.vpc("vpc-1", VPC4, "2001:db8:1::/56")
-    for number in (1, 2):
-        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
-    state.table("rtb-main", "vpc-1")
-    state.group("sg-client", "vpc-1")
-    state.group("sg-server", "vpc-1", [allow("udp", ALLOWED, *ANYWHERE), allow("udp", TRACKED, "sg-client"),
-                                       allow("tcp", 80, "sg-client")])
-    state.eni("eni-client", "s1", "10.0.1.10", ["sg-client"], "2001:db8:1:1::10")
-    state.eni("eni-server", "s2", "10.0.2.10", ["sg-server"], "2001:db8:1:2::10")
-    state.host("host-a", [("eni-client", "veth-client"), ("eni-server", "veth-server")])
-    return state
+    return client_and_server([allow("udp", ALLOWED, *ANYWHERE), allow("udp", TRACKED, "sg-client"), allow("tcp", 80, "sg-client")])
 
 
 class World:
@@ -177,8 +166,11 @@ def device_that_comes_back_is_enforced(world):
 def detach_all_leaves_nothing(world):
     """E11: no link, program, pin or rule of ours; the namespaces' devices stay. Last test: the agent is gone after."""
     world.agent.stop()
+    with socket.socket(socket.AF_UNIX) as left, open(world.agent.run_dir + "/.status.json.new", "w", encoding="ascii"):
+        left.bind(world.agent.run_dir + "/metrics.sock")  # as an agent leaves it that was killed
     done = world.agent.command("detach", "--all", "--run-dir", world.agent.run_dir)
     equal(done.returncode, 0, f"exit code of `enid detach --all` ({done.stderr.strip()})")
+    equal(os.listdir(world.agent.run_dir), [], "files left in the run folder")
     check(not os.path.isdir(world.agent.pin_dir) or not os.listdir(world.agent.pin_dir), "pins are left")
     host = world.fabric.host
     equal(host.run("nft", "list", "ruleset").stdout.strip(), "", "nftables rules left")

@@ -81,7 +81,7 @@ class Arrivals:
         self.faults += [fault] if fault else []
         if frame[12:14] == b"\x08\x00":
             self.sources.add(socket.inet_ntoa(frame[26:30]))
-        elif frame[12:14] == b"\x86\xdd" and frame[20] != frames.ICMP6:
+        elif frame[12:14] == b"\x86\xdd" and frames.ICMP6 not in (frame[20], frame[20] or frame[54]):  # MLD's comes behind options
             self.faults.append("IPv6 on the uplink")
         self.largest = max(self.largest, len(frame))
         return False

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A virtual private gateway on a device without an Ethernet header: what WireGuard, xfrm, vti, GRE and tun have in
 common. The other end of the tun is this script."""
+import glob
 import os
 import select
 import socket
@@ -11,9 +12,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import frames
-from vpcnet.agent import Agent
+from vpcnet.agent import SLOW, Agent
 from vpcnet.fabric import Fabric
-from vpcnet.harness import check, equal, run, scene, test
+from vpcnet.harness import check, equal, run, scene, test, wait_for
 from vpcnet.vpc import State, allow
 
 SITE = "172.20.0.7"
@@ -34,8 +35,8 @@ def make_state():
 
 
 class World:
-    def __init__(self, fabric):
-        self.fabric, self.tun = fabric, fabric.tuns["tun-1"]
+    def __init__(self, fabric, agent):
+        self.fabric, self.agent, self.tun = fabric, agent, fabric.tuns["tun-1"]
 
     def read(self, timeout=2.0):
         """The next UDP packet that leaves by the tunnel: (IPv4 header fields, payload), or None."""
@@ -69,7 +70,7 @@ class World:
 def tunnel():
     with Fabric(make_state()) as fabric, Agent(fabric) as agent:
         agent.start()
-        yield World(fabric)
+        yield World(fabric, agent)
 
 
 @test
@@ -111,6 +112,19 @@ def what_is_not_for_the_vpc_goes_no_further(world):
     os.write(world.tun, b"\x45\x00")
     found = world.read(0.5)
     check(found is None, f"something came back: {found}")
+
+
+@test
+def an_uplink_that_left_the_state_meanwhile(world):
+    """E13: no agent saw it go; the next one sets the device free, as a running one would have."""
+    def pins():
+        return glob.glob(os.path.join(world.agent.pin_dir, "**", "*_tc_rx_raw"), recursive=True)
+    equal(len(pins()), 1, "hooks of raw uplinks")
+    world.agent.stop()
+    world.fabric.state.find("Hosts", "host-a")["Uplinks"] = []
+    world.fabric.state.save(world.agent.state_dir)
+    world.agent.start()
+    wait_for(lambda: not pins(), 5 * SLOW, "the device of the uplink is free")
 
 
 if __name__ == "__main__":

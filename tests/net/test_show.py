@@ -7,24 +7,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import traffic
-from vpcnet.agent import Agent
+from vpcnet.agent import SLOW, Agent
 from vpcnet.fabric import Fabric
 from vpcnet.harness import check, equal, run, scene, test, wait_for
-from vpcnet.vpc import ANYWHERE, State, allow
+from vpcnet.vpc import ANYWHERE, allow, client_and_server
 
 
 def make_state():
-    state = State()
-    state.vpc("vpc-1", "10.0.0.0/16", "2001:db8:1::/56")
-    for number in (1, 2):
-        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
-    state.table("rtb-main", "vpc-1")
-    state.group("sg-client", "vpc-1")
-    state.group("sg-server", "vpc-1", [allow("tcp", 80, "sg-client"), allow("icmp", -1, *ANYWHERE)])
-    state.eni("eni-client", "s1", "10.0.1.10", ["sg-client"], "2001:db8:1:1::10")
-    state.eni("eni-server", "s2", "10.0.2.10", ["sg-server"], "2001:db8:1:2::10")
-    state.host("host-a", [("eni-client", "veth-client"), ("eni-server", "veth-server")])
-    return state
+    return client_and_server([allow("tcp", 80, "sg-client"), allow("icmp", -1, *ANYWHERE)])
 
 
 class World:
@@ -80,6 +70,7 @@ def renamed_device_keeps_its_port(world):
     world.host.run("ip", "link", "set", "veth-client", "down")
     world.host.run("ip", "link", "set", "veth-client", "name", "veth-other")
     world.host.run("ip", "link", "set", "veth-other", "up")
+    wait_for(lambda: device() != before, 10 * SLOW, "the agent to hear of the name")  # until then the device is judged as the port
     equal(traffic.tcp(world.client, "10.0.2.10", 80, False), "silent", "a connection from a device that nobody named")
     world.host.run("ip", "link", "set", "veth-other", "down")
     world.host.run("ip", "link", "set", "veth-other", "name", "veth-client")

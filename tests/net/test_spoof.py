@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vpcnet import forge, frames
 from vpcnet.agent import SLOW, Agent
-from vpcnet.harness import check, equal, run, scene, test
+from vpcnet.harness import check, equal, run, scene, test, wait_for
 from vpcnet.raw import RawFabric, StackCounter
 from vpcnet.vpc import ANYWHERE, State, allow
 
@@ -318,7 +318,7 @@ def b1_spoof_poisons_nothing(world):
     before = world.drops(judge)
     for body in (frames.udp(peer.four, shut.four, 6000, 5000), frames.tcp(peer.four, shut.four, 6000, 5000, 0x12, 9, 2)):
         world.wires["eni-peer"].send([frames.ethernet(peer.mac, shut.mac, frames.ETH_IP, body)] * 20)
-    time.sleep(0.05 * SLOW)
+    wait_for(lambda: (world.drops(judge) - before).total() >= 40, 5 * SLOW, "40 drops of the answers")
     equal(len(world.wires["eni-shut"].drain()), 0, "answers that the victim got")
     equal(world.drops(judge) - before, {"sg-ingress": 40}, "drops of the answers")
 

@@ -54,5 +54,6 @@ int case_shrink(const struct test_case *c, const struct runner *run, int last, i
 int case_keep(const struct test_case *c, const int *pick, int nr_pick, const struct runner *run, const char *what,
 	      const char *keep);
 void case_report(const struct test_case *c, const struct difference *d);
+int oracle_states(int argc, char **argv);
 int tenants_case(uint64_t seed, int packets, int tenants, const struct runner *run, struct tally *tally);
 #endif

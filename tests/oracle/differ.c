@@ -9,6 +9,7 @@
  *   differ --raw                                     differences as they are found, not made small
  *   differ --tenants 64 ...                          so many tenants with one state and one sequence, all at once
  *   differ replay --state STATE [FILE]               the model answers in enid's place
+ *   differ states SEED N DIR                         first states alone, for other tests
  *
  * Exit: 0 no difference, 1 differences, 2 misuse or the build cannot be run.
  */
@@ -184,7 +185,8 @@ static int usage(void)
 	      "              [--stop N] [--one HEX] [--raw] [--batch N] [--tenants N] [--without "
 	      "self,hairpin,errors,fragments,odd,mac,linklocal,runts,lies,\n"
 	      "              nat,eigw,peering,tgw,vgw,endpoint,tables,bpa,sizes,ttl,mss] [-- OPTION...]\n"
-	      "       differ replay --state STATE [--host HOST] [FILE]\n",
+	      "       differ replay --state STATE [--host HOST] [FILE]\n"
+	      "       differ states SEED N DIR\n",
 	      stderr);
 	return 2;
 }
@@ -269,6 +271,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "replay"))
 		return oracle_replay(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "states"))
+		return oracle_states(argc - 1, argv + 1);
 	if (parse_options(argc, argv, &s))
 		return usage();
 	s.run.folder = mkdtemp(folder);

@@ -50,6 +50,12 @@ static bool is_unique_local(const struct ip *ip)
 	return (ip->b[0] & 0xfe) == 0xfc; /* V6-01: never on the internet */
 }
 
+/* IGW-10: an own address that is not for the VPC alone */
+static bool is_public6(const struct world *w, const struct gate *g, const struct ip *ip)
+{
+	return !is_unique_local(ip) && owner_of(w, g->vpc, 6, ip) >= 0;
+}
+
 static void leave_by_uplink(struct trip *t, const struct gate *g)
 {
 	trip_limit(t, g->mtu, true);
@@ -57,22 +63,34 @@ static void leave_by_uplink(struct trip *t, const struct gate *g)
 	trip_leave(t, ACT_UPLINK, g->id);
 }
 
+/* VPC-18: whose the source is, wherever it comes from last. */
+static const struct eni *who_has(const struct trip *t, const struct gate *g, int *subnet)
+{
+	int at = owner_of(t->m->world, g->vpc, t->q.fam, &t->q.src);
+
+	if (at < 0 || t->by_nat)
+		return t->from;
+	*subnet = t->m->world->eni[at].subnet;
+	return &t->m->world->eni[at];
+}
+
 static void out_by_igw(struct trip *t, const struct gate *g, int subnet)
 {
 	const struct world *w = t->m->world;
 	struct ip src = t->q.src, dst = t->q.dst;
+	const struct eni *who = who_has(t, g, &subnet);
 	uint64_t bad = 0;
 
-	if (t->q.fam == 6 && t->from && t->from->deny_igw)
+	if (t->q.fam == 6 && who && who->deny_igw)
 		bad |= BIT(WHY_DENY_IGW);
 	if (bpa_blocks(w, g->vpc, subnet, !t->by_nat))
 		bad |= BIT(WHY_BPA);
 	if (t->by_tgw && !t->by_nat)
 		bad |= BIT(WHY_IGW_NO_PUBLIC); /* IGW-08: no transit */
+	if (t->q.fam == 4 ? !public_of(w, g->vpc, &t->q.src, &src) : !is_public6(w, g, &t->q.src))
+		bad |= BIT(WHY_IGW_NO_PUBLIC); /* beside a block: nothing says which comes first */
 	if (bad)
 		return trip_drop(t, bad);
-	if (t->q.fam == 4 ? !public_of(w, g->vpc, &t->q.src, &src) : is_unique_local(&t->q.src))
-		return trip_drop(t, BIT(WHY_IGW_NO_PUBLIC));
 	if (t->by_nat)
 		trip_clamp(t, 1460);
 	bool hairpin = t->q.fam == 4 && public_owner(w, g->vpc, &t->q.dst, &dst) >= 0;
@@ -90,24 +108,27 @@ static void out_by_eigw(struct trip *t, const struct gate *g, int subnet)
 	const struct pkt *q = &t->q;
 	int number = eni_number(g->id);
 
+	who_has(t, g, &subnet);
 	if (bpa_blocks(t->m->world, g->vpc, subnet, false))
 		return trip_drop(t, BIT(WHY_BPA) | (q->fam == 4 ? WHY_ANY : 0));
-	if (q->fam == 4 || is_unique_local(&q->src) || t->by_tgw)
+	if (q->fam == 4 || !is_public6(t->m->world, g, &q->src) || t->by_tgw)
 		return trip_drop(t, q->fam == 4 ? WHY_ANY : BIT(WHY_IGW_NO_PUBLIC)); /* V6-01, IGW-08 */
 	bool other;
 	const struct mapping *f = nat_mapping_of(t, number, &other);
 	bool syn = is_syn(q);
 	bool opens = q->proto != P_ICMP6 || (q->qtype >= 0 && !q->qreply);
 
-	if (!f && other)
+	bool reset = q->proto == P_TCP && q->flags & TCP_RST;
+
+	if (!f && other && !reset)
 		return trip_drop(t, BIT(WHY_NAT_PORT) | BIT(WHY_EIGW));
 	if (q->has_inner && !ip_eq(&q->inner.src, &q->dst))
 		f = NULL;
-	if (f && !(f->closing && syn))
+	if (f && !(f->tcp.closing && syn))
 		map_touch(f, true, &t->v->map);
-	else if (opens)
+	else if (opens && !reset)
 		map_open(t->m, number, trip_sender(t), NULL, q, &t->v->map);
-	else if (model_pick(t->m, 2))
+	else if (!reset && model_pick(t->m, 2))
 		return trip_drop(t, BIT(WHY_EIGW)); /* an error or a reply that belongs to nothing: out or not */
 	t->tracked = true;
 	trip_limit(t, 1500, true);
@@ -182,9 +203,15 @@ static bool in_by_eigw(struct trip *t, const struct gate *g)
 {
 	const struct mapping *f = t->q.fam == 6 ? nat_still(t, map_outside(t->m, eni_number(g->id), &t->q)) : NULL;
 
-	if (!f || (f->closing && is_syn(&t->q)) || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) ||
+	if (!f || (f->tcp.closing && is_syn(&t->q)) || (t->q.has_inner && !ip_eq(&t->q.inner.src, &t->q.dst)) ||
 	    (t->q.qtype >= 0 && !t->q.qreply && !t->q.has_inner)) {
 		trip_drop(t, t->q.fam == 6 ? BIT(WHY_EIGW) | (t->m->world->bpa ? BIT(WHY_BPA) : 0) : WHY_ANY);
+		return false;
+	}
+	int at = owner_of(t->m->world, g->vpc, 6, &t->q.dst);
+
+	if (at >= 0 && bpa_blocks(t->m->world, g->vpc, t->m->world->eni[at].subnet, false)) {
+		trip_drop(t, BIT(WHY_BPA)); /* IGW-12: before the gateway knows of it */
 		return false;
 	}
 	map_touch(f, false, &t->v->map);

@@ -153,8 +153,6 @@ static void judge_later_fragment(struct model *m, int where, bool tx, const stru
 
 	if (!d) {
 		verdict_drop(v, BIT(WHY_FRAGMENT));
-	} else if (d->verdict->act == ACT_DROP) {
-		verdict_drop(v, BIT(WHY_FRAGMENT) | d->verdict->reasons);
 	} else {
 		*v = *d->verdict;
 		memset(v->change, 0, sizeof(v->change));
@@ -170,9 +168,8 @@ static void judge_later_fragment(struct model *m, int where, bool tx, const stru
 	v->first_fragment = false;
 }
 
-/* What the first fragment's fate leaves behind; a denied one never touches what is remembered. */
-static void datagram_note(struct model *m, int where, bool tx, const struct pkt *p, const struct verdict *v,
-			  bool dropped)
+/* What a first fragment leaves behind that was let through. */
+static void datagram_note(struct model *m, int where, bool tx, const struct pkt *p, const struct verdict *v)
 {
 	struct datagram *d = datagram_find(m, where, tx, p);
 
@@ -189,14 +186,8 @@ static void datagram_note(struct model *m, int where, bool tx, const struct pkt 
 				       .id = p->fid,
 				       .verdict = d->verdict};
 		m->datagrams = d;
-	} else if (dropped) {
-		return;
 	}
 	*d->verdict = *v;
-	if (dropped) {
-		d->verdict->act = ACT_DROP;
-		d->verdict->reasons |= v->act == ACT_DROP ? 0 : WHY_ANY;
-	}
 	d->revision = m->revision;
 	d->expires = m->now + 30 * NS;
 }
@@ -205,12 +196,13 @@ static void datagram_note(struct model *m, int where, bool tx, const struct pkt 
 
 #define NAT_REASONS (BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_PROTOCOL) | BIT(WHY_FRAGMENT) | BIT(WHY_TTL))
 
-/* An inside address that comes from outside. */
+/* An inside address that comes from outside: an ENI's or, from the internet, any of the VPC's CIDRs. */
 static bool is_inside(const struct world *w, const struct gate *g, const struct pkt *p)
 {
 	struct ip ignored;
 
 	return owner_of(w, g->vpc, p->fam, &p->src) >= 0 ||
+	       (g->kind == GATE_IGW && vpc_has(w, g->vpc, p->fam, &p->src)) ||
 	       (p->fam == 4 && public_owner(w, g->vpc, &p->src, &ignored) >= 0);
 }
 
@@ -303,6 +295,14 @@ static void judge_host(struct model *m, const struct eni *e, const struct pkt *p
 		v->others |= 1u << ACT_DELIVER;
 }
 
+/* Toward a guest, by the MAC of another ENI of its subnet, from an address that is not that one's. */
+static bool in_anothers_name(const struct world *w, const struct eni *e, const struct pkt *p)
+{
+	int at = p->fam && p->n >= 14 ? peer_by_mac(w, e, p->raw + 6) : -1;
+
+	return at >= 0 && !eni_owns(&w->eni[at], p->fam, &p->src);
+}
+
 /* ---- entry points */
 
 static const struct eni *port_named(const struct world *w, const char *port)
@@ -345,6 +345,10 @@ void model_judge(struct model *m, const char *port, bool tx, const struct pkt *p
 		v->others |= 1u << ACT_DROP;
 		v->reasons = WHY_ANY;
 	}
+	if (e && e->guard && tx != e->instance && in_anothers_name(m->world, e, p)) {
+		v->others |= 1u << ACT_DROP;
+		v->reasons = WHY_ANY;
+	}
 	if (p->routing_header && v->act != ACT_DROP) {
 		v->others |= 1u << ACT_DROP;
 		v->reasons = BIT(WHY_IP_OPTIONS);
@@ -360,13 +364,12 @@ void model_commit(struct model *m, const char *port, bool tx, const struct pkt *
 	const struct eni *e = port_named(m->world, port);
 	const struct gate *g = uplink_named(m->world, port);
 
-	if (v->first_fragment && !v->later_fragment && !p->err && (e || g) && v->act != ACT_REPLY) {
-		datagram_note(m, e ? e->number : eni_number(g->id), e && tx, p, v, dropped);
-	}
 	if (v->act == ACT_REPLY && v->answer == ANSWER_RESET)
 		track_reset(m, &v->change[0]);
 	if (dropped || v->act == ACT_DROP || v->act == ACT_REPLY)
 		return;
+	if (v->first_fragment && !v->later_fragment && !p->err && (e || g))
+		datagram_note(m, e ? e->number : eni_number(g->id), e && tx, p, v);
 	for (int i = 0; i < 2; i++)
 		track_commit(m, &v->change[i], p);
 	map_commit(m, &v->map, p);

@@ -117,7 +117,7 @@ static int port_state(const struct model *m, const struct mapping *want, uint16_
 		if (!is_live(m, f) || f->elsewhere)
 			state = state ? state : 1;
 		else
-			state = own && f->closing ? 1 : 2;
+			state = own && f->tcp.closing ? 1 : 2;
 		if (state == 2)
 			break;
 	}
@@ -148,7 +148,7 @@ void map_open(const struct model *m, int gate, int from, const struct ip *addr, 
 				  .remote_port = t.far_port,
 				  .port = t.near_port,
 				  .peering = -1};
-	c->map.phase = !(p->flags & TCP_SYN) ? PHASE_ESTABLISHED : p->flags & TCP_ACK ? PHASE_SYN_ACK : PHASE_SYN;
+	c->map.tcp.phase = tcp_opens(p);
 	c->port_free = addr != NULL;
 	if (!c->port_free)
 		return;
@@ -185,34 +185,12 @@ const char *map_port_fits(const struct model *m, const struct map_change *c, uin
 
 /* ---- what a packet does to its mapping */
 
-static void advance(struct mapping *f, const struct pkt *p, bool outward, bool opened)
-{
-	int me = outward ? 0 : 1;
-
-	if (p->flags & TCP_RST) {
-		if (f->acked[!me] && f->ack[!me] == p->seq)
-			f->closing = true;
-		return;
-	}
-	if (outward && !opened && f->phase == PHASE_SYN_ACK && p->flags & TCP_ACK)
-		f->phase = PHASE_ESTABLISHED;
-	if (!outward && f->phase == PHASE_SYN && p->flags & TCP_SYN)
-		f->phase = PHASE_SYN_ACK;
-	if (p->flags & TCP_FIN)
-		f->fin[me] = true;
-	if (p->flags & TCP_ACK) {
-		f->acked[me] = true;
-		f->ack[me] = p->ack;
-	}
-	f->closing = f->fin[0] && f->fin[1];
-}
-
 /* NAT-08, NAT-09. */
 static int64_t idle_time(const struct mapping *f)
 {
-	if (f->closing)
+	if (f->tcp.closing)
 		return 60;
-	return f->proto == P_TCP && f->phase != PHASE_ESTABLISHED ? 60 : 350;
+	return f->proto == P_TCP && tcp_half_open(&f->tcp) ? 60 : 350;
 }
 
 static struct mapping *stored(struct model *m, const struct mapping *like)
@@ -246,10 +224,10 @@ void map_commit(struct model *m, const struct map_change *c, const struct pkt *p
 			f->next = next;
 		}
 	}
-	if (!f || f->closing)
+	if (!f || f->tcp.closing)
 		return; /* the 60 s count from the closing packet */
 	if (p->proto == P_TCP)
-		advance(f, p, c->outward, c->kind == CHANGE_OPEN);
+		tcp_advance(&f->tcp, p, c->outward, c->kind == CHANGE_OPEN);
 	f->expires = m->now + idle_time(f) * NS;
 }
 

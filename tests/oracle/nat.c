@@ -102,7 +102,7 @@ void nat_outward(struct trip *t, const struct nat *n)
 	bool other;
 	const struct mapping *f = nat_mapping_of(t, n->number, &other);
 
-	if (f && f->closing && syn)
+	if (f && f->tcp.closing && syn)
 		f = NULL;
 	if (!trip_spend_ttl(t, n))
 		return;
@@ -141,7 +141,7 @@ void nat_inward(struct trip *t, const struct nat *n)
 		return;
 	const struct mapping *f = nat_still(t, map_outside(t->m, n->number, &t->q));
 
-	if (f && f->closing && is_syn(&t->q))
+	if (f && f->tcp.closing && is_syn(&t->q))
 		f = NULL; /* NAT-10: nobody outside opens anything */
 	if (!trip_spend_ttl(t, n)) {
 		t->v->reasons |= f ? 0 : BIT(WHY_NAT_MAPPING) | BIT(WHY_NAT_HAIRPIN);

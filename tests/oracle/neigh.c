@@ -308,6 +308,20 @@ bool neigh_uplink(const struct model *m, const struct gate *g, const struct pkt 
 
 /* ---- guard mode: ARP and ND of the own address pass, the services pass, foreign claims do not leave */
 
+/* SG-22, RFC 4861: between neighbours, and no router has forwarded it. Else it is a packet like any other. */
+static bool nd_of_link(const struct world *w, const struct eni *e, bool egress, const struct pkt *p)
+{
+	const struct ip *far = egress ? &p->dst : &p->src;
+	static const struct ip nobody;
+
+	if (p->itype < 133 || p->itype > 136 || p->ttl != 255 || p->icode)
+		return false;
+	if (far->b[0] == 0xfe && (far->b[1] & 0xc0) == 0x80)
+		return true;
+	return p->itype != 134 && (subnet_has(&w->subnet[e->subnet], 6, far) ||
+				   (egress ? far->b[0] == 0xff && far->b[1] == 2 : ip_eq(far, &nobody)));
+}
+
 static void guard_neighbour(const struct world *w, const struct eni *e, bool egress, const struct pkt *p,
 			    struct verdict *v)
 {
@@ -338,7 +352,7 @@ static void guard_neighbour(const struct world *w, const struct eni *e, bool egr
 	if (!own_mac || p->itype == 134 || is_router_address(w, e, 6, &p->src) || p->itype == 137 ||
 	    (p->itype == 136 && is_router_address(w, e, 6, &target))) /* B4 */
 		verdict_drop(v, WHY_ANY);
-	else if (p->itype == 135 && eni_owns(e, 6, &p->src) && p->ttl == 255)
+	else if (p->itype == 135 && eni_owns(e, 6, &p->src) && nd_of_link(w, e, true, p))
 		v->others = 0;
 }
 
@@ -347,6 +361,8 @@ bool neigh_guard(const struct model *m, const struct eni *e, bool egress, const 
 	if (p->err || p->foff)
 		return false;
 	if (p->etype == ET_ARP || is_neighbour_message(p)) {
+		if (!egress && p->itype >= 133 && p->itype <= 137 && !nd_of_link(m->world, e, false, p))
+			return false;
 		guard_neighbour(m->world, e, egress, p, v);
 		return true;
 	}

@@ -379,17 +379,26 @@ struct flow_key {
 	uint16_t near_port, far_port;
 };
 
-enum tcp_phase { PHASE_SYN, PHASE_SYN_ACK, PHASE_ESTABLISHED };
+enum tcp_phase { PHASE_SYN, PHASE_SYN_ACK, PHASE_PICKED_UP, PHASE_ESTABLISHED };
+
+/* What both kinds of entries know of a TCP conversation. */
+struct conversation {
+	enum tcp_phase phase;
+	bool closing;
+	bool fin[2], acked[2]; /* [0]: by the opener, [1]: by its peer */
+	uint32_t ack[2];
+};
+enum tcp_phase tcp_opens(const struct pkt *p);
+void tcp_advance(struct conversation *c, const struct pkt *p, bool opener, bool opened);
+bool tcp_half_open(const struct conversation *c);
 
 struct flow {
 	struct flow_key key;
 	struct flow *next;
 	bool egress; /* opened outward */
-	bool tracked, closing;
+	bool tracked;
 	uint64_t policy;
-	enum tcp_phase phase;
-	bool fin[2], acked[2]; /* [0]: by the opener, [1]: by its peer */
-	uint32_t ack[2];
+	struct conversation tcp;
 	bool asked;    /* the last packet was the opener's */
 	int exchanges; /* answers to a request */
 	int64_t expires;
@@ -413,9 +422,8 @@ struct mapping {
 	int fam, proto, qtype;
 	struct ip client, remote, addr; /* addr: as the world sees the client */
 	uint16_t client_port, remote_port, port;
-	enum tcp_phase phase;
-	bool fin[2], acked[2], closing, ghost; /* ghost: gone, but its port may not be free yet */
-	uint32_t ack[2];
+	struct conversation tcp;
+	bool ghost; /* gone, but its port may not be free yet */
 	int64_t expires;
 	int peering;    /* number of the peering it left by; -1: none (NAT-18) */
 	int from;       /* number of the ENI whose packet opened it */

@@ -271,7 +271,7 @@ static bool parse_chain(struct pkt *p, int nh)
 		if (off + len > p->end)
 			return false;
 		p->routing_header |= nh == 43;
-		p->srcroute |= nh == 43 && p->raw[off + 2] == 0 && p->raw[off + 3]; /* RFC 5095 */
+		p->srcroute |= nh == 43 && p->raw[off + 3]; /* A7: of whatever type */
 		nh = p->raw[off];
 		off += len;
 	}

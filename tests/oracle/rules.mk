@@ -12,7 +12,7 @@ ORACLE_STATES ?= 300
 $(ORACLE_OBJ): $(O)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -Itests/oracle $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) -D_GNU_SOURCE -Itests/oracle $(CFLAGS) -MMD -MP -c $< -o $@ $(kept)
 
 $(ORACLE): $(ORACLE_OBJ)
 	$(call say,LINK,$@)
@@ -43,6 +43,11 @@ tenants-long: $(ORACLE) $(B)/enid ## as tenants, ten million packets for LONG_MI
 	$(Q)$(TENANTS_RUN) --seed $$(date +%s) --packets $$(($(LONG_MINUTES) * 170000)) \
 		--states $$(($(LONG_MINUTES) * 4 + 20))
 
+# Questions to enid explain about the generator's states: its model and the programs must agree, and enid replay with both.
+explain-long: $(ORACLE) $(B)/enid ## 100,000 random questions to enid explain, and reach at its edges, for LONG_MINUTES=60; a new seed
+	$(Q)QUESTIONS=$$(($(LONG_MINUTES) * 1900 + 2000)) tests/cli/test_explain.py random_questions golden_states
+	$(Q)STATES=$$(($(LONG_MINUTES) + 4)) tests/cli/test_reach.py random_states_at_their_edges
+
 # What the model has no notion of (READINGS): rates, table limits, cutting, public pools, VPN attachments, NAT64, sums that
 # are wrong from the start.
 ORACLE_LACKS := rate-limit full-table not-always-answered cuts-what mtu-through-a-nat mtu-through-a-transit rt-23 tgw-09 \
@@ -55,7 +60,7 @@ oracle-self: $(ORACLE) ## the model passes the golden cases itself, and the diff
 	$(Q)/usr/bin/python3 tests/golden/run.py --hooks none --skip $(subst $() ,$(comma),$(ORACLE_LACKS)) $(ORACLE)
 	$(Q)tests/mutants/run -k oracle-
 
-.PHONY: oracle oracle-long oracle-self golden tenants tenants-long
+.PHONY: oracle oracle-long oracle-self golden tenants tenants-long explain-long
 
 CHECKS += 'make -s tenants'
-LONG_TESTS += oracle-long oracle-self tenants-long
+LONG_TESTS += oracle-long oracle-self tenants-long explain-long

@@ -108,7 +108,7 @@ bool track_judge(struct model *m, const struct eni *e, bool egress, int refs, co
 
 	if (f && !f->tracked && f->policy != e->policy)
 		f = NULL; /* CT-07, CT-21 */
-	if (f && syn && f->closing)
+	if (f && syn && f->tcp.closing)
 		f = NULL;
 	if (f && !(syn && f->tracked)) {
 		c->kind = CHANGE_TOUCH;
@@ -117,6 +117,8 @@ bool track_judge(struct model *m, const struct eni *e, bool egress, int refs, co
 	sg_judge(m->world, e, egress, refs, p, &v);
 	if (!v.admitted)
 		return false;
+	if (p->proto == P_TCP && p->flags & TCP_RST)
+		return true; /* C9: opens nothing */
 	c->kind = f ? CHANGE_TOUCH : CHANGE_OPEN;
 	c->tracked = !v.untracked;
 	return true;
@@ -130,32 +132,55 @@ bool track_is_tracked(struct model *m, const struct change *c)
 	return f ? f->tracked || c->always : c->kind == CHANGE_OPEN && (c->tracked || c->always);
 }
 
-static void advance_tcp(struct flow *f, const struct pkt *p, bool opener, bool picked_up)
+enum tcp_phase tcp_opens(const struct pkt *p)
 {
+	return (p->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ? PHASE_SYN : PHASE_PICKED_UP;
+}
+
+#define NEAR (1 << 20)
+
+/* C5: a FIN has a number near what the other side acknowledged. Where it stops being near is enid's choice (it counts
+ * bytes); none is generated between. */
+static bool is_near(const struct conversation *c, const struct pkt *p, int me)
+{
+	int32_t off = (int32_t)(p->seq - c->ack[!me]);
+
+	return !c->acked[!me] || (off > -NEAR && off < NEAR);
+}
+
+/* One packet of the conversation. opened: it is the first one. An acknowledgement of 0 is none. */
+void tcp_advance(struct conversation *c, const struct pkt *p, bool opener, bool opened)
+{
+	bool acks = p->flags & TCP_ACK && p->ack;
 	int me = opener ? 0 : 1;
 
 	if (p->flags & TCP_RST) {
-		if (f->acked[!me] && f->ack[!me] == p->seq)
-			f->closing = true;
+		if (c->acked[!me] && c->ack[!me] == p->seq)
+			c->closing = true;
 		return;
 	}
-	if (opener && !picked_up && f->phase == PHASE_SYN_ACK && p->flags & TCP_ACK)
-		f->phase = PHASE_ESTABLISHED;
-	if (!opener && f->phase == PHASE_SYN && p->flags & TCP_SYN)
-		f->phase = PHASE_SYN_ACK;
-	if (p->flags & TCP_FIN)
-		f->fin[me] = true;
+	if (acks && !opened && c->phase == (opener ? PHASE_SYN_ACK : PHASE_PICKED_UP))
+		c->phase = PHASE_ESTABLISHED;
+	else if (!opener && c->phase == PHASE_SYN && p->flags & TCP_SYN)
+		c->phase = PHASE_SYN_ACK;
+	if (p->flags & TCP_FIN && acks && c->phase == PHASE_ESTABLISHED && is_near(c, p, me))
+		c->fin[me] = true;
 	if (p->flags & TCP_ACK) {
-		f->acked[me] = true;
-		f->ack[me] = p->ack;
+		c->acked[me] = acks;
+		c->ack[me] = p->ack;
 	}
-	f->closing = f->fin[0] && f->fin[1];
+	c->closing = c->fin[0] && c->fin[1];
+}
+
+bool tcp_half_open(const struct conversation *c)
+{
+	return c->phase != PHASE_ESTABLISHED;
 }
 
 /* CT-09, CT-11: seconds that the flow may now be idle. */
 static int64_t idle_time(const struct flow *f, const struct eni *e)
 {
-	if (f->closing)
+	if (f->tcp.closing)
 		return 10;
 	if (f->key.qtype >= 0)
 		return 30;
@@ -163,9 +188,9 @@ static int64_t idle_time(const struct flow *f, const struct eni *e)
 		return f->exchanges > 1 ? e->udp_stream : e->udp;
 	if (f->key.proto != P_TCP)
 		return 600;
-	if (f->fin[0] || f->fin[1])
+	if (f->tcp.fin[0] || f->tcp.fin[1])
 		return 120;
-	return f->phase == PHASE_ESTABLISHED ? e->tcp_established : 60;
+	return tcp_half_open(&f->tcp) ? 60 : e->tcp_established;
 }
 
 /* A gateway reset the connection: the ENI that it told so has nothing to track any more. */
@@ -173,15 +198,15 @@ void track_reset(struct model *m, const struct change *c)
 {
 	struct flow *f = c->kind == CHANGE_TOUCH ? find(m, &c->key) : NULL;
 
-	if (!f || f->closing || !f->egress)
+	if (!f || f->tcp.closing || !f->egress)
 		return; /* one that the world opened is left as it is */
-	f->closing = true;
+	f->tcp.closing = true;
 	f->expires = m->now + 10 * NS;
 }
 
 void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 {
-	bool picked_up = false;
+	bool opened = false;
 	struct flow *f;
 
 	if (c->kind == CHANGE_NONE)
@@ -199,11 +224,11 @@ void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 		}
 		*f = (struct flow){.key = c->key, .next = next, .egress = c->egress, .tracked = c->tracked};
 		f->policy = c->eni->policy;
-		f->phase = !(p->flags & TCP_SYN) ? PHASE_ESTABLISHED : p->flags & TCP_ACK ? PHASE_SYN_ACK : PHASE_SYN;
-		picked_up = true;
+		f->tcp.phase = tcp_opens(p);
+		opened = true;
 	}
 	f->tracked |= c->always;
-	if (f->closing)
+	if (f->tcp.closing)
 		return; /* the 10 s count from the closing packet */
 	bool opener = f->key.qtype >= 0 ? !p->qreply : f->egress == c->egress;
 
@@ -211,7 +236,7 @@ void track_commit(struct model *m, const struct change *c, const struct pkt *p)
 		f->exchanges++;
 	f->asked = opener;
 	if (p->proto == P_TCP)
-		advance_tcp(f, p, opener, picked_up);
+		tcp_advance(&f->tcp, p, opener, opened);
 	f->expires = m->now + idle_time(f, c->eni) * NS;
 }
 

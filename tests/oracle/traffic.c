@@ -70,6 +70,18 @@ static bool next_tcp(struct traffic *t, const struct world *w, struct conv *c, s
 	}
 }
 
+/* From somebody who does not know the numbers (C5). */
+static bool blind_fin(struct traffic *t, const struct world *w, struct conv *c, int s, struct line *l)
+{
+	uint32_t seq = c->side[s].seq;
+	bool made;
+
+	c->side[s].seq += (uint32_t)rnd_between(t->r, 2, 14) << 28;
+	made = gen_tcp(w, c, s, TCP_FIN | TCP_ACK, 0, l);
+	c->side[s].seq = seq;
+	return made;
+}
+
 /* What a well-behaved host would not send now. */
 static bool odd_tcp(struct traffic *t, const struct world *w, struct conv *c, struct line *l)
 {
@@ -89,7 +101,7 @@ static bool odd_tcp(struct traffic *t, const struct world *w, struct conv *c, st
 		c->side[!s].acked = c->side[s].seq;
 		return true;
 	case 4:
-		return gen_tcp(w, c, s, TCP_FIN | TCP_ACK, 0, l);
+		return rnd_chance(t->r, 50) ? gen_tcp(w, c, s, TCP_FIN | TCP_ACK, 0, l) : blind_fin(t, w, c, s, l);
 	case 5:
 		c->step = rnd_between(t->r, 0, 16);
 		return gen_tcp(w, c, s, TCP_ACK, 1, l);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "race/logsum.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "flowlog/reader.h"
+#include "lib/folder.h"
 
 void logsum_open(struct logsum *sum, struct stage *stage)
 {
@@ -16,7 +16,8 @@ void logsum_open(struct logsum *sum, struct stage *stage)
 
 	*sum = (struct logsum){.stage = stage, .dir = "/tmp/enid-logsum-XXXXXX"};
 	if (!mkdtemp(sum->dir) ||
-	    collector_open(stage->datapath, stage->state[0], stage->image[0], sum->dir, &sum->collector, &why)) {
+	    collector_open(stage->datapath, stage->state[0], stage->image[0],
+			   &(struct collector_options){.log_dir = sum->dir}, &sum->collector, &why)) {
 		fprintf(stderr, "logsum: %s\n", why ? why : "no folder");
 		abort();
 	}
@@ -64,25 +65,13 @@ static int read_line(void *arg, const char *text, size_t len)
 	return 0;
 }
 
-static void remove_folder(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir)))
-		(void)unlinkat(dirfd(dir), entry->d_name, 0);
-	if (dir)
-		closedir(dir);
-	(void)rmdir(path);
-}
-
 /* What is skipped is known for good only when the last line is written; the books outlive the collector. */
 static void read_books(struct logsum *sum)
 {
 	char *why = NULL;
 
-	if (collector_open(sum->stage->datapath, sum->stage->state[0], sum->stage->image[0], sum->dir, &sum->collector,
-			   &why))
+	if (collector_open(sum->stage->datapath, sum->stage->state[0], sum->stage->image[0],
+			   &(struct collector_options){.log_dir = sum->dir}, &sum->collector, &why))
 		abort();
 	for (int i = 0; i < STAGE_ENIS; i++)
 		sum->skipped[i] = collector_skipped(sum->collector, sum->stage->port[i]);
@@ -97,5 +86,5 @@ void logsum_close(struct logsum *sum)
 		abort();
 	}
 	read_books(sum);
-	remove_folder(sum->dir);
+	folder_remove(sum->dir);
 }

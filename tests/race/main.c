@@ -12,8 +12,13 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(c15_state_flips_never_leave_an_old_exit),
 		cmocka_unit_test(c14_two_cpus_open_one_flow),
+		cmocka_unit_test(c14_the_holder_of_a_lock_is_away),
+		cmocka_unit_test(c11_no_record_stays_on_a_shelf),
 		cmocka_unit_test(c16_a_full_name_table_leaks_nothing),
+		cmocka_unit_test(c12_no_record_for_an_eni_without_a_device),
 		cmocka_unit_test(c4_c23_expiry_sweeper_collector_and_edits),
+		cmocka_unit_test(c23_names_away_from_home_come_and_go),
+		cmocka_unit_test(c14_c23_few_flows_opened_and_ended_all_the_time),
 	};
 
 	if (geteuid()) {

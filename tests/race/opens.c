@@ -3,11 +3,11 @@
  * of the two names only, or for none. */
 #include "race/tests.h"
 
-#include <bpf/bpf.h>
-#include <errno.h>
 #include <unistd.h>
 
+#include "enid/names.h"
 #include "lib/audit.h"
+#include "lib/fill.h"
 
 #define PORTS 1000 /* 1000-1999 are admitted both ways */
 #define BATCH 20000
@@ -100,29 +100,6 @@ void c14_two_cpus_open_one_flow(void **state)
 	race_close(&race);
 }
 
-/* Fill `names` until only `room` names find place. */
-static uint64_t fill_names(struct race *race, uint32_t room)
-{
-	int fd = datapath_map_fd(race->stage.datapath, "names");
-	uint64_t print = 0;
-	uint32_t nowhere = UINT32_MAX;
-
-	while (!bpf_map_update_elem(fd, &print, &nowhere, BPF_NOEXIST))
-		print++;
-	assert_int_equal(errno, E2BIG);
-	for (uint64_t gone = print - room; gone < print; gone++)
-		assert_int_equal(bpf_map_delete_elem(fd, &gone), 0);
-	return print - room;
-}
-
-static void empty_names(struct race *race, uint64_t nr)
-{
-	int fd = datapath_map_fd(race->stage.datapath, "names");
-
-	for (uint64_t print = 0; print < nr; print++)
-		assert_int_equal(bpf_map_delete_elem(fd, &print), 0);
-}
-
 void c16_a_full_name_table_leaks_nothing(void **state)
 {
 	struct audit audit;
@@ -134,12 +111,12 @@ void c16_a_full_name_table_leaks_nothing(void **state)
 	for (uint32_t room = 0; room < 20; room++) {
 		struct opens opens = {.first = room * 1000, .nr = 100, .reverse_too = true, .may_lack_records = true};
 		struct opens again = {.first = 500000 + room * 1000, .nr = 20, .reverse_too = true};
-		uint64_t filled, before = race.senders[0].refused;
+		uint64_t before = race.senders[0].refused;
 
 		stage_agent_alive(&race.stage, true);
-		filled = fill_names(&race, room % 5);
+		names_fill(race.stage.datapath, room % 5);
 		run_opens(&race, &opens);
-		empty_names(&race, filled);
+		names_unfill(race.stage.datapath);
 		expect_clean(&race, &audit);
 		refused += race.senders[0].refused - before;
 		run_opens(&race, &again); /* what was refused left nothing behind that could refuse others */
@@ -148,4 +125,115 @@ void c16_a_full_name_table_leaks_nothing(void **state)
 	print_message("%llu refused on CPU 0, %u records at the end\n", (unsigned long long)refused, audit.live);
 	assert_true(refused > 500);
 	race_close(&race);
+}
+
+#define SHELVED 16384 /* enough for shelves of a few records */
+
+/* C11: a CPU that took more records than it uses takes them from nobody: the last flow that fits is not refused. */
+void c11_no_record_stays_on_a_shelf(void **state)
+{
+	static struct stage stage;
+	struct stage_packet packet;
+	uint8_t frame[STAGE_FRAME];
+	struct audit audit;
+	uint32_t refused = 0;
+	(void)state;
+
+	stage_open(&stage, SHELVED, 0);
+	stage_unlimited(&stage);
+	stage_agent_alive(&stage, true);
+	assert_true(datapath_control(stage.datapath)->flows_batch > 1);
+	for (uint32_t flow = 0; flow < SHELVED + 100; flow++) {
+		stage_pin_thread(flow < 100 ? 1 : 0);
+		packet = flow_packet(flow, false);
+		stage_frame(&packet, frame);
+		refused += stage_send_frame(&stage, packet.from, frame) != packet.to;
+	}
+	assert_null(audit_all(stage.datapath, &audit));
+	assert_int_equal(audit.live, SHELVED);
+	assert_int_equal(stage_drops(&stage, ENI_A, REASON_CONNTRACK_FULL) + refused, 200);
+	stage_close(&stage);
+}
+
+/* Nothing can be delivered there, so no record is made for it, nor is it told as accepted. */
+void c12_no_record_for_an_eni_without_a_device(void **state)
+{
+	static struct stage stage;
+	struct stage_packet packet;
+	uint8_t frame[STAGE_FRAME];
+	struct audit audit;
+	(void)state;
+
+	stage_open(&stage, SHELVED, 0);
+	stage_unlimited(&stage);
+	stage_agent_alive(&stage, true);
+	packet = flow_packet(0, false);
+	assert_int_equal(datapath_clear_device(stage.datapath, stage.ifindex[packet.to]), 0);
+	for (uint32_t flow = 0; flow < 100; flow++) {
+		packet = flow_packet(flow, false);
+		stage_frame(&packet, frame);
+		assert_int_not_equal(stage_send_frame(&stage, packet.from, frame), packet.to);
+	}
+	assert_null(audit_all(stage.datapath, &audit));
+	assert_int_equal(audit.live, 0);
+	assert_int_equal(stage_drops(&stage, packet.from, REASON_NO_OWNER), 100);
+	stage_close(&stage);
+}
+
+#define AWAY_US 50000
+
+static void locks_set(struct datapath *datapath, uint32_t lock)
+{
+	struct name_bucket *buckets = datapath_names(datapath);
+
+	for (uint32_t i = 0; i < datapath_control(datapath)->nr_buckets; i++)
+		__atomic_store_n(&buckets[i].lock, lock, __ATOMIC_RELEASE);
+}
+
+struct away {
+	struct datapath *datapath;
+	pthread_barrier_t gone;
+};
+
+/* On a CPU of its own: who waits for a lock leaves its CPU to nobody. */
+static void *give_locks_back(void *arg)
+{
+	struct away *away = arg;
+
+	stage_pin_thread(1);
+	pthread_barrier_wait(&away->gone);
+	usleep(AWAY_US);
+	locks_set(away->datapath, 0);
+	return NULL;
+}
+
+/* C14: the hypervisor took away the CPU that holds a bucket's lock: the other one waits for it, as for any lock of the
+ * kernel, and no flow is refused. A lock that nobody gives back refuses the flow and tells so; no CPU hangs. */
+void c14_the_holder_of_a_lock_is_away(void **state)
+{
+	static struct stage stage;
+	struct stage_packet packet;
+	pthread_t holder;
+	struct away away;
+	(void)state;
+
+	stage_open(&stage, 1024, 0);
+	stage_unlimited(&stage);
+	stage_agent_alive(&stage, true);
+	away.datapath = stage.datapath;
+	pthread_barrier_init(&away.gone, NULL, 2);
+	stage_pin_thread(0);
+	for (uint32_t flow = 0; flow < 4; flow++) {
+		packet = flow_packet(flow, false);
+		locks_set(stage.datapath, 1);
+		assert_int_equal(pthread_create(&holder, NULL, give_locks_back, &away), 0);
+		pthread_barrier_wait(&away.gone);
+		assert_int_equal(stage_send(&stage, &packet), packet.to);
+		pthread_join(holder, NULL);
+	}
+	locks_set(stage.datapath, 1);
+	packet = flow_packet(4, false);
+	assert_int_equal(stage_send(&stage, &packet), STAGE_NOWHERE);
+	assert_int_equal(stage_drops(&stage, ENI_A, REASON_CONNTRACK_FULL), 1);
+	stage_close(&stage);
 }

@@ -44,6 +44,7 @@ void race_open(struct race *race, uint32_t flows_max, uint16_t seconds, race_ste
 	stage_open(&race->stage, flows_max, seconds);
 	stage_unlimited(&race->stage);
 	race->step = step;
+	race->seed = seed;
 	pthread_barrier_init(&race->start, NULL, SENDERS + 1);
 	pthread_barrier_init(&race->end, NULL, SENDERS + 1);
 	for (int i = 0; i < SENDERS; i++) {

@@ -29,6 +29,7 @@ typedef void (*race_step)(struct sender *sender);
 struct race {
 	struct stage stage;
 	struct sender senders[SENDERS];
+	uint64_t seed;  /* as printed; sender i has seed + i */
 	race_step step; /* one packet or a few of one sender */
 	pthread_barrier_t start, end;
 	volatile bool pause, over;

@@ -12,6 +12,11 @@ hostile-long: all $(UNIT_BIN) ## hostile states: every path, every fault, sizes 
 	$(Q)tests/run -t 7200 tests/cli/test_hostile.py tests/cli/test_hostile_verdicts.py tests/cli/test_hostile_sizes.py \
 		$(B)/tests/unit/test_hostile_image $(B)/tests/unit/test_faults $(B)/tests/unit/test_state_hostile
 
-LONG_TESTS += hostile-long
+# Hours of virtual time through the collector, each with a seed of its own.
+books-long: export ENID_ROUNDS ?= 200
+books-long: $(B)/tests/unit/test_flowlog_balance ## flow logs: exact books over many hours of random load (minutes)
+	$(Q)tests/run -t 7200 $<
 
-.PHONY: hostile-long
+LONG_TESTS += hostile-long books-long
+
+.PHONY: hostile-long books-long

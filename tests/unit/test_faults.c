@@ -188,12 +188,30 @@ static void e4_image_is_compiled_whole_or_not_at_all(void **context)
 
 static const char *const followed_paths[] = {"groups.json", "acls.json", "tables.json", "enis.json", "others.json"};
 
+static const char *const texts_before[] = {GROUPS("80"), ACLS("allow"), TABLES("1"), ENIS("g2")};
+static const char *const texts_now[] = {GROUPS("81"), ACLS("deny"), TABLES("2"), ENIS("g1")};
+
 struct following {
 	struct state *state;
 	struct sources *sources;
 	struct image *image;
 	char *text; /* of the image */
 };
+
+/* The image of the state as it is, made anew. */
+static void expect_image(struct following *following)
+{
+	struct image *image = NULL;
+	char *why = NULL, *text, *anew;
+
+	assert_int_equal(compile_image(following->state, following->state->hosts, &image, &why), 0);
+	anew = image_text(image);
+	text = image_text(following->image);
+	assert_string_equal(text, anew);
+	free(text);
+	free(anew);
+	image_free(&image);
+}
 
 /* Whatever happened, it is taken back. */
 static int follow(void *data)
@@ -220,28 +238,102 @@ static int follow(void *data)
 	return updated;
 }
 
-static void e4_edit_is_followed_whole_or_not_at_all(void **context)
+/* The texts of the paths but the last. */
+static void write_followed(const char *const *texts)
 {
-	const char *const before[] = {GROUPS("80"), ACLS("allow"), TABLES("1"), ENIS("g2"), OTHERS};
-	const char *const now[] = {GROUPS("81"), ACLS("deny"), TABLES("2"), ENIS("g1")};
+	for (size_t i = 0; i < 4; i++)
+		write_text(followed_paths[i], texts[i]);
+}
+
+static void start_following(struct following *following)
+{
 	struct state_messages messages;
-	struct following following = {};
 	char *why = NULL;
 
-	(void)context;
-	for (size_t i = 0; i < 5; i++)
-		write_text(followed_paths[i], before[i]);
-	assert_int_equal(state_load_sources(followed_paths, 5, &following.state, &messages, &following.sources), 0);
+	write_followed(texts_before);
+	write_text(followed_paths[4], OTHERS);
+	assert_int_equal(state_load_sources(followed_paths, 5, &following->state, &messages, &following->sources), 0);
 	state_messages_done(&messages);
-	assert_int_equal(compile_image(following.state, following.state->hosts, &following.image, &why), 0);
-	following.text = image_text(following.image);
-	for (size_t i = 0; i < 4; i++)
-		write_text(followed_paths[i], now[i]);
+	assert_int_equal(compile_image(following->state, following->state->hosts, &following->image, &why), 0);
+	following->text = image_text(following->image);
+}
+
+static void stop_following(struct following *following)
+{
+	free(following->text);
+	image_free(&following->image);
+	state_free(&following->state);
+	sources_free(&following->sources);
+}
+
+static void e4_edit_is_followed_whole_or_not_at_all(void **context)
+{
+	struct following following = {};
+
+	(void)context;
+	start_following(&following);
+	write_followed(texts_now);
 	fail_everywhere(&(struct attempt){"follow an edit", follow, &following});
-	free(following.text);
-	image_free(&following.image);
-	state_free(&following.state);
-	sources_free(&following.sources);
+	stop_following(&following);
+}
+
+static struct state_change *follow_turn(struct following *following, unsigned int turn)
+{
+	struct state_change *change = NULL;
+
+	write_followed(turn % 2 ? texts_now : texts_before);
+	assert_int_equal(state_follow(following->state, following->sources, followed_paths, 4, &change), 0);
+	assert_int_equal(image_update(following->image, change), 0);
+	return change;
+}
+
+/* Followed, then to be taken back: without memory the image stays that of the new state, which is kept then. */
+static void e4_edit_that_cannot_be_taken_back_is_kept_whole(void **context)
+{
+	struct following following = {};
+	unsigned long at = 0;
+	bool failed = true;
+
+	(void)context;
+	start_following(&following);
+	for (unsigned int turn = 1; failed; turn++) {
+		struct state_change *change = follow_turn(&following, turn);
+
+		state_change_undo(following.state, change);
+		faults_begin(++at, true);
+		failed = image_update(following.image, change) != 0;
+		(void)faults_end();
+		if (failed) {
+			state_change_redo(following.state, change);
+			state_change_keep(following.state, &change);
+		} else {
+			state_change_free(&change);
+		}
+		expect_image(&following);
+	}
+	print_message("%lu allocations of taking back failed, one by one\n", at - 1);
+	assert_true(at > 20);
+	stop_following(&following);
+}
+
+/* What is kept in error: it does not stand in the state, and what stands there is not freed. */
+static void e4_what_was_taken_back_is_not_kept(void **context)
+{
+	struct following following = {};
+
+	(void)context;
+	start_following(&following);
+	for (unsigned int turn = 1; turn < 8; turn++) {
+		struct state_change *change = follow_turn(&following, turn);
+
+		if (turn % 3 == 2) {
+			state_change_undo(following.state, change);
+			assert_int_equal(image_update(following.image, change), 0);
+		}
+		state_change_keep(following.state, &change);
+		expect_image(&following);
+	}
+	stop_following(&following);
 }
 
 /* ---- plan */
@@ -301,6 +393,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(e18_errors_are_told_whole_or_not_at_all),
 		cmocka_unit_test(e4_image_is_compiled_whole_or_not_at_all),
 		cmocka_unit_test(e4_edit_is_followed_whole_or_not_at_all),
+		cmocka_unit_test(e4_edit_that_cannot_be_taken_back_is_kept_whole),
+		cmocka_unit_test(e4_what_was_taken_back_is_not_kept),
 		cmocka_unit_test(e4_plan_is_made_whole_or_not_at_all),
 	};
 

@@ -246,39 +246,12 @@ static struct window_key key_of(const char *src, const char *dst, uint16_t sport
 	return key;
 }
 
-/* FL-20, to the letter but for the end of the window. */
-static void lines_read_as_the_guide_prints_them(void **state)
-{
-	struct window_entry entry = {.key = key_of("10.0.1.25", "10.0.2.40", 51514, 22, 1760000000),
-				     .count = {17, 3284, 1760000000, 1760000055, 2}};
-	static struct log_eni eni;
-	char line[LINE_MAX_BYTES];
-	size_t len;
-
-	(void)state;
-	one_eni(&eni);
-	len = line_traffic(&eni, &entry, line);
-	assert_int_equal(len, strlen(line));
-	assert_string_equal(line, "2 111122223333 eni-0aa11bb22cc33dd44 10.0.1.25 10.0.2.40 51514 22 6 17 3284 "
-				  "1760000000 1760000055 ACCEPT OK\n");
-	entry.key = key_of("198.51.100.7", "10.0.2.40", 40112, 3389, 1760000000);
-	entry.key.reject = 1;
-	entry.count.packets = 1;
-	entry.count.bytes = 40;
-	line_traffic(&eni, &entry, line);
-	assert_string_equal(line, "2 111122223333 eni-0aa11bb22cc33dd44 198.51.100.7 10.0.2.40 40112 3389 6 1 40 "
-				  "1760000000 1760000055 REJECT OK\n");
-	line_empty(&eni, 1760000060, 56, "NODATA", line);
-	assert_string_equal(line,
-			    "2 111122223333 eni-0aa11bb22cc33dd44 - - - - - - - 1760000060 1760000115 - NODATA\n");
-}
-
 /* A flush that was killed after half its lines: done again, each line stands once. */
 static void killed_flush_is_cut_back_and_done_again(void **state)
 {
 	struct folder *f = *state;
 	struct window_key key = key_of("10.0.1.25", "10.0.2.40", 1, 2, 1760000040);
-	struct window_count count = {1, 40, 1760000040, 1760000041, 0};
+	struct window_count count = {.packets = 1, .bytes = 40, .first_s = 1760000040, .last_s = 1760000041};
 	struct window window, next;
 	struct books books;
 	static struct log_eni eni;
@@ -302,12 +275,58 @@ static void killed_flush_is_cut_back_and_done_again(void **state)
 	books_close(&books);
 }
 
+/* E26: an agent that is killed while it settles a window, at whichever port, has not told anything twice, nor
+ * forgotten. */
+static void settling_that_was_killed_is_finished(void **state)
+{
+	struct folder *f = *state;
+	struct window_key key = key_of("10.0.1.25", "10.0.2.40", 1, 2, 1760000040);
+	struct window_count count = {.packets = 1, .bytes = 40, .first_s = 1760000040, .last_s = 1760000041};
+	struct book before, after;
+	struct window_header header;
+	struct window window, next;
+	struct books books;
+	static struct log_eni eni;
+
+	assert_int_equal(books_open(NULL, "", 1, &books), 0);
+	assert_int_equal(window_open(NULL, "", 1, 100, &window), 0);
+	assert_int_equal(window_open(NULL, "", 1, 100, &next), 0);
+	assert_int_equal(window_add(&window, &key, 60, &count), 0);
+	books_skip(&books, 1, 7);
+	before = books.page->port[1];
+	assert_int_equal(window_hand_over(&window, &next, 1760000040, 1760000100, false), 0);
+	header = *window_header(&window);
+	assert_int_equal(flush_window(&f->file, &window, one_eni(&eni), &books), 0);
+	after = books.page->port[1];
+	assert_int_equal(after.declared, 7);
+	assert_int_equal(books_pending(&books, 1), 0);
+	for (int at = 0; at < 2; at++) { /* before this port's turn, after it */
+		*window_header(&window) = header;
+		books.page->settling.sequence = header.sequence;
+		books.page->port[1] = at ? after : before;
+		books.page->lines = 0;
+		assert_int_equal(flush_window(&f->file, &window, one_eni(&eni), &books), 0);
+		assert_memory_equal(&books.page->port[1], &after, sizeof(after));
+		assert_int_equal(books.page->lines, 2);
+		assert_int_equal(window_header(&window)->state, WINDOW_EMPTY);
+		assert_int_equal(books.page->settling.sequence, 0);
+		assert_string_equal(
+			all_lines(f),
+			"2 111122223333 eni-0aa11bb22cc33dd44 10.0.1.25 10.0.2.40 1 2 6 1 40 1760000040 1760000041 "
+			"ACCEPT OK|2 111122223333 eni-0aa11bb22cc33dd44 - - - - - - - 1760000040 1760000099 - "
+			"SKIPDATA|");
+	}
+	window_close(&window);
+	window_close(&next);
+	books_close(&books);
+}
+
 /* The writer was slow: two windows are due at once, and only the first was idle. */
 static void windows_that_are_due_together_are_told_apart(void **state)
 {
 	struct folder *f = *state;
 	struct window_key key = key_of("10.0.1.25", "10.0.2.40", 1, 2, 1760000160);
-	struct window_count count = {1, 40, 1760000161, 1760000161, 0};
+	struct window_count count = {.packets = 1, .bytes = 40, .first_s = 1760000161, .last_s = 1760000161};
 	struct window window, next;
 	struct books books;
 	static struct log_eni eni;
@@ -347,7 +366,7 @@ static void books_balance_when_the_disk_fills(void **state)
 	assert_int_equal(window_open(NULL, "", 1, nr, &next), 0);
 	for (uint32_t i = 0; i < nr; i++) {
 		struct window_key key = key_of("10.0.1.25", "10.0.2.40", (uint16_t)i, (uint16_t)(i >> 8), 1760000040);
-		struct window_count count = {3, 120, 1760000040, 1760000041, 0};
+		struct window_count count = {.packets = 3, .bytes = 120, .first_s = 1760000040, .last_s = 1760000041};
 
 		key.dst.w[3] += htonl(i);
 		assert_int_equal(window_add(&window, &key, 60, &count), 0);
@@ -368,7 +387,7 @@ static void books_balance_when_the_disk_fills(void **state)
 static void full_window_refuses_and_keeps_what_it_has(void **state)
 {
 	struct window window;
-	struct window_count count = {1, 40, 0, 0, 0};
+	struct window_count count = {.packets = 1, .bytes = 40, .first_s = 0, .last_s = 0};
 
 	(void)state;
 	assert_int_equal(window_open(NULL, "", 1, 3000, &window), 0);
@@ -396,8 +415,8 @@ int main(void)
 		TEST(no_file_is_renamed_while_a_reader_opens_them),
 		TEST(file_that_somebody_removed_is_made_again),
 		TEST(follower_crosses_a_rotation),
-		TEST(lines_read_as_the_guide_prints_them),
 		TEST(killed_flush_is_cut_back_and_done_again),
+		TEST(settling_that_was_killed_is_finished),
 		TEST(windows_that_are_due_together_are_told_apart),
 		TEST(books_balance_when_the_disk_fills),
 		TEST(full_window_refuses_and_keeps_what_it_has),

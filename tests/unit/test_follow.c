@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A state and its image that follow edits of the files are what loading and compiling anew gives, byte for byte. The
  * states are those of the golden cases, all gateways among them; the edits are random, so many are refused, and some
- * are nothing that can be followed. */
+ * are nothing that can be followed. So is the plan of what an update touched the plan that looks at everything. */
 #include <errno.h>
 #include <glob.h>
 #include <jansson.h>
@@ -9,7 +9,10 @@
 
 #include "lib/image_text.h"
 #include "lib/world.h"
+#include "agent/saved.h"
 #include "compile/image.h"
+#include "datapath/decisions.h"
+#include "plan/plan.h"
 #include "state/change.h"
 #include "test_state.h"
 
@@ -23,7 +26,13 @@ struct follower {
 	json_t *document;
 	uint64_t revision;
 	uint64_t dice;
-	size_t tried, followed, refused, undone;
+	size_t tried, followed, refused, undone, spliced;
+	size_t indent;
+	bool saved;                 /* what the changes write down is read again */
+	struct placement placement; /* what the kernel holds */
+	struct decisions decisions;
+	size_t narrow; /* plans of touched ports only */
+	void (*edit)(struct follower *f);
 };
 
 static uint32_t roll(struct follower *f, size_t sides)
@@ -43,16 +52,14 @@ static void write_document(const json_t *document, size_t indent)
 
 static uint64_t revision_of(const json_t *document)
 {
-	uint64_t revision = 0, one;
+	uint64_t revision = 0;
 	const char *name;
 	json_t *list, *element;
 	size_t index;
 
 	json_object_foreach ((json_t *)document, name, list)
-		json_array_foreach (list, index, element) {
-			assert_int_equal(state_element_revision(name, element, &one), 0);
-			revision += one;
-		}
+		json_array_foreach (list, index, element)
+			revision += state_element_revision(name, element);
 	return revision;
 }
 
@@ -247,6 +254,95 @@ static void same_image(const struct image *a, const struct image *b)
 	free(text_b);
 }
 
+/* ---- plans */
+
+static int by_number(const void *a, const void *b)
+{
+	const struct plan_port *x = a, *y = b;
+
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+static void same_plan(struct plan *a, struct plan *b)
+{
+	assert_int_equal(a->nr_objects, b->nr_objects);
+	assert_int_equal(a->nr_tables, b->nr_tables);
+	assert_int_equal(a->nr_subnets, b->nr_subnets);
+	assert_int_equal(a->nr_gateways, b->nr_gateways);
+	assert_int_equal(a->nr_old_objects, b->nr_old_objects);
+	assert_int_equal(a->changed, b->changed);
+	assert_int_equal(a->other_kinds, b->other_kinds);
+	assert_int_equal(a->nr_ports, b->nr_ports);
+	qsort(a->ports, a->nr_ports, sizeof(*a->ports), by_number);
+	qsort(b->ports, b->nr_ports, sizeof(*b->ports), by_number);
+	for (size_t i = 0; i < a->nr_ports; i++) {
+		assert_int_equal(a->ports[i].number, b->ports[i].number);
+		assert_int_equal(a->ports[i].fell, b->ports[i].fell);
+		assert_int_equal(a->ports[i].epoch_only, b->ports[i].epoch_only);
+	}
+	assert_int_equal(a->next.nr_ports, b->next.nr_ports);
+	for (uint32_t i = 0; i < a->next.nr_ports; i++)
+		assert_memory_equal(&a->next.ports[i].policy, &b->next.ports[i].policy,
+				    sizeof(a->next.ports[i].policy));
+}
+
+static void same_decisions(const struct decisions *a, const struct decisions *b)
+{
+	assert_int_equal(a->nr, b->nr);
+	for (size_t i = 0; i < a->nr; i++) {
+		assert_int_equal(a->blocks[i].base, b->blocks[i].base);
+		assert_int_equal(a->blocks[i].nr, b->blocks[i].nr);
+		assert_string_equal(a->blocks[i].texts, b->blocks[i].texts);
+	}
+}
+
+/* What the kernel gets of the image, as the data path would do it. */
+static void put_in_force(struct follower *f)
+{
+	uint64_t before = f->image->before;
+	bool narrow = before && before == f->placement.version;
+	struct decisions anew = {};
+	struct plan *plan, *wide;
+	char *why = NULL;
+
+	assert_int_equal(plan_make(&f->placement, f->image, &plan, &why), 0);
+	f->image->before = 0;
+	assert_int_equal(plan_make(&f->placement, f->image, &wide, &why), 0);
+	f->image->before = before;
+	same_plan(plan, wide);
+	f->narrow += narrow;
+	if (narrow)
+		assert_int_equal(decisions_change(&f->decisions, plan, f->image), 0);
+	else
+		assert_int_equal(decisions_bind(&f->decisions, &plan->next, f->image), 0);
+	assert_int_equal(decisions_bind(&anew, &plan->next, f->image), 0);
+	same_decisions(&f->decisions, &anew);
+	decisions_done(&anew);
+	plan_commit(&f->placement, plan);
+	plan_free(&plan);
+	plan_free(&wide);
+}
+
+/* Over what was in force before, the changes that were written down are the document. */
+static void same_when_saved(struct follower *f, const struct state_change *change)
+{
+	json_t *documents = NULL;
+
+	if (change->documents)
+		assert_int_equal(saved_append(".", change->documents, change->documents_length, &(size_t){0}), 0);
+	assert_int_equal(saved_read(".", &documents), 0);
+	assert_true(json_equal(documents, f->document));
+	json_decref(documents);
+}
+
+static void save_document(const struct follower *f)
+{
+	char *text = json_dumps(f->document, JSON_COMPACT | JSON_PRESERVE_ORDER);
+
+	assert_int_equal(saved_write(".", text, strlen(text)), 0);
+	free(text);
+}
+
 /* ret: whether the state and its image are those of the file now */
 static bool follow(struct follower *f)
 {
@@ -255,6 +351,7 @@ static bool follow(struct follower *f)
 	char *before = image_text(f->image), *after;
 	int r = state_follow(f->state, f->sources, paths, 1, &change);
 
+	f->spliced += !r && change->documents && strstr(change->documents, "\"Splice\"");
 	if (r)
 		assert_int_equal(r, -EAGAIN);
 	else if (roll(f, 4) == 0 || (r = image_update(f->image, change))) {
@@ -273,6 +370,8 @@ static bool follow(struct follower *f)
 		assert_string_equal(before, after);
 		free(after);
 	} else {
+		if (f->saved)
+			same_when_saved(f, change);
 		f->revision += change->revision;
 		assert_int_equal(f->revision, revision_of(f->document));
 		state_change_keep(f->state, &change);
@@ -288,13 +387,15 @@ static void step(struct follower *f)
 	struct sources *sources = NULL;
 	struct image *image = NULL;
 
-	edit(f);
-	write_document(f->document, 1);
+	f->edit(f);
+	write_document(f->document, f->indent);
 	f->tried++;
 	if (follow(f)) {
 		f->followed++;
 		assert_true(load_whole(&state, &sources, &image));
 		same_image(f->image, image);
+		if (roll(f, 4)) /* else it comes with the next one */
+			put_in_force(f);
 		free_whole(&state, &sources, &image);
 		json_decref(before);
 	} else if (load_whole(&state, &sources, &image)) {
@@ -303,24 +404,33 @@ static void step(struct follower *f)
 		f->sources = sources;
 		f->image = image;
 		f->revision = revision_of(f->document);
+		if (f->saved)
+			save_document(f);
+		put_in_force(f);
 		json_decref(before);
 	} else {
 		f->refused++;
 		json_decref(f->document);
 		f->document = before;
-		write_document(f->document, 1);
+		write_document(f->document, f->indent);
 	}
 }
 
-static void follow_one_state(struct follower *f, const char *path, unsigned int steps)
+/* Takes the document. */
+static void follow_document(struct follower *f, unsigned int steps)
 {
-	f->document = json_load_file(path, 0, NULL);
 	assert_non_null(f->document);
-	write_document(f->document, 1);
+	write_document(f->document, f->indent);
+	if (f->saved)
+		save_document(f);
 	if (load_whole(&f->state, &f->sources, &f->image)) {
 		f->revision = revision_of(f->document);
+		assert_int_equal(placement_init(&f->placement, 1 << 16), 0);
+		put_in_force(f);
 		for (unsigned int i = 0; i < steps; i++)
 			step(f);
+		placement_done(&f->placement);
+		decisions_done(&f->decisions);
 		free_whole(&f->state, &f->sources, &f->image);
 	}
 	json_decref(f->document);
@@ -328,7 +438,7 @@ static void follow_one_state(struct follower *f, const char *path, unsigned int 
 
 static void following_is_loading_anew(void **state)
 {
-	struct follower f = {.dice = test_seed("follow")};
+	struct follower f = {.dice = test_seed("follow"), .edit = edit, .indent = 1};
 	const char *rounds = getenv("ENID_ROUNDS");
 	char pattern[4200];
 	glob_t states;
@@ -336,12 +446,123 @@ static void following_is_loading_anew(void **state)
 	(void)state;
 	snprintf(pattern, sizeof(pattern), "%s/tests/golden/*/state.json", source_folder);
 	assert_int_equal(glob(pattern, 0, NULL, &states), 0);
-	for (size_t i = 0; i < states.gl_pathc; i++)
-		follow_one_state(&f, states.gl_pathv[i], rounds ? (unsigned int)atoi(rounds) : 4);
+	for (size_t i = 0; i < states.gl_pathc; i++) {
+		f.document = json_load_file(states.gl_pathv[i], 0, NULL);
+		follow_document(&f, rounds ? (unsigned int)atoi(rounds) : 4);
+	}
 	globfree(&states);
-	printf("%zu edits, %zu followed, %zu undone, %zu refused\n", f.tried, f.followed, f.undone, f.refused);
+	printf("%zu edits, %zu followed, %zu undone, %zu refused, %zu plans of what was touched\n", f.tried, f.followed,
+	       f.undone, f.refused, f.narrow);
 	assert_true(f.followed * 4 > f.tried); /* or the test says nothing */
-	assert_true(f.undone > 0 && f.refused > 0);
+	assert_true(f.undone > 0 && f.refused > 0 && f.narrow * 4 > f.followed);
+}
+
+/* ---- routes, of tables that have many of them */
+
+#define MANY_ROUTES 150
+
+static json_t *some_route(struct follower *f)
+{
+	static const char *const targets[] = {"igw-1", "igw-2", "local", "vpce-9"};
+	char cidr[64];
+	json_t *route;
+
+	if (roll(f, 10) == 0)
+		snprintf(cidr, sizeof(cidr), "2600:%x::/32", roll(f, 40));
+	else
+		snprintf(cidr, sizeof(cidr), "%u.%u.0.0/%u", 20 + roll(f, 30), roll(f, 2) ? 0 : roll(f, 256),
+			 roll(f, 4) ? 16 : 17 + roll(f, 8));
+	route = json_pack("{s:s,s:s}", strchr(cidr, ':') ? "DestinationIpv6CidrBlock" : "DestinationCidrBlock", cidr,
+			  "GatewayId", targets[roll(f, 8) ? 0 : roll(f, 4)]);
+	if (roll(f, 20) == 0)
+		json_object_set_new(route, "State", json_string("blackhole"));
+	return route;
+}
+
+static json_t *table_of_many(struct follower *f, const char *id)
+{
+	json_t *routes = json_array();
+
+	for (int i = 0; i < MANY_ROUTES; i++) {
+		char cidr[32];
+
+		snprintf(cidr, sizeof(cidr), "%u.%u.0.0/16", 60 + roll(f, 100), i);
+		json_array_append_new(routes,
+				      json_pack("{s:s,s:s}", "DestinationCidrBlock", cidr, "GatewayId", "igw-1"));
+	}
+	return json_pack("{s:s,s:s,s:o,s:[{s:s}]}", "RouteTableId", id, "VpcId", "vpc-1", "Routes", routes,
+			 "Associations", "SubnetId", !strcmp(id, "rtb-1") ? "subnet-1" : "subnet-2");
+}
+
+static json_t *document_of_many(struct follower *f)
+{
+	return json_pack("{s:[{s:s,s:s}],s:[{s:s,s:s,s:s},{s:s,s:s,s:s}],s:[{s:s,s:[{s:s,s:s}]},{s:s}],s:[o,o]}",
+			 "Vpcs", "VpcId", "vpc-1", "CidrBlock", "10.0.0.0/16", "Subnets", "SubnetId", "subnet-1",
+			 "VpcId", "vpc-1", "CidrBlock", "10.0.1.0/24", "SubnetId", "subnet-2", "VpcId", "vpc-1",
+			 "CidrBlock", "10.0.2.0/24", "InternetGateways", "InternetGatewayId", "igw-1", "Attachments",
+			 "VpcId", "vpc-1", "State", "available", "InternetGatewayId", "igw-2", "RouteTables",
+			 table_of_many(f, "rtb-1"), table_of_many(f, "rtb-2"));
+}
+
+/* At the ends more often than elsewhere. */
+static size_t some_index(struct follower *f, size_t nr)
+{
+	switch (roll(f, 5)) {
+	case 0:
+		return 0;
+	case 1:
+		return nr - 1;
+	default:
+		return roll(f, nr);
+	}
+}
+
+static void edit_routes(struct follower *f)
+{
+	json_t *routes = json_object_get(some_element(f, "RouteTables"), "Routes");
+	size_t nr = json_array_size(routes);
+
+	for (uint32_t i = 0, times = 1 + (roll(f, 3) == 0) * roll(f, 4); i < times; i++, nr = json_array_size(routes)) {
+		switch (roll(f, 50)) {
+		case 0:
+			if (nr) /* one twice */
+				json_array_insert_new(routes, roll(f, nr),
+						      json_deep_copy(json_array_get(routes, roll(f, nr))));
+			break;
+		case 1:
+			if (roll(f, 4) == 0)
+				json_array_clear(routes);
+			break;
+		case 2 ... 18:
+			json_array_insert_new(routes, nr - roll(f, 2) * roll(f, nr + 1), some_route(f));
+			break;
+		case 19 ... 35:
+			if (nr)
+				json_array_remove(routes, some_index(f, nr));
+			break;
+		default:
+			if (nr)
+				json_array_set_new(routes, some_index(f, nr), some_route(f));
+		}
+	}
+}
+
+/* What is spliced is what loading anew gives: state, image, revision, and what is written down. With so many edits a
+ * table is made anew as a whole now and then, too. */
+static void routes_are_spliced(void **state)
+{
+	const char *rounds = getenv("ENID_ROUNDS");
+	struct follower f = {.dice = test_seed("splice"), .saved = true, .edit = edit_routes};
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		f.indent = i % 2;
+		f.document = document_of_many(&f);
+		follow_document(&f, rounds ? (unsigned int)atoi(rounds) * 20 : 60);
+	}
+	printf("%zu edits, %zu followed, %zu spliced, %zu undone, %zu refused\n", f.tried, f.followed, f.spliced,
+	       f.undone, f.refused);
+	assert_true(f.spliced * 4 > f.tried && f.undone > 0);
 }
 
 /* ---- texts: what looks like an element and is none */
@@ -426,6 +647,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(following_is_loading_anew),
+		cmocka_unit_test(routes_are_spliced),
 		cmocka_unit_test(texts_that_can_be_followed),
 		cmocka_unit_test(texts_that_cannot),
 		cmocka_unit_test(joined_objects_are_not_followed),

@@ -44,9 +44,13 @@ static uint32_t ask(const struct image_object *object, const struct question *qu
 {
 	uint32_t service =
 		(question->family == 6 ? 1u << 24 : 0) | (uint32_t)question->protocol << 16 | (uint32_t)question->port;
+	uint32_t all = object->lines[0].w[question->family == 6 ? POLICY_W_ALL6 : POLICY_W_ALL4], value;
 	bool any;
 
-	return policy_ask(object->lines, question->family, &question->peer, 0, service, &any);
+	value = policy_ask(object->lines, question->family, &question->peer, 0, service, &any);
+	if (all)
+		assert_int_equal(value, all);
+	return value;
 }
 
 static void check_list(struct dice *dice, const struct nacl *nacl, bool egress, unsigned *tally)
@@ -146,6 +150,35 @@ static void missing_nacl_allows_all(void **state)
 	image_object_done(&object);
 }
 
+/* The first rule holds for all: nobody has to look further. A later one may, and so may one of the other family. */
+static void a_first_rule_for_all_is_the_answer(void **state)
+{
+	struct nacl_entry entries[] = {
+		{100, false, PROTOCOL_ANY, world_cidr("0.0.0.0/0"), 0, 65535},
+		{90, false, 6, world_cidr("198.51.100.7/32"), 22, 22},
+	};
+	struct nacl nacl = {.id = "acl-1", .in = entries, .nr_in = 1};
+	struct image_object object;
+
+	(void)state;
+	assert_int_equal(compile_nacl_object(&nacl, false, &object), 0);
+	assert_int_equal(object.lines[0].w[POLICY_W_ALL4], 1 | POLICY_DENY);
+	assert_int_equal(object.lines[0].w[POLICY_W_ALL6], 0);
+	image_object_done(&object);
+	nacl.nr_in = 2;
+	assert_int_equal(compile_nacl_object(&nacl, false, &object), 0);
+	assert_int_equal(object.lines[0].w[POLICY_W_ALL4], 0);
+	image_object_done(&object);
+	entries[1].number = 110;
+	assert_int_equal(compile_nacl_object(&nacl, false, &object), 0);
+	assert_int_equal(object.lines[0].w[POLICY_W_ALL4], 1 | POLICY_DENY);
+	image_object_done(&object);
+	entries[0].protocol = 6;
+	assert_int_equal(compile_nacl_object(&nacl, false, &object), 0);
+	assert_int_equal(object.lines[0].w[POLICY_W_ALL4], 0);
+	image_object_done(&object);
+}
+
 static void equal_lists_of_two_nacls_differ_in_name_only(void **state)
 {
 	struct world *world = world_empty(3);
@@ -193,6 +226,7 @@ int main(void)
 		cmocka_unit_test(e16_lower_rule_number_wins),
 		cmocka_unit_test(e14_nacl_without_entries_denies),
 		cmocka_unit_test(missing_nacl_allows_all),
+		cmocka_unit_test(a_first_rule_for_all_is_the_answer),
 		cmocka_unit_test(renumbered_list_is_another_object),
 		cmocka_unit_test(equal_lists_of_two_nacls_differ_in_name_only),
 	};

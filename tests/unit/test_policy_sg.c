@@ -121,6 +121,8 @@ static void check_question(const struct image *image, const struct image_port *p
 			    (unsigned)question->port, value, any, wanted.rule, wanted.any);
 	assert_int_equal(value, wanted.rule);
 	assert_int_equal(any, wanted.any);
+	if (object->lines[0].w[question->family == 6 ? POLICY_W_ALL6 : POLICY_W_ALL4])
+		assert_int_equal(value, object->lines[0].w[question->family == 6 ? POLICY_W_ALL6 : POLICY_W_ALL4]);
 	if (value) {
 		assert_string_equal(object->rules[value - 1].id, wanted.id);
 		assert_string_equal(object->rules[value - 1].text, wanted.text);

@@ -50,7 +50,10 @@ static void block_public_access_reaches_subnets(void **context)
 	assert_int_equal(subnets[1].bpa, BPA_BIDIRECTIONAL);
 	assert_string_equal(subnets[2].id, "subnet-pub");
 	assert_int_equal(subnets[2].bpa, BPA_INGRESS); /* allow-egress */
-	assert_int_equal(loaded.state->vpcs[1].bpa, BPA_INGRESS);
+	assert_int_equal(loaded.state->extra->bpa, BPA_INGRESS);
+	assert_int_equal(loaded.state->vpcs[0].bpa, BPA_BIDIRECTIONAL); /* its own; its exclusion is gone */
+	assert_string_equal(loaded.state->vpcs[1].id, "vpc-b");
+	assert_int_equal(loaded.state->vpcs[1].bpa, BPA_OFF);
 	assert_int_equal(loaded.state->extra->nr_bpa_exclusions, 2);
 	unload(&loaded);
 }

@@ -3,6 +3,8 @@
  * than its one error fails. */
 #include "test_state.h"
 
+#include "flowlog/spec.h"
+
 struct refusal {
 	const char *text; /* the state */
 	const char *error;
@@ -21,7 +23,21 @@ struct refusal {
 #define ENI_WITH(rest) \
 	"{" VPC "," SUBNET "," GROUP ",'NetworkInterfaces':[{'NetworkInterfaceId':'eni-1','SubnetId':'s1'," rest "}]}"
 #define HOST_WITH(rest) "{" BASE ",'Hosts':[{'HostId':'h1'," rest "}]}"
-#define ID64            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define MIRROR_ENI(nr) \
+	"{'NetworkInterfaceId':'e" nr "','SubnetId':'s1','Groups':[{'GroupId':'sg-1'}]," \
+	"'PrivateIpAddress':'10.0.1.1" nr "'}"
+#define MIRROR_TARGET(nr) "{'TrafficMirrorTargetId':'t" nr "','NetworkInterfaceId':'e" nr "'}"
+#define MIRROR_FROM(id, eni, target) \
+	"{'TrafficMirrorSessionId':" id ",'SessionNumber':1,'TrafficMirrorFilterId':'tmf-1'," \
+	"'NetworkInterfaceId':" eni ",'TrafficMirrorTargetId':" target "}"
+#define MIRRORED(eni1, target1, eni2, target2) \
+	"{" VPC "," SUBNET "," GROUP ",'NetworkInterfaces':[" MIRROR_ENI("1") "," MIRROR_ENI("2") "," MIRROR_ENI( \
+		"3") "],'TrafficMirrorFilters':[{'TrafficMirrorFilterId':'tmf-1'}]," \
+		     "'TrafficMirrorTargets':[" MIRROR_TARGET("1") "," MIRROR_TARGET("2") "," MIRROR_TARGET( \
+			     "3") "]," \
+				  "'TrafficMirrorSessions':[" MIRROR_FROM("'tms-1'", eni1, target1) "," MIRROR_FROM( \
+					  "'tms-2'", eni2, target2) "]}"
+#define ID64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static const struct refusal refusals[] = {
 	/* documents and lists */
@@ -299,6 +315,19 @@ static const struct refusal refusals[] = {
 	 "s.json: PrefixLists[0] pl-1: entry 10.0.0.0/8 is not of the list's address family"},
 	{"{'FlowLogs':[{'FlowLogId':'fl-1','MaxAggregationInterval':300}]}",
 	 "s.json: FlowLogs[0] fl-1: MaxAggregationInterval 300 is neither 60 nor 600"},
+	{"{'FlowLogs':[{'FlowLogId':'..','LogFormat':'${srcport}'}]}",
+	 "s.json: FlowLogs[0] ..: a FlowLogId is needed that can name a folder of the log's: letters, digits, '.', '_' "
+	 "and "
+	 "'-', no '.' first, not flow.log..., AWSLogs, enid-rejects or ....part"},
+	{"{'FlowLogs':[{'FlowLogId':'a/b','LogDestinationType':'s3','LogDestination':'arn:aws:s3:::b'}]}",
+	 "s.json: FlowLogs[0] a/b: a FlowLogId without a slash, and not enid-rejects, is needed: files are named after "
+	 "it"},
+	{"{'FlowLogs':[{'FlowLogId':'fl-1','LogDestinationType':'s3','LogDestination':'arn:aws:s3:::b/flow.log/x'}]}",
+	 "s.json: FlowLogs[0] fl-1: LogDestination: the prefix leaves the log folder, is no plain text, or is longer "
+	 "than "
+	 "512 bytes, 255 between slashes"},
+	{"{'FlowLogs':[{'FlowLogId':'fl-1','LogFormat':'${srcport} ${Foo}'}]}",
+	 "s.json: FlowLogs[0] fl-1: LogFormat: a name of more than a-z, 0-9 and '-' at '${Foo}'"},
 	{"{'VpcEndpoints':[{'VpcEndpointId':'vpce-1','SubnetIds':['s1',2]}]}",
 	 "s.json: VpcEndpoints[0] vpce-1: SubnetIds[1]: element is an integer, not a string"},
 	{"{'TransitGatewayRouteTables':[{'TransitGatewayRouteTableId':'t'}],'TransitGatewayRoutes':["
@@ -309,6 +338,12 @@ static const struct refusal refusals[] = {
 	 "s.json: TrafficMirrorFilters[0] tmf-1: IngressFilterRules[0]: SourceCidrBlock and DestinationCidrBlock are "
 	 "of "
 	 "different families"},
+	{MIRRORED("'e1'", "'t2'", "'e2'", "'t1'"),
+	 "s.json: TrafficMirrorSessions[0] tms-1: e1 is mirrored to e2, and that one on, in a ring (TM-01)"},
+	{MIRRORED("'e1'", "'t3'", "'e3'",
+		  "'t2'},{'TrafficMirrorSessionId':'tms-3','SessionNumber':1,"
+		  "'TrafficMirrorFilterId':'tmf-1','NetworkInterfaceId':'e2','TrafficMirrorTargetId':'t1'"),
+	 "s.json: TrafficMirrorSessions[0] tms-1: e1 is mirrored to e3, and that one on, in a ring (TM-01)"},
 	{"{'TrafficMirrorSessions':[{'TrafficMirrorSessionId':'tms-1','SessionNumber':0}]}",
 	 "s.json: TrafficMirrorSessions[0] tms-1: SessionNumber 0 is not within 1..32766"},
 	{"{'VpnGateways':[{'VpnGatewayId':'g'},{'VpnGatewayId':'g2','AmazonSideAsn':-1}]}",
@@ -419,6 +454,31 @@ static void errors_are_bounded(void **context)
 	unload(&loaded);
 }
 
+/* As many FlowLogs with files or a collector of their own as have books; inactive ones, and those that the log file
+ * serves, do not count. */
+static void flow_logs_have_a_limit(void **context)
+{
+	char text[16384];
+
+	(void)context;
+	for (unsigned int nr = SINKS_MAX; nr <= SINKS_MAX + 2; nr++) {
+		size_t length = (size_t)sprintf(text, "{'FlowLogs':[{'FlowLogId':'fl-x'},{'FlowLogId':'fl-y',"
+						      "'LogFormat':'${start}','FlowLogStatus':'INACTIVE'}");
+		struct loaded loaded;
+
+		for (unsigned int i = 0; i < nr; i++)
+			length += (size_t)sprintf(text + length, ",{'FlowLogId':'fl-%u','LogFormat':'${start}'}", i);
+		sprintf(text + length, "]}");
+		loaded = load_text(text);
+		assert_int_equal(loaded.messages.nr_errors, nr > SINKS_MAX); /* said once */
+		if (nr == SINKS_MAX + 1)                                     /* the last one by id */
+			assert_string_equal(loaded.messages.errors[0].text,
+					    "s.json: FlowLogs[11] fl-9: is one more than the 64 FlowLogs that may have "
+					    "a place of their own");
+		unload(&loaded);
+	}
+}
+
 static const struct refusal warnings[] = {
 	/* states that load, and what they are told (JSON-06) */
 	{"{'Vpcs':[{'VpcId':'v1','CidrBlock':'10.0.3.0/16'}]}",
@@ -510,6 +570,7 @@ int main(void)
 		cmocka_unit_test(each_overlapping_subnet_is_named),
 		cmocka_unit_test(gateway_ids_are_unique_over_all_kinds),
 		cmocka_unit_test(errors_are_bounded),
+		cmocka_unit_test(flow_logs_have_a_limit),
 		cmocka_unit_test(each_warning_has_its_text),
 	};
 

@@ -8,12 +8,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "agent/tree.h"
+#include "state/sources.h"
 #include "state/state.h"
 
 static char folder[] = "/tmp/enid-tree.XXXXXX";
@@ -88,18 +90,32 @@ static void expect_all(const char *path)
 	state_messages_done(&messages);
 }
 
-static void what_is_merged_is_what_was_loaded(void **context)
+static char *saved_text(const char *path)
 {
-	const char *const paths[] = {folder};
-	const struct tree tree = {paths, 1};
-	json_t *merged = NULL;
+	struct state_messages messages;
+	struct sources *sources = NULL;
+	struct state *state = NULL;
+	size_t length;
+	char *text;
+
+	assert_int_equal(state_load_sources(&path, 1, &state, &messages, &sources), 0);
+	assert_int_equal(sources_document(sources, &text, &length), 0);
+	text = realloc(text, length + 1);
+	assert_non_null(text);
+	text[length] = '\0';
+	sources_free(&sources);
+	state_free(&state);
+	state_messages_done(&messages);
+	return text;
+}
+
+static void what_is_saved_is_what_was_loaded(void **context)
+{
 	char path[PATH_MAX], *text;
 
 	(void)context;
 	expect_all(folder);
-	assert_int_equal(tree_merge(&tree, &merged), 0);
-	text = json_dumps(merged, 0);
-	json_decref(merged);
+	text = saved_text(folder);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		if (files[i].name[0] != '.' && files[i].name[1] == '.')
 			write_file(files[i].name, "{}");
@@ -108,6 +124,31 @@ static void what_is_merged_is_what_was_loaded(void **context)
 	free(text);
 	snprintf(path, sizeof(path), "%s/merged.json", folder);
 	expect_all(path);
+}
+
+/* As text, but for blanks outside of strings; list by list. */
+static void elements_are_saved_as_they_stand(void **context)
+{
+	char path[PATH_MAX], *text;
+
+	(void)context;
+	write_file("merged.json", "{ \"Vpcs\" : [ {\"VpcId\" :\t\"vpc-1\" , \"CidrBlock\":\"10.0.0.0/16\",\r\n "
+				  "\"Tags\":[{\"Key\":\"a \\\" b\","
+				  "\"Value\":\" \\\\\"}]} , {\"VpcId\":\"vpc-2\",\"CidrBlock\":\"10.1.0.0/16\"}\n], "
+				  "\"NextToken\": null,\n"
+				  "\"PrefixLists\":[{\"PrefixListId\":\"pl-1\"}], \"Subnets\": [ ] }\n");
+	snprintf(path, sizeof(path), "%s/merged.json", folder);
+	text = saved_text(path);
+	assert_non_null(
+		strstr(text, "\"Vpcs\":[{\"VpcId\":\"vpc-1\",\"CidrBlock\":\"10.0.0.0/16\",\"Tags\":[{\"Key\":\"a \\\" "
+			     "b\",\"Value\":\" \\\\\"}]},{\"VpcId\":\"vpc-2\",\"CidrBlock\":\"10.1.0.0/16\"}]"));
+	assert_non_null(strstr(text, "[{\"PrefixListId\":\"pl-1\"}]"));
+	assert_null(strstr(text, "NextToken"));
+	free(text);
+	write_file("merged.json", "{ }");
+	text = saved_text(path);
+	assert_string_equal(text, "{}\n");
+	free(text);
 }
 
 static void dot_files_and_other_names_change_nothing(void **context)
@@ -127,7 +168,8 @@ static void dot_files_and_other_names_change_nothing(void **context)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_merged_is_what_was_loaded),
+		cmocka_unit_test(what_is_saved_is_what_was_loaded),
+		cmocka_unit_test(elements_are_saved_as_they_stand),
 		cmocka_unit_test(dot_files_and_other_names_change_nothing),
 	};
 

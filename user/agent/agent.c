@@ -18,23 +18,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/lock.h"
+#include "agent/filter.h"
 #include "agent/log.h"
-#include "attach/pins.h"
+#include "agent/place.h"
+#include "agent/privilege.h"
+#include "base/base.h"
 #include "show/nat.h"
+#include "state/mentions.h"
 #include "state/sources.h"
 
-#define LOCK_WAIT_MS    3000  /* for an agent that is just ending */
 #define SETTLE_US       50000 /* files are left alone for so long before they are read, but one that is complete */
 #define SETTLE_ONE_US   500   /* ... only until it is known to come alone */
 #define SETTLE_SLACK_US 50
+#define TAKE_OVER_TRIES 10
+#define TAKE_OVER_US    50000
 #define VERIFY_US       200000 /* a removed hook is back within a second */
 #define VERIFY_SHARE    20     /* ... but looking takes at most a twentieth of the time, while that is possible */
 #define VERIFY_MAX_US   700000
 #define TICK_US         1000000
 #define LOOK_EVERY      2  /* ticks: file systems without inotify, symbolic links */
-#define COLLECTOR_EVERY 10 /* ticks between attempts */
+#define COLLECTOR_EVERY 10 /* ticks between attempts, at metrics too */
 #define TIMER_SLACK_US  5000
+#define DRIFT_US        200000  /* between slices of a walk through the maps: of a million elements within a minute */
+#define DRIFT_REST_US   1000000 /* ... and between walks */
 #define KEPT_BYTES      (32 << 20)
 
 static uint64_t clock_ns(clockid_t clock)
@@ -53,7 +59,7 @@ static void watch_losses(struct agent *agent)
 
 	collector_report(agent->collector, &now);
 	if (now.skipped != agent->logged.skipped || now.lost_events != agent->logged.lost_events ||
-	    strcmp(now.attention, agent->logged.attention) != 0)
+	    now.lines != agent->logged.lines || strcmp(now.attention, agent->logged.attention) != 0)
 		agent->status_stale = true;
 	agent->logged = now;
 }
@@ -86,11 +92,14 @@ static int on_records(sd_event_source *source, int fd, uint32_t events, void *da
 
 static void start_collector(struct agent *agent)
 {
+	struct collector_options options = {.log_dir = agent->options->log_dir,
+					    .run_dir = agent->options->run_dir,
+					    .ip_ranges = agent->options->ip_ranges};
 	char *why = NULL;
 	int fd = -1, r;
 
-	r = collector_open(agent->datapath, agent->applied.state, agent->applied.image, agent->options->log_dir,
-			   &agent->collector, &why);
+	r = collector_open(agent->datapath, agent->applied.state, agent->applied.image, &options, &agent->collector,
+			   &why);
 	if (r && !agent->collector_problem)
 		log_error("flow logs: %s", why ? why : strerror(-r));
 	free(agent->collector_problem);
@@ -101,6 +110,27 @@ static void start_collector(struct agent *agent)
 	fd = collector_fd(agent->collector);
 	if (fd >= 0 && sd_event_add_io(agent->loop, NULL, fd, EPOLLIN, on_records, agent) < 0)
 		log_warning("flow logs: rings are read once a second only");
+}
+
+/* ---- metrics: nor does theirs */
+
+static void start_metrics(struct agent *agent)
+{
+	const struct agent_options *options = agent->options;
+	const struct metrics_source source = {
+		.run_dir = options->run_dir, .pin_dir = options->pin_dir, .per_eni = options->metrics_per_eni};
+	bool known = agent->metrics_problem;
+	char *why = NULL;
+	int r;
+
+	if (!options->metrics || agent->metrics)
+		return;
+	r = metrics_serve(options->metrics, &source, &agent->metrics, &why);
+	free(agent->metrics_problem);
+	agent->metrics_problem = r ? (why ? why : strdup(strerror(-r))) : NULL;
+	agent->status_stale |= known != (r != 0);
+	if (r && !known)
+		log_error("metrics: %s", agent->metrics_problem ? agent->metrics_problem : "");
 }
 
 /* ---- events */
@@ -237,12 +267,26 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	datapath_control(agent->datapath)->agent_alive_ns = clock_ns(CLOCK_MONOTONIC);
 	if (!agent->collector && ticks % COLLECTOR_EVERY == 0)
 		start_collector(agent);
+	if (ticks % COLLECTOR_EVERY == 0)
+		start_metrics(agent);
 	collect(agent);
 	watch_peaks(agent);
 	if (ticks % LOOK_EVERY == 0)
 		look_around(agent);
 	report_if_stale(agent);
 	(void)sd_event_source_set_time_relative(source, TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_drift(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	(void)usec;
+	if (drift_watch(&agent->drift, agent->applied.image, agent->devices))
+		agent->status_stale = true;
+	report_if_stale(agent);
+	(void)sd_event_source_set_time_relative(source, agent->drift.under_way ? DRIFT_US : DRIFT_REST_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
@@ -288,6 +332,9 @@ static int add_sources(struct agent *agent)
 	if (r >= 0)
 		r = sd_event_add_time_relative(agent->loop, NULL, CLOCK_MONOTONIC, 0, TIMER_SLACK_US, on_tick, agent);
 	if (r >= 0)
+		r = sd_event_add_time_relative(agent->loop, NULL, CLOCK_MONOTONIC, DRIFT_US, TIMER_SLACK_US, on_drift,
+					       agent);
+	if (r >= 0)
 		r = sd_event_set_watchdog(agent->loop, true);
 	return r < 0 ? r : 0;
 }
@@ -312,62 +359,21 @@ static void allow_many_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int make_folders(const char *path)
-{
-	char part[PATH_MAX];
-
-	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
-		return -ENAMETOOLONG;
-	for (char *c = part + 1; *c; c++) {
-		if (*c != '/')
-			continue;
-		*c = 0;
-		if (mkdir(part, 0755) && errno != EEXIST)
-			return -errno;
-		*c = '/';
-	}
-	return mkdir(part, 0755) && errno != EEXIST ? -errno : 0;
-}
-
-static int lock_one(const char *path, const char *what, int *ret_fd)
-{
-	pid_t holder = 0;
-	int r = lock_take(path, LOCK_WAIT_MS, ret_fd, &holder);
-
-	if (r == -EWOULDBLOCK)
-		log_error("another agent holds the %s (%s): pid %d", what, path, (int)holder);
-	else if (r)
-		log_error("cannot lock the %s (%s): %s", what, path, strerror(-r));
-	return r;
-}
-
-static int take_place(struct agent *agent)
-{
-	const struct agent_options *options = agent->options;
-	char path[PATH_MAX], *why = NULL;
-	int r = make_folders(options->run_dir);
-
-	if (r)
-		return fail(options->run_dir, r, NULL);
-	snprintf(path, sizeof(path), "%s/" LOCK_FILE, options->run_dir);
-	r = lock_one(path, "run folder", &agent->run_lock);
-	if (r)
-		return r;
-	r = pin_folder_prepare(options->pin_dir, &why);
-	if (r)
-		return fail("cannot use the pins", r, why);
-	return lock_one(options->pin_dir, "pin folder", &agent->pin_lock);
-}
-
 static int open_parts(struct agent *agent)
 {
-	const struct datapath_options datapath = {.pin_dir = agent->options->pin_dir,
-						  .flows_max = agent->options->flows_max};
+	const struct datapath_options datapath = {
+		.pin_dir = agent->options->pin_dir,
+		.flows_max = agent->options->flows_max,
+		.gated = state_mentions_gates(agent->options->tree.paths, agent->options->tree.nr),
+		.later = true};
 	char *why = NULL;
 	int r = datapath_open(&datapath, &agent->datapath, &why);
 
 	if (r)
 		return fail("cannot load the data path", r, why);
+	r = drift_open(agent->datapath, &agent->drift.drift);
+	if (r)
+		return fail("cannot watch the maps", r, NULL);
 	r = devices_open(agent->datapath, agent->options->pin_dir, agent->options->no_tcx, &agent->devices, &why);
 	if (r)
 		return fail("cannot serve devices", r, why);
@@ -393,12 +399,39 @@ static int first_state(struct agent *agent)
 	return r;
 }
 
+/* From what was in force before us. Whether that works says nothing of the state. Until our set is in force there is
+ * nothing to serve with; from then on, what is left to do can be tried again while we serve. */
+static int take_over(struct agent *agent)
+{
+	char *why = NULL;
+	int r;
+
+	for (int tries = 0;; tries++) {
+		r = devices_take_over(agent->devices, &why);
+		if (!r || tries == TAKE_OVER_TRIES)
+			break;
+		log_warning("%s: trying again", why ? why : strerror(-r));
+		free(TAKE_PTR(why));
+		(void)usleep(TAKE_OVER_US);
+	}
+	if (!r)
+		return 0;
+	if (!datapath_in_force(agent->datapath))
+		return fail("cannot take over, what was in force before stays in force", r, why);
+	log_error("%s: trying again until they do", why ? why : strerror(-r));
+	free(why);
+	return 0;
+}
+
 static void close_parts(struct agent *agent)
 {
+	metrics_stop(&agent->metrics);
+	free(agent->metrics_problem);
 	collector_close(&agent->collector);
 	sd_event_source_unref(agent->settle);
 	sd_event_unref(agent->loop);
 	watch_close(&agent->watch);
+	drift_close(&agent->drift.drift);
 	devices_close(&agent->devices);
 	datapath_close(&agent->datapath);
 	image_free(&agent->applied.image);
@@ -416,18 +449,19 @@ static void close_parts(struct agent *agent)
 
 static int serve(struct agent *agent)
 {
-	int r = take_place(agent);
+	int r = open_parts(agent);
 
 	if (!r)
-		r = open_parts(agent);
-	if (!r)
 		r = first_state(agent);
+	if (!r)
+		r = take_over(agent);
 	if (!r)
 		r = add_sources(agent);
 	if (r)
 		return r;
-	start_collector(agent);
 	devices_news(agent->devices);
+	start_collector(agent);
+	start_metrics(agent);
 	agent->ready = agent->status_stale = true;
 	report_if_stale(agent);
 	(void)sd_notifyf(0, "READY=1\nSTATUS=revision %016" PRIx64 ", %zu ports", agent->applied.revision,
@@ -447,6 +481,7 @@ static void keep_memory(void)
 int agent_run(const struct agent_options *options)
 {
 	struct agent agent = {.options = options, .run_lock = -1, .pin_lock = -1};
+	struct owner owner;
 	sigset_t signals;
 	int r;
 
@@ -458,7 +493,15 @@ int agent_run(const struct agent_options *options)
 	(void)signal(SIGPIPE, SIG_IGN);
 	allow_many_files();
 	keep_memory();
-	r = serve(&agent);
+	r = place_take(&agent, &owner);
+	if (!r && !options->prepare) {
+		privilege_of_others();
+		r = privilege_drop(&owner);
+		if (!r)
+			r = filter_enter(options->metrics != NULL);
+		if (!r)
+			r = serve(&agent);
+	}
 	close_parts(&agent);
 	return r ? 1 : 0;
 }

@@ -15,10 +15,13 @@
 #include <systemd/sd-event.h>
 
 #include "agent/devices.h"
+#include "agent/drift.h"
 #include "agent/peaks.h"
 #include "agent/tree.h"
 #include "compile/image.h"
 #include "flowlog/collector.h"
+#include "metrics/applies.h"
+#include "metrics/server.h"
 #include "state/state.h"
 
 #define DEFAULT_STATE   "/etc/enid/state"
@@ -33,8 +36,13 @@ struct agent_options {
 	struct tree tree; /* the desired state */
 	const char *host; /* NULL = by host name, or the only one */
 	const char *run_dir, *pin_dir, *log_dir;
-	uint32_t flows_max; /* 0 = default */
+	const char *ip_ranges; /* NULL = none */
+	uint32_t flows_max;    /* 0 = default */
+	const char *metrics;   /* where to serve them; NULL = nowhere */
+	bool metrics_per_eni;
 	bool no_tcx;
+	const char *user; /* whom to become; NULL = the default one, if there is one */
+	bool prepare;     /* make the folders, hand them over, and end */
 };
 
 /* What is in force. */
@@ -43,6 +51,7 @@ struct applied {
 	struct image *image; /* borrows from the state */
 	const struct host *host;
 	struct sources *sources; /* what it was read from; NULL = its files cannot be followed */
+	size_t nr_changes;       /* on disk, behind what was written as a whole: lines */
 	uint64_t revision;       /* of the documents: state_element_revision(), summed up */
 	uint64_t generation;     /* states applied by this process */
 	int64_t at_s;            /* wall clock */
@@ -65,6 +74,11 @@ struct agent {
 	char *collector_problem;
 	struct collector_report logged; /* as last reported */
 	struct peaks peaks;
+	struct applies applies;
+	struct metrics_server *metrics;
+	char *metrics_problem; /* NULL = served, or not wanted */
+	struct drift_watch drift;
+	int save_error, report_error; /* -errno of what was last written to the run folder */
 	bool ready, status_stale;
 };
 

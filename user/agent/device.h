@@ -25,6 +25,10 @@ void device_say_problem(struct devices *devices, struct served *served, const ch
 int device_put_hooks(struct devices *devices, struct served *served);
 /* Tell the datapath which device carries the port, if that is news. */
 int device_tell(struct devices *devices, struct served *served);
+/* Look, once, for what an earlier agent left on devices that are no ports. */
+void devices_settle(struct devices *devices);
+/* Go on with what failed at the start. */
+void devices_take_over_again(struct devices *devices);
 /* The device of this port is here, or is gone. */
 void device_serve(struct devices *devices, struct served *served, const struct net_link *link);
 void device_lose(struct devices *devices, struct served *served);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/log.h"
+#include "net/offload.h"
 
 void device_take_off(struct devices *devices, struct device_hooks *on)
 {
@@ -16,6 +17,7 @@ void device_take_off(struct devices *devices, struct device_hooks *on)
 	hook_detach(&devices->attacher, &on->early);
 	hook_detach(&devices->attacher, &on->rx);
 	hook_detach(&devices->attacher, &on->tx);
+	offload_undo(devices->pin_dir, on->ifindex);
 	(void)datapath_clear_device(devices->datapath, on->ifindex);
 	*on = device_no_hooks();
 }
@@ -48,7 +50,8 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 		return 0;
 	r = hook_attach(&devices->attacher, point, served->on.ifindex, in_software(served), &fresh);
 	if (r) {
-		snprintf(text, sizeof(text), "cannot attach %s: %s", hook_program(point), strerror(-r));
+		snprintf(text, sizeof(text), "cannot attach %s: %.120s", hook_program(point),
+			 *devices->attacher.why ? devices->attacher.why : strerror(-r));
 		/* -ENODEV: it is gone already; the news is on its way. */
 		if (r != -ENODEV)
 			device_say_problem(devices, served, text);
@@ -57,17 +60,43 @@ static int put_hook(struct devices *devices, struct served *served, enum hook_po
 	*hook = fresh;
 	hook_detach(&devices->attacher, &old);
 	if (point == HOOK_RX_XDP && fresh.generic)
-		log_warning("port %s (%s): XDP in the stack's generic form: each packet is looked at twice, which "
-			    "costs more "
-			    "than Hook tc and gains nothing on this kind of device",
+		log_warning("port %s (%s): XDP in the stack's generic form: each packet is looked at twice: that "
+			    "costs more than Hook tc and gains nothing on this kind of device",
 			    served->id, served->device);
 	return 0;
 }
 
-static void take_early_off(struct devices *devices, struct served *served)
+static void take_one_off(struct devices *devices, struct hook *hook)
 {
-	hook_detach(&devices->attacher, &served->on.early);
-	served->on.early = HOOK_NONE;
+	hook_detach(&devices->attacher, hook);
+	*hook = HOOK_NONE;
+}
+
+/* What an earlier agent put there and this state does not want. xdp_rx works with the flow table of its time and would
+ * drop what that does not know (E8); tc_tx at what is an uplink now would judge what goes out as if it came in. */
+static void clear_left(struct devices *devices, struct served *served)
+{
+	struct hook_seen seen = {};
+	struct hook left;
+	int xdp = 0, tx = 0;
+
+	if (served->on.cleared)
+		return;
+	if (served->hook != HOOK_XDP)
+		xdp = hook_detach_left(&devices->attacher, HOOK_RX_XDP, served->on.ifindex);
+	if (xdp > 0)
+		log_info("port %s: XDP of an earlier agent is taken off %s", served->id, served->device);
+	if (served->uplink && !datapath_in_force(devices->datapath))
+		return; /* where the state before has an ENI here, that needs it until the switch */
+	if (served->uplink)
+		tx = hook_look(devices->pin_dir, HOOK_TX_TC, served->on.ifindex, &seen);
+	if (!tx && seen.kind)
+		tx = hook_attach(&devices->attacher, HOOK_TX_TC, served->on.ifindex, false, &left);
+	if (!tx && seen.kind) {
+		take_one_off(devices, &left); /* a filter has no pin: it is taken over first */
+		log_info("port %s: the egress hook of an earlier agent is taken off %s", served->id, served->device);
+	}
+	served->on.cleared = xdp >= 0 && !tx; /* else it is tried again */
 }
 
 int device_put_hooks(struct devices *devices, struct served *served)
@@ -77,10 +106,14 @@ int device_put_hooks(struct devices *devices, struct served *served)
 
 	if (!r && !served->uplink)
 		r = put_hook(devices, served, HOOK_TX_TC, &served->on.tx);
+	else if (served->uplink && served->on.tx.ifindex)
+		take_one_off(devices, &served->on.tx);
 	if (!r && served->hook == HOOK_XDP)
 		r = put_hook(devices, served, HOOK_RX_XDP, &served->on.early);
 	else if (served->on.early.ifindex)
-		take_early_off(devices, served);
+		take_one_off(devices, &served->on.early);
+	if (!r)
+		clear_left(devices, served);
 	if (served->enforced != !r)
 		devices->dirty = true;
 	served->enforced = !r;
@@ -127,6 +160,22 @@ int device_tell(struct devices *devices, struct served *served)
 	return r;
 }
 
+/* A guest's plain segments are merged before they are judged. The XDP hook of a veth would have to copy what is merged.
+ */
+static void set_offload(const struct devices *devices, const struct served *served)
+{
+	int r;
+
+	if (served->uplink || served->guard || served->hook != HOOK_TC || strcmp(served->link.kind, "veth") != 0)
+		return;
+	r = offload_set(devices->pin_dir, served->on.ifindex, served->device);
+	if (r > 0)
+		log_info("port %s: GRO is switched on at %s; detaching switches it off again", served->id,
+			 served->device);
+	else if (r < 0 && r != -ENODEV)
+		log_warning("port %s: GRO cannot be switched on at %s: %s", served->id, served->device, strerror(-r));
+}
+
 /* The device of this port is here. */
 void device_serve(struct devices *devices, struct served *served, const struct net_link *link)
 {
@@ -148,6 +197,7 @@ void device_serve(struct devices *devices, struct served *served, const struct n
 	device_say_problem(devices, served, "");
 	if (!fresh)
 		return;
+	set_offload(devices, served);
 	log_info("port %s: enforced on %s (index %u, %s%s)", served->id, served->device, link->ifindex,
 		 served->on.early.ifindex ? "XDP and " : "", served->on.rx.link_fd >= 0 ? "TCX" : "clsact");
 	devices->dirty = true;

@@ -29,6 +29,20 @@ static void note_restored(struct devices *devices, const char *device, const cha
 	devices->dirty = true;
 }
 
+/* Another program stands in our hook: somebody put it there, or, while we take over, it is one of ours that could not
+ * be renewed before. What cannot be told is not said. */
+static int renew_hook(struct devices *devices, const char *device, const struct hook *hook)
+{
+	bool foreign = !devices->taking_over || !hook_holds_ours(&devices->attacher, hook);
+	int r = hook_renew(&devices->attacher, hook);
+
+	if (!r && foreign) {
+		log_warning("somebody changed the program of %s on %s", hook_program(hook->point), device);
+		note_restored(devices, device, hook_program(hook->point));
+	}
+	return r;
+}
+
 /* ret: 0 | -ENOENT = gone and not to be had again now | -EEXIST as hook_check */
 static int keep_hook(struct devices *devices, const char *device, struct hook *hook)
 {
@@ -40,6 +54,8 @@ static int keep_hook(struct devices *devices, const char *device, struct hook *h
 	if (!ifindex)
 		return 0;
 	r = hook_check(&devices->attacher, hook);
+	if (r == -ESTALE)
+		return renew_hook(devices, device, hook);
 	if (r != -ENOENT)
 		return r == -ENODEV ? 0 : r;
 	hook_detach(&devices->attacher, hook);
@@ -87,7 +103,7 @@ static void verify_served(struct devices *devices, struct served *served)
 /* ret: true = still held */
 static bool verify_held(struct devices *devices, struct held *held)
 {
-	bool freed = hook_check(&devices->attacher, &held->on.rx) == -ENOENT &&
+	bool freed = held->on.rx.ifindex && hook_check(&devices->attacher, &held->on.rx) == -ENOENT &&
 		     (held->on.rx.link_fd < 0 || !hook_pinned(&devices->attacher, &held->on.rx));
 
 	if (freed) {
@@ -106,6 +122,7 @@ void devices_verify(struct devices *devices)
 	size_t nr_held = devices->nr_held;
 
 	devices->checks++;
+	devices_take_over_again(devices);
 	for (size_t i = 0; i < devices->nr_served; i++)
 		verify_served(devices, &devices->served[i]);
 	for (size_t i = devices->nr_held; i-- > 0;)

@@ -8,6 +8,7 @@
 
 #include "agent/log.h"
 #include "net/guard.h"
+#include "net/offload.h"
 
 int devices_open(struct datapath *datapath, const char *pin_dir, bool no_tcx, struct devices **ret, char **ret_why)
 {
@@ -215,8 +216,10 @@ static void fill_mac(const struct net_link *link, bool gone, void *data)
 	struct image *image = data;
 
 	for (size_t i = 0; !gone && i < image->nr_ports; i++)
-		if (image->ports[i].kind == PORT_UPLINK && !strcmp(image->ports[i].device, link->name))
+		if (image->ports[i].kind == PORT_UPLINK && !strcmp(image->ports[i].device, link->name)) {
 			memcpy(image->ports[i].mac, link->mac, sizeof(link->mac));
+			image_altered(image);
+		}
 }
 
 int devices_fill(struct devices *devices, struct image *image)
@@ -224,30 +227,101 @@ int devices_fill(struct devices *devices, struct image *image)
 	return links_dump(devices->links, fill_mac, image);
 }
 
+int devices_fill_once(struct image *image)
+{
+	struct links *links = NULL;
+	int r = links_open(&links);
+
+	if (!r)
+		r = links_dump(links, fill_mac, image);
+	links_close(&links);
+	return r;
+}
+
+/* What is on a device that is no port: which of our hooks. ret: 0 | -errno: it cannot be told */
+static int look_for_left(const struct devices *devices, uint32_t ifindex, bool ret_found[HOOK_POINT_MAX])
+{
+	struct hook_seen seen;
+	int r = 0;
+
+	for (int point = 0; point < HOOK_POINT_MAX && !r; point++) {
+		r = hook_look(devices->pin_dir, (enum hook_point)point, ifindex, &seen);
+		ret_found[point] = seen.kind;
+	}
+	return r;
+}
+
+static int take_left(struct devices *devices, const struct net_link *link, const bool *found, struct device_hooks *on)
+{
+	struct attacher *attacher = &devices->attacher;
+	int r;
+
+	on->ifindex = link->ifindex;
+	r = hook_attach(attacher, found[HOOK_RX_RAW] ? HOOK_RX_RAW : HOOK_RX_TC, link->ifindex, false, &on->rx);
+	if (!r && found[HOOK_RX_XDP])
+		r = hook_attach(attacher, HOOK_RX_XDP, link->ifindex, *link->kind, &on->early);
+	if (!r && found[HOOK_TX_TC])
+		r = hook_attach(attacher, HOOK_TX_TC, link->ifindex, false, &on->tx);
+	return r;
+}
+
+static int hold_left(struct devices *devices, const struct net_link *link)
+{
+	struct device_hooks on = device_no_hooks();
+	bool found[HOOK_POINT_MAX] = {};
+	int r = look_for_left(devices, link->ifindex, found);
+
+	if (r || !(found[HOOK_RX_TC] || found[HOOK_RX_RAW] || found[HOOK_RX_XDP]))
+		return r;
+	r = take_left(devices, link, found, &on);
+	if (r) {
+		hook_close(&on.rx); /* they stay, as they are or with our programs */
+		hook_close(&on.tx);
+		hook_close(&on.early);
+		return r == -ENODEV ? 0 : r;
+	}
+	/* An uplink has no egress hook; it may be the host's own way out, so it is set free. */
+	if (!found[HOOK_TX_TC] && !datapath_in_force(devices->datapath)) {
+		hook_close(&on.rx);
+		hook_close(&on.early);
+		devices->settled =
+			false; /* it is done after the switch: should that fail, the state before is in force */
+		return 0;
+	}
+	if (!found[HOOK_TX_TC]) {
+		log_info("device %s is left alone from now on", link->name);
+		device_take_off(devices, &on);
+		return 0;
+	}
+	device_hold(devices, link->name, false, &on);
+	return 0;
+}
+
+static bool is_held(const struct devices *devices, uint32_t ifindex)
+{
+	for (size_t i = 0; i < devices->nr_held; i++)
+		if (devices->held[i].on.ifindex == ifindex)
+			return true;
+	return false;
+}
+
 /* What an agent before us served and this state does not: as if it were taken out of the state now (I3). */
 static void on_left(const struct net_link *link, bool gone, void *data)
 {
 	struct devices *devices = data;
-	struct device_hooks on = device_no_hooks();
-	bool xdp;
+	int r = 0;
 
-	if (gone || devices_by_name(devices, link->name))
+	if (gone)
 		return;
-	xdp = hook_found(devices->pin_dir, HOOK_RX_XDP, link->ifindex);
-	if (!xdp && !hook_found(devices->pin_dir, HOOK_RX_TC, link->ifindex))
-		return;
-	on.ifindex = link->ifindex;
-	(void)hook_attach(&devices->attacher, HOOK_RX_TC, link->ifindex, false, &on.rx);
-	if (xdp)
-		(void)hook_attach(&devices->attacher, HOOK_RX_XDP, link->ifindex, *link->kind, &on.early);
-	/* An uplink has no egress hook; it may be the host's own way out, so it is set free. */
-	if (!hook_found(devices->pin_dir, HOOK_TX_TC, link->ifindex)) {
-		log_info("device %s is left alone from now on", link->name);
-		device_take_off(devices, &on);
-		return;
-	}
-	(void)hook_attach(&devices->attacher, HOOK_TX_TC, link->ifindex, false, &on.tx);
-	device_hold(devices, link->name, false, &on);
+	if (!devices_by_name(devices, link->name) && !is_held(devices, link->ifindex))
+		r = hold_left(devices, link);
+	for (int point = 0; point < HOOK_POINT_MAX && r >= 0; point++)
+		r = hook_detach_filter(&devices->attacher, (enum hook_point)point, link->ifindex);
+	if (r < 0 && devices->settled)
+		log_warning("device %s: it cannot be told what an earlier agent left there: %s", link->name,
+			    strerror(-r));
+	if (r < 0)
+		devices->settled = false;
 }
 
 static void on_dead(uint32_t ifindex, void *data)
@@ -258,15 +332,20 @@ static void on_dead(uint32_t ifindex, void *data)
 		(void)datapath_clear_device(devices->datapath, ifindex);
 }
 
-static void settle(struct devices *devices)
+void devices_settle(struct devices *devices)
 {
+	size_t nr_held = devices->nr_held;
+
 	if (devices->settled)
 		return;
 	devices->settled = true;
 	hook_sweep(&devices->attacher, on_dead, devices);
-	if (links_dump(devices->links, on_left, devices))
+	offload_sweep(devices->pin_dir);
+	if (links_dump(devices->links, on_left, devices)) {
 		log_warning("cannot look for hooks of an earlier agent");
-	if (devices->nr_held)
+		devices->settled = false;
+	}
+	if (devices->nr_held != nr_held)
 		devices_cover(devices, NULL);
 }
 
@@ -287,6 +366,6 @@ int devices_serve(struct devices *devices, const struct host *host)
 	devices_cover(devices, NULL);
 	devices->dirty = true;
 	r = devices_look_around(devices);
-	settle(devices);
+	devices_settle(devices);
 	return r;
 }

@@ -23,6 +23,7 @@ struct device_hooks {
 	uint32_t ifindex;   /* 0 = no device */
 	struct hook rx, tx; /* tc_rx, tc_tx */
 	struct hook early;  /* xdp_rx in front of rx, where Hook says xdp */
+	bool cleared;       /* what an earlier agent left, and nobody wants now, was looked for */
 };
 
 /* A port or uplink with a device, as the state wants it, and what is so. */
@@ -61,6 +62,7 @@ struct devices {
 	uint64_t restored_at_ns; /* CLOCK_MONOTONIC */
 	char restored[64];       /* which one it was last */
 	const char *pin_dir;
+	bool taking_over;    /* a take-over began and is not over: hooks may lead to other maps still */
 	bool settled;        /* what an earlier agent left on devices that are no ports any more was looked for */
 	bool uplink_changed; /* a MAC address that devices_fill() wrote into an image is another one now */
 	bool dirty;          /* something that `enid status` shows has changed */
@@ -77,8 +79,14 @@ int devices_acceptable(const struct host *host, char **ret_why);
 void devices_cover(struct devices *devices, const struct host *next);
 /* Write what only the devices know into an image: the MAC addresses of uplinks, which answer neighbours with them. */
 int devices_fill(struct devices *devices, struct image *image);
+int devices_fill_once(struct image *image); /* for who serves none */
 /* After it is applied (or, with the old host, was refused): serve its ports, attach to what is present. */
 int devices_serve(struct devices *devices, const struct host *host);
+
+/* When every device is served: bring our programs and maps into force where another build's, or a table of another
+ * size, are (datapath_take_over, datapath_carried), and let those go once no hook leads there.
+ * ret: 0 | -errno: the others are in force (datapath_in_force() tells), or some hooks lead to them; call it again */
+int devices_take_over(struct devices *devices, char **ret_why);
 
 void devices_news(struct devices *devices);   /* the links' descriptor is readable */
 void devices_verify(struct devices *devices); /* a few times a second: hooks and guard are in place, or are put back */

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +79,21 @@ int lock_take(const char *path, unsigned wait_ms, int *ret_fd, pid_t *ret_holder
 	return 0;
 }
 
+/* The file is its agent's alone, so that nobody else can hold it. Whoever may not read it learns from /proc/locks who
+ * does, where that shows what stat does. ret: pid, 0 = nobody, -1 = perhaps somebody */
+static pid_t unread_holder(const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	struct statfs fs;
+	pid_t holder = fd < 0 ? -1 : find_holder(fd);
+
+	if (!holder && (fstatfs(fd, &fs) || fs.f_type != TMPFS_MAGIC))
+		holder = -1;
+	if (fd >= 0)
+		close(fd);
+	return holder;
+}
+
 pid_t lock_holder(const char *run_dir)
 {
 	char path[PATH_MAX];
@@ -86,7 +103,7 @@ pid_t lock_holder(const char *run_dir)
 	snprintf(path, sizeof(path), "%s/" LOCK_FILE, run_dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return 0;
+		return errno == EACCES ? unread_holder(path) : 0;
 	/* Shared: several may ask at once. An agent that starts in this moment tries again. */
 	if (flock(fd, LOCK_SH | LOCK_NB)) {
 		holder = find_holder(fd);
@@ -95,4 +112,30 @@ pid_t lock_holder(const char *run_dir)
 	}
 	close(fd);
 	return holder;
+}
+
+/* The byte whose number is the error is locked: such locks, unlike those of flock(), have places. */
+void lock_tell(int fd, int error)
+{
+	struct flock place = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+	(void)fcntl(fd, F_OFD_SETLK, &place);
+	place = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = error, .l_len = 1};
+	if (error)
+		(void)fcntl(fd, F_OFD_SETLK, &place);
+}
+
+int lock_told(const char *run_dir)
+{
+	struct flock place = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[PATH_MAX];
+	int fd = -1, r;
+
+	snprintf(path, sizeof(path), "%s/" LOCK_FILE, run_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	r = fcntl(fd, F_OFD_GETLK, &place);
+	close(fd);
+	return r || place.l_type == F_UNLCK ? 0 : (int)place.l_start;
 }

@@ -14,6 +14,12 @@ int lock_take(const char *path, unsigned wait_ms, int *ret_fd, pid_t *ret_holder
  */
 pid_t lock_holder(const char *run_dir);
 
+/* An agent whose folder is full, or read-only, or that has no descriptor left, cannot write there that it cannot write.
+ * It says so by the lock that it holds anyway. error: errno, 0 = all is well */
+void lock_tell(int fd, int error);
+/* ret: what the holder of the lock of this run folder tells; 0 also if that may not be asked */
+int lock_told(const char *run_dir);
+
 #define LOCK_FILE "lock"
 
 #endif

@@ -14,6 +14,8 @@
 
 #include "agent/log.h"
 #include "agent/saved.h"
+#include "base/base.h"
+#include "datapath/beside.h"
 #include "state/change.h"
 
 #define READ_TRIES 5
@@ -21,7 +23,6 @@
 /* A state on its way into force. */
 struct candidate {
 	struct applied applied;
-	json_t *documents;
 	size_t nr_warnings;
 	char *first_warning;
 };
@@ -31,7 +32,6 @@ static void candidate_done(struct candidate *candidate)
 	image_free(&candidate->applied.image);
 	state_free(&candidate->applied.state);
 	sources_free(&candidate->applied.sources);
-	json_decref(candidate->documents);
 	free(candidate->first_warning);
 }
 
@@ -56,6 +56,7 @@ static int load(const struct tree *tree, struct candidate *candidate, char **ret
 	} else if (r) {
 		(void)say_why(ret_why, r, "", messages.nr_errors ? messages.errors[0].text : strerror(-r));
 	}
+	candidate->applied.revision = candidate->applied.sources ? candidate->applied.sources->revision : 0;
 	candidate->nr_warnings = messages.nr_warnings;
 	if (messages.nr_warnings)
 		candidate->first_warning = strdup(messages.warnings[0].text);
@@ -63,38 +64,7 @@ static int load(const struct tree *tree, struct candidate *candidate, char **ret
 	return r;
 }
 
-static int revision_of(const json_t *documents, uint64_t *ret)
-{
-	const char *name;
-	json_t *list, *element;
-	size_t index;
-	uint64_t one;
-	int r = 0;
-
-	*ret = 0;
-	json_object_foreach ((json_t *)documents, name, list) {
-		if (!json_is_array(list)) {
-			r = state_element_revision(name, list, &one);
-			*ret += one;
-		}
-		json_array_foreach (list, index, element) {
-			r = r ? r : state_element_revision(name, element, &one);
-			*ret += one;
-		}
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-static int merge(const struct tree *tree, struct candidate *candidate)
-{
-	int r = tree_merge(tree, &candidate->documents);
-
-	return r ? r : revision_of(candidate->documents, &candidate->applied.revision);
-}
-
-/* The struct and the documents must be of the same files: when these change meanwhile, read again. */
+/* What is read must be of one moment: when files change meanwhile, read again. */
 static int read_files(const struct tree *tree, struct candidate *candidate, uint64_t *ret_seen, char **ret_why)
 {
 	for (int i = 0; i < READ_TRIES; i++) {
@@ -105,11 +75,8 @@ static int read_files(const struct tree *tree, struct candidate *candidate, uint
 		r = load(tree, candidate, ret_why);
 		if (r)
 			return r;
-		r = merge(tree, candidate);
-		if (!r && tree_fingerprint(tree) == before)
+		if (tree_fingerprint(tree) == before)
 			return 0;
-		if (r == -ENOMEM)
-			return say_why(ret_why, r, "", strerror(-r));
 		candidate_done(candidate);
 		memset(candidate, 0, sizeof(*candidate));
 	}
@@ -194,7 +161,7 @@ static void swap(struct agent *agent, struct candidate *candidate)
 static int bring_into_force(struct agent *agent, struct candidate *candidate, char **ret_why)
 {
 	struct apply_result result = {};
-	uint64_t start_us = now_us();
+	uint64_t start_us = now_us(), took_us;
 	size_t added, removed;
 	int r;
 
@@ -210,8 +177,13 @@ static int bring_into_force(struct agent *agent, struct candidate *candidate, ch
 	candidate->applied.generation = agent->applied.generation + 1;
 	candidate->applied.at_s = time(NULL);
 	count_ports(agent->applied.image, candidate->applied.image, &added, &removed);
-	say_applied(&candidate->applied, &result, added, removed, now_us() - start_us);
+	took_us = now_us() - start_us;
+	applies_note(&agent->applies, took_us);
+	say_applied(&candidate->applied, &result, added, removed, took_us);
 	say_warnings(candidate->first_warning, candidate->nr_warnings);
+	if (datapath_short_of_sides(agent->datapath, candidate->applied.image))
+		log_warning("of %u flows at most %u may pass gateways that remember them: a restart makes room for all",
+			    datapath_flows_max(agent->datapath), datapath_beside(agent->datapath).nr_sides);
 	swap(agent, candidate);
 	r = devices_serve(agent->devices, agent->applied.host);
 	if (r)
@@ -236,6 +208,15 @@ void agent_follow_uplinks(struct agent *agent)
 	free(why);
 }
 
+static int save(const struct agent *agent)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+	int r = agent->applied.sources ? sources_document(agent->applied.sources, &text, &length) : -ENOMEM;
+
+	return r ? r : saved_write(agent->options->run_dir, text, length);
+}
+
 static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_t *ret_seen, char **ret_why)
 {
 	struct candidate candidate = {};
@@ -246,10 +227,10 @@ static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_
 	if (!r)
 		r = bring_into_force(agent, &candidate, ret_why);
 	if (!r && keep) {
-		int failed = saved_write(agent->options->run_dir, candidate.documents);
-
-		if (failed) {
-			log_error("cannot write %s/" APPLIED_FILE ": %s", agent->options->run_dir, strerror(-failed));
+		agent->save_error = save(agent);
+		if (agent->save_error) {
+			log_error("cannot write %s/" APPLIED_FILE ": %s", agent->options->run_dir,
+				  strerror(-agent->save_error));
 			sources_free(&agent->applied.sources); /* changes would be read over an older one */
 		}
 	}
@@ -258,7 +239,7 @@ static int take(struct agent *agent, const struct tree *tree, bool keep, uint64_
 }
 
 /* ---- a small change: what state/change.h can follow. Ports, their devices and their numbers stay as they are, and so
- * does all that the flow logs know. */
+ * does all that the flow logs know but for the rules. */
 
 static void follow_seen(struct agent *agent, const struct state_change *change)
 {
@@ -287,11 +268,25 @@ static int apply_change(struct agent *agent, struct state_change *change, struct
 		return 0;
 	state_change_undo(applied->state, change);
 	if (image_update(applied->image, change)) {
-		state_change_undo(applied->state,
-				  change); /* to the state that its image is of: in no kernel, but whole */
+		state_change_redo(applied->state, change); /* what its image is of: in no kernel, but whole */
 		sources_free(&applied->sources);
 	}
 	return r;
+}
+
+/* Where the changes on disk get too many, all is written as a whole. */
+static int save_change(struct agent *agent, const struct state_change *change)
+{
+	struct applied *applied = &agent->applied;
+	int r;
+
+	if (!change->documents)
+		return 0;
+	r = saved_append(agent->options->run_dir, change->documents, change->documents_length, &applied->nr_changes);
+	if (r != -EFBIG)
+		return r;
+	applied->nr_changes = 0;
+	return save(agent);
 }
 
 int agent_follow(struct agent *agent, const char *const *paths, size_t nr_paths)
@@ -299,7 +294,7 @@ int agent_follow(struct agent *agent, const char *const *paths, size_t nr_paths)
 	struct applied *applied = &agent->applied;
 	struct state_change *change = NULL;
 	struct apply_result result = {};
-	uint64_t start_us = now_us();
+	uint64_t start_us = now_us(), took_us;
 	int r;
 
 	if (!applied->sources || agent->state_problem)
@@ -313,13 +308,17 @@ int agent_follow(struct agent *agent, const char *const *paths, size_t nr_paths)
 			state_change_keep(applied->state, &change);
 		return -EAGAIN;
 	}
+	if (agent->collector)
+		collector_rules_changed(agent->collector);
 	follow_seen(agent, change);
 	applied->revision += change->revision;
 	applied->generation++;
 	applied->at_s = time(NULL);
-	say_applied(applied, &result, 0, 0, now_us() - start_us);
+	took_us = now_us() - start_us;
+	applies_note(&agent->applies, took_us);
+	say_applied(applied, &result, 0, 0, took_us);
 	say_warnings(change->first_warning, change->nr_warnings);
-	r = change->documents ? saved_append(agent->options->run_dir, change->documents, change->documents_length) : 0;
+	r = agent->save_error = save_change(agent, change);
 	if (r) {
 		log_warning("cannot write %s/" CHANGES_FILE ": %s", agent->options->run_dir, strerror(-r));
 		sources_free(&applied->sources); /* so the next change writes all of it */
@@ -339,6 +338,7 @@ int agent_reload(struct agent *agent)
 	agent->status_stale = true;
 	if (!r)
 		return 0;
+	agent->applies.refused++;
 	agent->state_problem = why ? why : strdup(strerror(-r));
 	log_error("the state is refused%s: %s", agent->applied.state ? ", the last good one stays in force" : "",
 		  agent->state_problem ? agent->state_problem : "");
@@ -351,13 +351,15 @@ int agent_recover(struct agent *agent)
 	const char *const paths[] = {path};
 	const struct tree tree = {paths, 1};
 	json_t *documents = NULL;
-	char *why = NULL;
+	char *text = NULL, *why = NULL;
 	uint64_t seen;
 	int r = saved_read(agent->options->run_dir, &documents);
 
-	if (!r)
-		r = saved_write(agent->options->run_dir, documents); /* the changes are in it */
+	text = r ? NULL : json_dumps(documents, JSON_COMPACT);
 	json_decref(documents);
+	if (!r) /* the changes are in it */
+		r = text ? saved_write(agent->options->run_dir, text, strlen(text)) : -ENOMEM;
+	free(text);
 	if (r)
 		return r;
 	snprintf(path, sizeof(path), "%s/" APPLIED_FILE, agent->options->run_dir);

@@ -13,9 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/lock.h"
 #include "agent/log.h"
 #include "agent/saved.h"
 #include "base/text.h"
+#include "plan/changes.h"
 
 static void attend(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void attend(json_t *list, const char *format, ...)
@@ -37,12 +39,27 @@ static json_t *attention(const struct agent *agent)
 
 	if (agent->state_problem)
 		attend(list, "the state is refused, the last good one is in force: %s", agent->state_problem);
+	if (agent->save_error)
+		attend(list,
+		       "the state in force is not in %s/" APPLIED_FILE
+		       ": %s: without its files an agent would start with an older one",
+		       agent->options->run_dir, strerror(-agent->save_error));
+	if (devices->taking_over)
+		attend(list, "not every hook leads to this build's maps yet: some packets are judged by those of "
+			     "an earlier agent");
+	if (!devices->settled)
+		attend(list, "it cannot be told what an earlier agent left on devices that are no ports");
 	if (devices->guard_problem)
 		attend(list, "forwarding guard: %s", devices->guard_problem);
+	if (agent->drift.error)
+		attend(list, "a kernel map is not what it should be, and cannot be put right: %s",
+		       strerror(-agent->drift.error));
 	if (agent->collector_problem)
 		attend(list, "flow logs: %s", agent->collector_problem);
 	if (*agent->logged.attention)
 		attend(list, "flow logs: %s", agent->logged.attention);
+	if (agent->metrics_problem)
+		attend(list, "metrics: %s", agent->metrics_problem);
 	for (size_t i = 0; i < devices->nr_served; i++)
 		if (*devices->served[i].problem)
 			attend(list, "port %s (%s): %s", devices->served[i].id, devices->served[i].device,
@@ -76,6 +93,28 @@ static json_t *held(const struct devices *devices)
 	return list;
 }
 
+/* {map: [entries in use, entries there are]} */
+static json_t *maps(const struct agent *agent)
+{
+	struct map_change use[PLAN_MAP_MAX];
+	json_t *all = json_object();
+
+	datapath_use(agent->datapath, use);
+	for (size_t i = 0; i < PLAN_MAP_MAX; i++)
+		if (i != MAP_CONTROL)
+			(void)json_object_set_new(
+				all, plan_map_names[i],
+				json_pack("[I, I]", (json_int_t)use[i].before, (json_int_t)use[i].max));
+	return all;
+}
+
+static json_t *flow_logs(const struct agent *agent)
+{
+	return json_pack("{s:I, s:I, s:I, s:b}", "skipped", (json_int_t)agent->logged.skipped, "lost_events",
+			 (json_int_t)agent->logged.lost_events, "lines", (json_int_t)agent->logged.lines, "failing",
+			 agent->collector_problem || *agent->logged.attention);
+}
+
 /* There may be many, and most changes of the state leave them as they are: a file of their own. */
 static int report_ports(const struct agent *agent)
 {
@@ -86,6 +125,21 @@ static int report_ports(const struct agent *agent)
 	return r;
 }
 
+/* What could not be written is tried again with the next tick, and said once. */
+static void tell_reported(struct agent *agent, bool with_ports, int r)
+{
+	if (r) {
+		agent->status_stale = true;
+		agent->devices->dirty |= with_ports;
+	}
+	if (r == agent->report_error)
+		return;
+	agent->report_error = r;
+	lock_tell(agent->run_lock, -r);
+	if (r)
+		log_error("cannot write %s/" STATUS_FILE ": %s", agent->options->run_dir, strerror(-r));
+}
+
 void agent_report(struct agent *agent, bool with_ports)
 {
 	const struct devices *devices = agent->devices;
@@ -94,19 +148,19 @@ void agent_report(struct agent *agent, bool with_ports)
 	snprintf(revision, sizeof(revision), "%016" PRIx64, agent->applied.revision);
 
 	json_t *report = json_pack(
-		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:{s:I, s:I}, s:O?}", "pid", (int)getpid(),
-		"ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "", "revision", revision,
-		"generation", (json_int_t)agent->applied.generation, "applied_at", (json_int_t)agent->applied.at_s,
-		"held", held(devices), "attention", attention(agent), "hooks_restored",
+		"{s:i, s:b, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:s, s:o, s:O?, s:o, s:b, s:o, s:o}", "pid",
+		(int)getpid(), "ready", agent->ready, "host", agent->applied.host ? agent->applied.host->id : "",
+		"revision", revision, "generation", (json_int_t)agent->applied.generation, "applied_at",
+		(json_int_t)agent->applied.at_s, "held", held(devices), "attention", attention(agent), "hooks_restored",
 		(json_int_t)devices->hooks_restored, "restored_at_ns", (json_int_t)devices->restored_at_ns, "restored",
-		devices->restored, "flow_logs", "skipped", (json_int_t)agent->logged.skipped, "lost_events",
-		(json_int_t)agent->logged.lost_events, "nat_peaks", agent->peaks.told);
+		devices->restored, "flow_logs", flow_logs(agent), "nat_peaks", agent->peaks.told, "drift",
+		drift_json(&agent->drift), "state_refused", agent->state_problem != NULL, "applies",
+		applies_json(&agent->applies), "maps", maps(agent));
 	int r = with_ports ? report_ports(agent) : 0;
 
 	if (!r)
 		r = report ? write_json(agent->options->run_dir, STATUS_FILE, report) : -ENOMEM;
 
 	json_decref(report);
-	if (r)
-		log_error("cannot write %s/" STATUS_FILE ": %s", agent->options->run_dir, strerror(-r));
+	tell_reported(agent, with_ports, r);
 }

@@ -46,18 +46,15 @@ static int write_file(const char *path, int how, const char *text, size_t length
 }
 
 /* Write a draft of it. *ret_path, *ret_draft: PATH_MAX each */
-static int write_draft(const char *folder, const char *name, const json_t *json, char *ret_path, char *ret_draft)
+static int write_draft(const char *folder, const char *name, const char *text, size_t length, char *ret_path,
+		       char *ret_draft)
 {
-	_cleanup_free_ char *text = NULL;
 	int r;
 
 	if (snprintf(ret_path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX ||
 	    snprintf(ret_draft, PATH_MAX, "%s/.%s.new", folder, name) >= PATH_MAX)
 		return -ENAMETOOLONG;
-	text = json_dumps(json, JSON_COMPACT); /* the library writes to a file byte by byte */
-	if (!text)
-		return -ENOMEM;
-	r = write_file(ret_draft, O_TRUNC, text, strlen(text));
+	r = write_file(ret_draft, O_TRUNC, text, length);
 	if (r)
 		(void)unlink(ret_draft);
 	return r;
@@ -74,17 +71,18 @@ static int put_in_place(const char *path, const char *draft)
 
 int write_json(const char *folder, const char *name, const json_t *json)
 {
+	_cleanup_free_ char *text = json_dumps(json, JSON_COMPACT); /* to a file, the library writes byte by byte */
 	char path[PATH_MAX], draft[PATH_MAX];
-	int r = write_draft(folder, name, json, path, draft);
+	int r = text ? write_draft(folder, name, text, strlen(text), path, draft) : -ENOMEM;
 
 	return r ? r : put_in_place(path, draft);
 }
 
 /* The changes go first: whoever is killed in between leaves an older state, but never the changes of another one. */
-int saved_write(const char *run_dir, const json_t *documents)
+int saved_write(const char *run_dir, const char *text, size_t length)
 {
 	char path[PATH_MAX], draft[PATH_MAX], changes[PATH_MAX];
-	int r = write_draft(run_dir, APPLIED_FILE, documents, path, draft);
+	int r = write_draft(run_dir, APPLIED_FILE, text, length, path, draft);
 
 	if (r)
 		return r;
@@ -97,16 +95,30 @@ int saved_write(const char *run_dir, const json_t *documents)
 	return put_in_place(path, draft);
 }
 
-int saved_append(const char *run_dir, const char *lines, size_t length)
+static size_t count_lines(const char *lines, size_t length)
 {
+	size_t nr = 0;
+
+	for (size_t i = 0; i < length; i++)
+		nr += lines[i] == '\n';
+	return nr;
+}
+
+int saved_append(const char *run_dir, const char *lines, size_t length, size_t *nr_lines)
+{
+	size_t nr = *nr_lines + count_lines(lines, length);
 	char path[PATH_MAX];
 	struct stat st;
+	int r;
 
 	if (snprintf(path, sizeof(path), "%s/" CHANGES_FILE, run_dir) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	if (!stat(path, &st) && st.st_size + (off_t)length > CHANGES_BYTES_MAX)
+	if (nr > CHANGES_LINES_MAX || (!stat(path, &st) && st.st_size + (off_t)length > CHANGES_BYTES_MAX))
 		return -EFBIG;
-	return write_file(path, O_APPEND, lines, length);
+	r = write_file(path, O_APPEND, lines, length);
+	if (!r)
+		*nr_lines = nr;
+	return r;
 }
 
 /* ---- reading */
@@ -120,18 +132,72 @@ static const char *id_key_of(const char *list)
 	return NULL;
 }
 
-static int replace_element(json_t *list, const char *key, json_t *object)
+/* ret: its index, or the size of the list */
+static size_t find_element(const json_t *list, const char *key, const json_t *id)
 {
-	const json_t *id = json_object_get(object, key);
 	json_t *other;
 	size_t index;
 
 	json_array_foreach (list, index, other)
 		if (id && json_equal(json_object_get(other, key), id))
-			return json_array_set(list, index, object) ? -ENOMEM : 0;
-	return -EINVAL;
+			break;
+	return index;
 }
 
+static int replace_element(json_t *list, const char *key, json_t *object)
+{
+	size_t index = find_element(list, key, json_object_get(object, key));
+
+	if (index == json_array_size(list))
+		return -EINVAL;
+	return json_array_set(list, index, object) ? -ENOMEM : 0;
+}
+
+static int splice_list(json_t *list, json_int_t at, json_int_t less, const json_t *more)
+{
+	json_t *item;
+	size_t index;
+
+	if (at < 0 || less < 0 || at > (json_int_t)json_array_size(list) ||
+	    less > (json_int_t)json_array_size(list) - at)
+		return -EINVAL;
+	while (less--)
+		(void)json_array_remove(list, (size_t)at);
+	json_array_foreach (more, index, item)
+		if (json_array_insert(list, (size_t)at + index, item))
+			return -ENOMEM;
+	return 0;
+}
+
+/* Of an element only some items of a list inside it were written down: those from `At` on, which stand for `Less`. */
+static int splice_element(json_t *documents, json_t *splice)
+{
+	const char *list = NULL, *key = NULL, *id_key;
+	json_t *id = NULL, *more = NULL, *elements;
+	json_int_t at, less;
+	size_t index;
+
+	if (json_unpack(splice, "{s:s,s:o,s:s,s:I,s:I,s:o}", "List", &list, "Id", &id, "Key", &key, "At", &at, "Less",
+			&less, "More", &more))
+		return -EINVAL;
+	id_key = id_key_of(list);
+	elements = json_object_get(documents, list);
+	index = id_key ? find_element(elements, id_key, id) : 0;
+	if (!id_key || index == json_array_size(elements))
+		return -EINVAL;
+	return splice_list(json_object_get(json_array_get(elements, index), key), at, less, more);
+}
+
+static int take_element(json_t *documents, const char *list, json_t *object)
+{
+	const char *key = id_key_of(list);
+
+	if (!strcmp(list, "Splice"))
+		return splice_element(documents, object);
+	return key ? replace_element(json_object_get(documents, list), key, object) : -EINVAL;
+}
+
+/* ret: -EINVAL, too, of what is of a later form: all of them have a list of objects under each name */
 static int replace_elements(json_t *documents, json_t *change)
 {
 	json_t *list, *object;
@@ -139,10 +205,10 @@ static int replace_elements(json_t *documents, json_t *change)
 	size_t index;
 
 	json_object_foreach (change, name, list) {
-		const char *key = id_key_of(name);
-
+		if (!json_is_array(list))
+			return -EINVAL;
 		json_array_foreach (list, index, object) {
-			int r = key ? replace_element(json_object_get(documents, name), key, object) : -EINVAL;
+			int r = take_element(documents, name, object);
 
 			if (r)
 				return r;
@@ -177,7 +243,7 @@ int saved_read(const char *run_dir, json_t **ret_documents)
 
 	if (snprintf(path, sizeof(path), "%s/" APPLIED_FILE, run_dir) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	if (access(path, F_OK))
+	if (look_for(path))
 		return -errno;
 	documents = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(documents))

@@ -10,12 +10,15 @@
 #define APPLIED_FILE "applied.json"
 #define CHANGES_FILE "applied.changes"
 
-#define CHANGES_BYTES_MAX (64l << 20) /* beyond it, applied.json is written anew */
+/* Beyond one of them, applied.json is written anew. To read a line, the element that it is about is looked for. */
+#define CHANGES_BYTES_MAX (64l << 20)
+#define CHANGES_LINES_MAX 4096u
 
-/* ret: 0 | -errno */
-int saved_write(const char *run_dir, const json_t *documents);
-/* Lines that end in a newline. ret: 0 | -EFBIG: they are too many | -errno */
-int saved_append(const char *run_dir, const char *lines, size_t length);
+/* text: all documents in one, a JSON object. ret: 0 | -errno */
+int saved_write(const char *run_dir, const char *text, size_t length);
+/* Lines that end in a newline. *nr_lines: how many there are since saved_write(), kept by the caller. ret: 0 | -EFBIG:
+ * they would be too many | -errno */
+int saved_append(const char *run_dir, const char *lines, size_t length, size_t *nr_lines);
 /* Both in one. ret: 0 | -ENOENT | -EINVAL: no JSON object | -ENOMEM */
 int saved_read(const char *run_dir, json_t **ret_documents);
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The files of a desired state: which there are, whether they changed, when to look again, and all of them in one. */
+/* The files of a desired state: which there are, whether they changed, and when to look again. */
 #ifndef ENID_TREE_H
 #define ENID_TREE_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,10 +17,6 @@ struct tree {
  * files. */
 uint64_t tree_fingerprint(const struct tree *tree);
 uint64_t tree_file_fingerprint(const char *path, const struct stat *st);
-
-/* All documents as one object, list by list (JSON-01): good to be loaded again. For a state that has been found valid.
- * ret: 0 | -errno | -EINVAL: a file is no JSON object (any more) */
-int tree_merge(const struct tree *tree, json_t **ret);
 
 /* inotify on every folder, and on the folder above every path: so a rename into place, a deletion and a folder that is
  * made again are all noticed. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* libbpf speaks the netlink for the filter itself; whether others have filters beside ours is asked here. */
+/* libbpf speaks the netlink for the filter itself; what fails there fails as expected (no qdisc, no filter), or is
+ * reported by the caller: libbpf need not tell it too. Whether others have filters beside ours is asked here. */
 #include "attach/clsact.h"
 
 #include <bpf/libbpf.h>
@@ -9,6 +10,8 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include "datapath/datapath.h"
+
 #define PREFERENCE 1
 #define HANDLE     1
 
@@ -17,18 +20,8 @@ static enum bpf_tc_attach_point point_of(bool egress)
 	return egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
 }
 
-/* What fails here fails as expected (no qdisc, no filter) or is reported by the caller: libbpf need not tell it too. */
-static int quiet(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
 int clsact_attach(uint32_t ifindex, bool egress, int prog_fd)
 {
-	libbpf_print_fn_t loud = libbpf_set_print(quiet);
 	struct bpf_tc_hook both = {
 		.sz = sizeof(both), .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS};
 	struct bpf_tc_hook hook = {.sz = sizeof(hook), .ifindex = ifindex, .attach_point = point_of(egress)};
@@ -37,23 +30,26 @@ int clsact_attach(uint32_t ifindex, bool egress, int prog_fd)
 				     .priority = PREFERENCE,
 				     .prog_fd = prog_fd,
 				     .flags = BPF_TC_F_REPLACE};
-	int r = bpf_tc_hook_create(&both);
+	int r;
 
+	libbpf_hush();
+	r = bpf_tc_hook_create(&both);
 	if (!r || r == -EEXIST)
 		r = bpf_tc_attach(&hook, &filter);
-	(void)libbpf_set_print(loud);
 	return r;
 }
 
-uint32_t clsact_program(uint32_t ifindex, bool egress)
+int clsact_program(uint32_t ifindex, bool egress, uint32_t *ret_id)
 {
 	struct bpf_tc_hook hook = {.sz = sizeof(hook), .ifindex = ifindex, .attach_point = point_of(egress)};
 	struct bpf_tc_opts filter = {.sz = sizeof(filter), .handle = HANDLE, .priority = PREFERENCE};
-	libbpf_print_fn_t loud = libbpf_set_print(quiet);
-	int r = bpf_tc_query(&hook, &filter);
+	int r;
 
-	(void)libbpf_set_print(loud);
-	return r ? 0 : filter.prog_id;
+	libbpf_hush();
+	r = bpf_tc_query(&hook, &filter);
+	*ret_id = r ? 0 : filter.prog_id;
+	/* no filter | no such qdisc | a qdisc that takes no filters | no device */
+	return r == -ENOENT || r == -EINVAL || r == -EOPNOTSUPP || r == -ENODEV ? 0 : r;
 }
 
 static int count_filter(const struct nlmsghdr *message, void *data)
@@ -114,10 +110,9 @@ void clsact_detach(uint32_t ifindex, bool egress)
 	struct bpf_tc_hook both = {
 		.sz = sizeof(both), .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS};
 	struct bpf_tc_opts filter = {.sz = sizeof(filter), .handle = HANDLE, .priority = PREFERENCE};
-	libbpf_print_fn_t loud = libbpf_set_print(quiet);
 
+	libbpf_hush();
 	(void)bpf_tc_detach(&hook, &filter);
 	if (qdisc_unused(ifindex))
 		(void)bpf_tc_hook_destroy(&both);
-	(void)libbpf_set_print(loud);
 }

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 int clsact_attach(uint32_t ifindex, bool egress, int prog_fd);
-/* ret: id of the program of our filter | 0 = no such filter */
-uint32_t clsact_program(uint32_t ifindex, bool egress);
+/* *ret_id: of the program of our filter; 0 = there is none, or no such device. ret: 0 | -errno: it cannot be told */
+int clsact_program(uint32_t ifindex, bool egress, uint32_t *ret_id);
 /* Remove our filter, and the qdisc if it is then empty. */
 void clsact_detach(uint32_t ifindex, bool egress);
 

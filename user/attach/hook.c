@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "attach/clsact.h"
+#include "attach/ours.h"
+#include "base/base.h"
 
 #define ATTACH_TCX_INGRESS ((enum bpf_attach_type)46)
 #define ATTACH_TCX_EGRESS  ((enum bpf_attach_type)47)
@@ -23,7 +25,6 @@
 #define ATTACH_BEFORE      (1u << 3)
 #define LOOPBACK_IFINDEX   1
 #define CHAIN_MAX          64 /* as BPF_MPROG_MAX */
-#define LINKS_FOLDER       "%s/" DATAPATH_LAYOUT "/links"
 
 static const struct {
 	const char *program;
@@ -66,11 +67,14 @@ static int query_chain(uint32_t ifindex, enum bpf_attach_type type, struct chain
 	return 0;
 }
 
-static bool kernel_has_tcx(void)
+/* To take a failure for an old kernel would put filters behind the links that an earlier agent left.
+ * ret: 1 | 0 | -errno: it cannot be told */
+static int kernel_has_tcx(void)
 {
 	struct chain chain;
+	int r = query_chain(LOOPBACK_IFINDEX, ATTACH_TCX_INGRESS, &chain);
 
-	return !query_chain(LOOPBACK_IFINDEX, ATTACH_TCX_INGRESS, &chain);
+	return !r ? 1 : r == -EINVAL ? 0 : r;
 }
 
 static int program_id(int fd, uint32_t *ret)
@@ -84,22 +88,17 @@ static int program_id(int fd, uint32_t *ret)
 	return 0;
 }
 
-int attacher_open(struct attacher *attacher, const struct datapath *datapath, const char *pin_dir, bool no_tcx)
+int attacher_open(struct attacher *attacher, struct datapath *datapath, const char *pin_dir, bool no_tcx)
 {
-	struct attacher a = {.tcx = !no_tcx && kernel_has_tcx()};
-	int n = snprintf(a.folder, sizeof(a.folder), LINKS_FOLDER, pin_dir);
+	int has_tcx = kernel_has_tcx();
+	struct attacher a = {.datapath = datapath, .kernel_tcx = has_tcx > 0, .tcx = !no_tcx && has_tcx > 0};
+	int n = snprintf(a.folder, sizeof(a.folder), "%s/" LINKS_FOLDER, pin_dir);
 
-	if (n < 0 || (size_t)n >= sizeof(a.folder))
+	if (has_tcx < 0)
+		return has_tcx;
+	if (n < 0 || (size_t)n >= sizeof(a.folder) || strlen(pin_dir) >= sizeof(a.pin_dir))
 		return -ENAMETOOLONG;
-	for (int i = 0; i < HOOK_POINT_MAX; i++) {
-		a.prog_fd[i] = datapath_prog_fd(datapath, points[i].program);
-		if (a.prog_fd[i] < 0)
-			return a.prog_fd[i];
-		int r = program_id(a.prog_fd[i], &a.prog_id[i]);
-
-		if (r)
-			return r;
-	}
+	memcpy(a.pin_dir, pin_dir, strlen(pin_dir) + 1);
 	if (mkdir(a.folder, 0700) && errno != EEXIST)
 		return -errno;
 	*attacher = a;
@@ -127,27 +126,34 @@ static bool link_is(const struct bpf_link_info *info, enum hook_point point, uin
 	return info->type == type && info->xdp.ifindex == ifindex;
 }
 
-/* A link of an earlier run: put today's program into it. A dead or foreign pin is cleared away. */
+/* A link of an earlier run: put today's program into it. A dead or foreign pin is cleared away; one of which the kernel
+ * does not tell now, or that takes no program now, goes on judging as it did.
+ * ret: 0 | -ENOENT, -ESTALE: there is none | another -errno: there may be one, to be tried again */
 static int adopt(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
 		 struct hook *ret)
 {
 	struct bpf_link_info info;
 	char path[320];
-	int fd = -1;
+	int fd = -1, r;
 
 	pin_path(attacher, point, ifindex, path);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -errno;
-	if (!link_info(fd, &info) && link_is(&info, point, ifindex) &&
-	    (info.prog_id == attacher->prog_id[point] || !bpf_link_update(fd, attacher->prog_fd[point], NULL))) {
+	r = link_info(fd, &info);
+	if (!r && !link_is(&info, point, ifindex))
+		r = -ESTALE;
+	if (!r && info.prog_id != attacher->prog_id[point] && bpf_link_update(fd, attacher->prog_fd[point], NULL) < 0)
+		r = errno == ENOLINK ? -ESTALE : -errno;
+	if (!r) {
 		*ret = (struct hook){
 			.point = point, .ifindex = ifindex, .link_fd = fd, .link_id = info.id, .generic = generic};
 		return 0;
 	}
 	close(fd);
-	(void)unlink(path);
-	return -ESTALE;
+	if (r == -ESTALE)
+		(void)unlink(path);
+	return r;
 }
 
 /* Hooks of ours whose pin was lost (bpffs mounted anew) and that something else keeps alive: one program per hook. */
@@ -224,23 +230,104 @@ static int attach_new(const struct attacher *attacher, enum hook_point point, ui
 	return 0;
 }
 
-int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
-		struct hook *ret_hook)
+int attacher_need(struct attacher *attacher, enum hook_point point)
 {
-	int r;
+	int fd = attacher->prog_fd[point], r;
+	char *why = NULL;
 
-	if (point != HOOK_RX_XDP && !attacher->tcx) {
-		r = clsact_attach(ifindex, points[point].egress, attacher->prog_fd[point]);
-		if (!r)
-			*ret_hook = (struct hook){.point = point, .ifindex = ifindex, .link_fd = -1};
-		return r;
+	*attacher->why = 0;
+	if (fd > 0)
+		return 0;
+	fd = datapath_program(attacher->datapath, points[point].program, &why);
+	if (fd < 0 && why)
+		snprintf(attacher->why, sizeof(attacher->why), "%.*s", (int)strcspn(why, "\n"), why);
+	free(why);
+	if (fd < 0)
+		return fd;
+	r = program_id(fd, &attacher->prog_id[point]);
+	if (!r)
+		attacher->prog_fd[point] = fd;
+	return r;
+}
+
+int attacher_programs(struct attacher *attacher)
+{
+	int r = 0;
+
+	for (int point = 0; point < HOOK_POINT_MAX && !r; point++) {
+		int before = attacher->prog_fd[point];
+
+		attacher->prog_fd[point] = 0;
+		if (before > 0)
+			r = attacher_need(attacher, point);
+		if (r)
+			attacher->prog_fd[point] = before; /* needed still, when this is tried again */
 	}
-	r = adopt(attacher, point, ifindex, generic, ret_hook);
+	return r;
+}
+
+/* A link that an agent with TCX left would go on judging in front of the filter. */
+static int attach_filter(const struct attacher *attacher, enum hook_point point, uint32_t ifindex,
+			 struct hook *ret_hook)
+{
+	int r = clsact_attach(ifindex, points[point].egress, attacher->prog_fd[point]);
+
+	if (!r)
+		r = hook_detach_left(attacher, point, ifindex);
+	if (r < 0)
+		return r;
+	*ret_hook = (struct hook){.point = point, .ifindex = ifindex, .link_fd = -1};
+	return 0;
+}
+
+int hook_attach(struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic, struct hook *ret_hook)
+{
+	int r = attacher_need(attacher, point);
+
 	if (r)
+		return r;
+	if (point != HOOK_RX_XDP && !attacher->tcx)
+		return attach_filter(attacher, point, ifindex, ret_hook);
+	r = adopt(attacher, point, ifindex, generic, ret_hook);
+	if (r == -ENOENT || r == -ESTALE)
 		r = attach_new(attacher, point, ifindex, generic, ret_hook);
 	if (!r && point != HOOK_RX_XDP)
 		drop_strays(ret_hook);
 	return r;
+}
+
+int hook_renew(const struct attacher *attacher, const struct hook *hook)
+{
+	int fd = attacher->prog_fd[hook->point], r;
+
+	if (!hook->ifindex)
+		return 0;
+	if (hook->link_fd < 0)
+		r = clsact_attach(hook->ifindex, points[hook->point].egress, fd);
+	else
+		r = bpf_link_update(hook->link_fd, fd, NULL) < 0 ? -errno : 0;
+	/* the device is gone, or somebody detached it: devices_news() and devices_verify() will see */
+	return r == -ENOLINK || r == -ENODEV ? 0 : r;
+}
+
+/* Does a program of others run before our filter? */
+static bool is_behind_tcx(const struct attacher *attacher, const struct hook *hook)
+{
+	struct chain chain;
+
+	return attacher->kernel_tcx && !query_chain(hook->ifindex, points[hook->point].tcx, &chain) && chain.nr;
+}
+
+static int check_filter(const struct attacher *attacher, const struct hook *hook)
+{
+	uint32_t id;
+	int r = clsact_program(hook->ifindex, points[hook->point].egress, &id);
+
+	if (r || !id)
+		return r ? r : -ENOENT;
+	if (id != attacher->prog_id[hook->point])
+		return -ESTALE;
+	return is_behind_tcx(attacher, hook) ? -EEXIST : 0;
 }
 
 int hook_check(const struct attacher *attacher, const struct hook *hook)
@@ -249,21 +336,26 @@ int hook_check(const struct attacher *attacher, const struct hook *hook)
 	struct chain chain;
 	int r;
 
-	if (hook->link_fd < 0) {
-		uint32_t id = clsact_program(hook->ifindex, points[hook->point].egress);
-
-		return id == attacher->prog_id[hook->point] ? 0 : -ENOENT;
-	}
+	if (hook->link_fd < 0)
+		return check_filter(attacher, hook);
 	if (hook->point == HOOK_RX_XDP) {
 		r = link_info(hook->link_fd, &info);
-		return r ? r : info.xdp.ifindex == hook->ifindex ? 0 : -ENOENT;
+		if (r)
+			return r;
+		if (info.xdp.ifindex != hook->ifindex)
+			return -ENOENT;
+		return info.prog_id == attacher->prog_id[hook->point] ? 0 : -ESTALE;
 	}
 	r = query_chain(hook->ifindex, points[hook->point].tcx, &chain);
 	if (r)
 		return r;
-	for (uint32_t i = 0; i < chain.nr && i < CHAIN_MAX; i++)
-		if (chain.link_ids[i] == hook->link_id)
-			return i ? -EEXIST : 0;
+	for (uint32_t i = 0; i < chain.nr && i < CHAIN_MAX; i++) {
+		if (chain.link_ids[i] != hook->link_id)
+			continue;
+		if (chain.prog_ids[i] != attacher->prog_id[hook->point])
+			return -ESTALE;
+		return i ? -EEXIST : 0;
+	}
 	return -ENOENT;
 }
 
@@ -274,7 +366,7 @@ bool hook_pinned(const struct attacher *attacher, const struct hook *hook)
 	if (hook->link_fd < 0)
 		return true;
 	pin_path(attacher, hook->point, hook->ifindex, path);
-	return access(path, F_OK) == 0;
+	return look_for(path) == 0;
 }
 
 int hook_pin(const struct attacher *attacher, const struct hook *hook)
@@ -291,41 +383,111 @@ int hook_pin(const struct attacher *attacher, const struct hook *hook)
 	return bpf_obj_pin(hook->link_fd, path) ? -errno : 0;
 }
 
-/* A filter has no pin: it is known by its place and the name of its program. */
-static bool filter_found(enum hook_point point, uint32_t ifindex)
+/* A filter has no pin: it is known by its place, its program's name, and that this leads to maps below our pins.
+ * ret: 1 | 0 = none of ours | -errno */
+static int filter_found(const char *pin_dir, enum hook_point point, uint32_t ifindex, uint32_t *ret_prog_id)
 {
-	uint32_t id = clsact_program(ifindex, points[point].egress), bytes;
 	struct bpf_prog_info info = {};
-	bool ours;
-	int fd = -1;
+	uint32_t bytes = sizeof(info);
+	int r = clsact_program(ifindex, points[point].egress, ret_prog_id), fd = -1;
 
-	fd = id ? bpf_prog_get_fd_by_id(id) : -1;
+	if (r || !*ret_prog_id)
+		return r;
+	fd = bpf_prog_get_fd_by_id(*ret_prog_id);
 	if (fd < 0)
-		return false;
-	bytes = sizeof(info);
-	ours = !bpf_obj_get_info_by_fd(fd, &info, &bytes) && !strcmp(info.name, hook_program(point));
+		return -errno;
+	r = bpf_obj_get_info_by_fd(fd, &info, &bytes) ? -errno : !strcmp(info.name, hook_program(point));
 	close(fd);
-	return ours;
+	return r > 0 ? program_is_ours(pin_dir, *ret_prog_id) : r;
 }
 
-const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex)
+static int holds(const struct hook *hook, uint32_t *ret_prog_id)
 {
 	struct bpf_link_info info;
-	struct attacher attacher = {};
-	bool linked = false;
-	char path[320];
-	int fd = -1;
+	int r;
 
-	snprintf(attacher.folder, sizeof(attacher.folder), LINKS_FOLDER, pin_dir);
-	pin_path(&attacher, point, ifindex, path);
+	if (hook->link_fd < 0)
+		return clsact_program(hook->ifindex, points[hook->point].egress, ret_prog_id);
+	r = link_info(hook->link_fd, &info);
+	*ret_prog_id = info.prog_id;
+	return r;
+}
+
+int hook_holds_ours(const struct attacher *attacher, const struct hook *hook)
+{
+	uint32_t prog_id = 0;
+	int r = holds(hook, &prog_id);
+
+	return r || !prog_id ? r : program_is_ours(attacher->pin_dir, prog_id);
+}
+
+/* ret: the pinned link's descriptor | -ENOENT: there is none on this device | -errno: it cannot be told */
+static int open_link(const struct attacher *attacher, enum hook_point point, uint32_t ifindex,
+		     struct bpf_link_info *ret_info)
+{
+	char path[320];
+	int fd = -1, r;
+
+	pin_path(attacher, point, ifindex, path);
 	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	r = link_info(fd, ret_info);
+	if (!r && link_is(ret_info, point, ifindex))
+		return fd;
+	close(fd);
+	return r ? r : -ENOENT;
+}
+
+int hook_look(const char *pin_dir, enum hook_point point, uint32_t ifindex, struct hook_seen *ret)
+{
+	struct attacher attacher = {};
+	struct bpf_link_info info;
+	int fd = -1, r;
+
+	*ret = (struct hook_seen){};
+	snprintf(attacher.folder, sizeof(attacher.folder), "%s/" LINKS_FOLDER, pin_dir);
+	fd = open_link(&attacher, point, ifindex, &info);
 	if (fd >= 0) {
-		linked = !link_info(fd, &info) && link_is(&info, point, ifindex);
 		close(fd);
+		*ret = (struct hook_seen){point == HOOK_RX_XDP ? "xdp" : "tcx", info.prog_id};
+		return 0;
 	}
-	if (linked)
-		return point == HOOK_RX_XDP ? "xdp" : "tcx";
-	return point != HOOK_RX_XDP && filter_found(point, ifindex) ? "tc" : NULL;
+	if (fd != -ENOENT || point == HOOK_RX_XDP)
+		return fd == -ENOENT ? 0 : fd;
+	r = filter_found(pin_dir, point, ifindex, &ret->prog_id);
+	if (r > 0)
+		ret->kind = "tc";
+	return r < 0 ? r : 0;
+}
+
+int hook_detach_left(const struct attacher *attacher, enum hook_point point, uint32_t ifindex)
+{
+	struct bpf_link_info info;
+	struct hook left = {.point = point, .ifindex = ifindex, .link_fd = open_link(attacher, point, ifindex, &info)};
+
+	if (left.link_fd < 0)
+		return left.link_fd == -ENOENT ? 0 : left.link_fd;
+	hook_detach(attacher, &left);
+	return 1;
+}
+
+int hook_detach_filter(const struct attacher *attacher, enum hook_point point, uint32_t ifindex)
+{
+	struct bpf_link_info info;
+	uint32_t prog_id;
+	int fd = -1, r;
+
+	if (point == HOOK_RX_XDP || !attacher->tcx)
+		return 0;
+	fd = open_link(attacher, point, ifindex, &info);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	close(fd);
+	r = filter_found(attacher->pin_dir, point, ifindex, &prog_id);
+	if (r > 0)
+		clsact_detach(ifindex, points[point].egress);
+	return r;
 }
 
 void hook_sweep(const struct attacher *attacher, hook_dead_fn fn, void *data)

@@ -27,10 +27,14 @@ enum hook_point {
 };
 
 struct attacher {
-	char folder[256];            /* of the pinned links */
-	int prog_fd[HOOK_POINT_MAX]; /* borrowed from the datapath */
+	char pin_dir[240];
+	char folder[256]; /* of the pinned links */
+	struct datapath *datapath;
+	int prog_fd[HOOK_POINT_MAX]; /* borrowed from the datapath; 0 = not needed yet */
 	uint32_t prog_id[HOOK_POINT_MAX];
-	bool tcx; /* the kernel has it */
+	bool tcx;        /* hooks are links */
+	bool kernel_tcx; /* the kernel has them: others may use them */
+	char why[160];   /* of the last hook_attach() that failed for want of a program; "" = for another reason */
 };
 
 struct hook {
@@ -43,28 +47,46 @@ struct hook {
 
 #define HOOK_NONE ((struct hook){.link_fd = -1})
 
-/* no_tcx: use filters even where links could be had. */
-int attacher_open(struct attacher *attacher, const struct datapath *datapath, const char *pin_dir, bool no_tcx);
+/* no_tcx: use filters even where links could be had. ret: 0 | -errno; also where it cannot be told what the kernel has
+ */
+int attacher_open(struct attacher *attacher, struct datapath *datapath, const char *pin_dir, bool no_tcx);
+
+/* Take the programs to attach from the datapath again: they have changed. */
+int attacher_programs(struct attacher *attacher);
+
+/* Have the program of this hook in prog_fd: programs that few devices need are loaded when one comes. */
+int attacher_need(struct attacher *attacher, enum hook_point point);
 
 const char *hook_program(enum hook_point point);
 
 /* generic: XDP goes into the stack instead of the driver; else only where the driver has none.
  * ret: 0, *ret_hook owns the link's descriptor | -ENODEV | -EBUSY: another program has the XDP hook | -errno */
-int hook_attach(const struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
+int hook_attach(struct attacher *attacher, enum hook_point point, uint32_t ifindex, bool generic,
 		struct hook *ret_hook);
 
+/* Put the attacher's program of today into it, in one step. ret: 0 | -errno */
+int hook_renew(const struct attacher *attacher, const struct hook *hook);
+
 /* Is it where it was put? Only a look, nothing is changed.
- * ret: 0 | -ENOENT: removed | -EEXIST: in place, but another program runs before it | -errno */
+ * ret: 0 | -ENOENT: removed | -EEXIST: in place, but another program runs before it | -ESTALE: in place, with another
+ * program in it than the attacher's | -errno: it cannot be told */
 int hook_check(const struct attacher *attacher, const struct hook *hook);
+
+/* hook_check() said -ESTALE: is what stands there a program of ours, of whichever build? ret: 1 | 0 | -errno */
+int hook_holds_ours(const struct attacher *attacher, const struct hook *hook);
 
 /* Is the pin there? False as well once `enid detach DEVICE` took it away. Filters have none: true. */
 bool hook_pinned(const struct attacher *attacher, const struct hook *hook);
 /* Pin again what lost its pin. */
 int hook_pin(const struct attacher *attacher, const struct hook *hook);
 
-/* By the kernel's word, for a reader that attached nothing itself: which of our hooks are on this device?
- * ret: "tcx", "tc" (a filter), "xdp" | NULL = none at this point */
-const char *hook_found(const char *pin_dir, enum hook_point point, uint32_t ifindex);
+/* By the kernel's word, for who attached nothing itself: which of our hooks are on this device? */
+struct hook_seen {
+	const char *kind; /* "tcx", "tc" (a filter), "xdp"; NULL = none at this point */
+	uint32_t prog_id;
+};
+/* ret: 0 | -errno: it cannot be told */
+int hook_look(const char *pin_dir, enum hook_point point, uint32_t ifindex, struct hook_seen *ret);
 
 /* Remove the pins of links whose device is gone, and tell of each index. */
 typedef void (*hook_dead_fn)(uint32_t ifindex, void *data);
@@ -72,6 +94,10 @@ void hook_sweep(const struct attacher *attacher, hook_dead_fn fn, void *data);
 
 /* Take the program off and remove the pin. Fine if the device or the link is gone already. */
 void hook_detach(const struct attacher *attacher, struct hook *hook);
+/* The same by the pin alone, of a link that an earlier agent left. ret: 1 | 0 = there was none | -errno */
+int hook_detach_left(const struct attacher *attacher, enum hook_point point, uint32_t ifindex);
+/* Remove the filter that an agent without TCX left behind our link. ret: as above */
+int hook_detach_filter(const struct attacher *attacher, enum hook_point point, uint32_t ifindex);
 /* Let go of the descriptor; the program stays. */
 void hook_close(struct hook *hook);
 

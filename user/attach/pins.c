@@ -19,6 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "agent/owner.h"
 #include "attach/clsact.h"
 #include "datapath/datapath.h"
 
@@ -60,7 +61,7 @@ static int make_folder(const char *pin_dir, char **ret_why)
 	return 0;
 }
 
-int pin_folder_prepare(const char *pin_dir, char **ret_why)
+int pin_folder_prepare(const char *pin_dir, const struct owner *owner, char **ret_why)
 {
 	struct stat st;
 	int r;
@@ -80,8 +81,9 @@ int pin_folder_prepare(const char *pin_dir, char **ret_why)
 		return refuse(-ENOTDIR, ret_why, pin_dir, "is not a folder");
 	if (!on_bpffs(pin_dir))
 		return refuse(-EPERM, ret_why, pin_dir, "is not on a BPF file system");
-	if (st.st_uid != geteuid())
-		return refuse(-EPERM, ret_why, pin_dir, "belongs to another user");
+	if (!owner_may_be(owner, st.st_uid))
+		return refuse(-EPERM, ret_why, pin_dir,
+			      "belongs to another user; if an agent's (run with another --user), chown -R it to root");
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return refuse(-EPERM, ret_why, pin_dir, "can be written by others");
 	return 0;
@@ -163,13 +165,16 @@ static bool uses_a_map(uint32_t prog_id, const struct found *found)
 	return ours;
 }
 
-static bool drop_filters(uint32_t ifindex, const struct found *found)
+static bool drop_filters(uint32_t ifindex, struct found *found)
 {
 	bool any = false;
 
 	for (int egress = 0; egress < 2; egress++) {
-		uint32_t prog_id = clsact_program(ifindex, egress);
+		uint32_t prog_id;
+		int r = clsact_program(ifindex, egress, &prog_id);
 
+		if (r && !found->r)
+			found->r = r;
 		if (prog_id && uses_a_map(prog_id, found)) {
 			clsact_detach(ifindex, egress);
 			any = true;
@@ -178,7 +183,7 @@ static bool drop_filters(uint32_t ifindex, const struct found *found)
 	return any;
 }
 
-static void drop_all_filters(const struct found *found)
+static void drop_all_filters(struct found *found)
 {
 	struct if_nameindex *devices = if_nameindex();
 
@@ -219,7 +224,7 @@ int pin_folder_remove_device(const char *pin_dir, unsigned ifindex)
 	find_maps(pin_dir, &found);
 	any = drop_filters(ifindex, &found);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
-		snprintf(path, sizeof(path), "%s/" DATAPATH_LAYOUT "/links/%u_%s", pin_dir, ifindex, programs[i]);
+		snprintf(path, sizeof(path), "%s/" LINKS_FOLDER "/%u_%s", pin_dir, ifindex, programs[i]);
 		fd = bpf_obj_get(path);
 		if (fd < 0)
 			continue;

@@ -6,9 +6,11 @@
 #ifndef ENID_PINS_H
 #define ENID_PINS_H
 
-/* Make the folder if it is missing, and check it.
+struct owner;
+
+/* Make the folder if it is missing, and check it. owner: who is going to have it, and may have it already.
  * ret: 0 | -EPERM, -ENOTDIR, -ENOENT, ...: *ret_why is a sentence, to free() */
-int pin_folder_prepare(const char *pin_dir, char **ret_why);
+int pin_folder_prepare(const char *pin_dir, const struct owner *owner, char **ret_why);
 
 /* Take every program off that hangs on a link or filter of this folder, and remove all pins and the folder.
  * ret: 0, also if there was nothing | -errno of the first failure */

@@ -3,6 +3,7 @@
 #ifndef ENID_BASE_H
 #define ENID_BASE_H
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,13 @@ static inline void cleanup_fclose(FILE **file)
 		(fd) = -1; \
 		taken; \
 	})
+
+/* Is there such a file? By the capabilities that we have: access() leaves them out for all users but root.
+ * ret: 0 | -1, errno */
+static inline int look_for(const char *path)
+{
+	return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS);
+}
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 

@@ -250,6 +250,31 @@ static int build_trees(struct rows *rows, struct claim_sets *sets, struct lines 
 	return r;
 }
 
+/* The answer to all questions with keys from `first` to `last`, whoever asks; 0 = it depends. What the rules for all
+ * addresses say decides alone if there are no others, or if it is the first rule. */
+static uint32_t only_answer(const struct lines *lines, uint32_t any, bool others, uint32_t first, uint32_t last)
+{
+	const uint32_t *w = lines->line[any].w;
+	uint32_t at = 0, value;
+
+	if (!any || w[0] > TREE_SMALL_MAX)
+		return 0;
+	while (at + 1 < w[0] && w[2 + at] <= first)
+		at++;
+	if (at + 1 < w[0] && w[2 + at] <= last)
+		return 0;
+	value = w[1 + TREE_SMALL_MAX + at];
+	return !others || (value & ~POLICY_DENY) == 1 ? value : 0;
+}
+
+static void note_only_answers(const struct lines *lines, uint32_t *head)
+{
+	head[POLICY_W_ALL4] = only_answer(lines, head[POLICY_W_ANY4], head[POLICY_W_PEERS4] || head[POLICY_W_GROUPS],
+					  SERVICE_KEY(4, 0, 0), SERVICE_KEY(4, 255, 65535));
+	head[POLICY_W_ALL6] = only_answer(lines, head[POLICY_W_ANY6], head[POLICY_W_PEERS6] || head[POLICY_W_GROUPS],
+					  SERVICE_KEY(6, 0, 0), SERVICE_KEY(6, 255, 65535));
+}
+
 int classify(enum policy_kind kind, uint32_t flags, struct claim_sets *sets, struct image_object *ret)
 {
 	struct policy_line head = {.w = {[POLICY_W_KIND] = kind, [POLICY_W_FLAGS] = flags}};
@@ -268,6 +293,7 @@ int classify(enum policy_kind kind, uint32_t flags, struct claim_sets *sets, str
 		lines_done(&lines);
 		return r;
 	}
+	note_only_answers(&lines, head.w);
 	head.w[POLICY_W_LINES] = lines.nr;
 	head.w[POLICY_W_RULES] = ret->nr_rules;
 	lines.line[0] = head;

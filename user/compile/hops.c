@@ -230,11 +230,16 @@ struct image_port hop_port(const struct image_work *work, size_t i)
 		.subnet = IMAGE_NONE,
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
+		.mirror = IMAGE_NONE,
 	};
 
+	/* a regional one, in no subnet: only an exclusion of its VPC reaches it (VPC-18) */
 	if (hop->kind == GATEWAY_NAT) {
+		const struct nat_gateway *nat = hop->object;
+
 		port.kind = PORT_NAT;
-		port.zone = vpc_zone(((const struct nat_gateway *)hop->object)->vpc);
+		port.zone = vpc_zone(nat->vpc);
+		port.flags |= bpa_flags(nat->vpc->bpa);
 	}
 	return port;
 }
@@ -242,7 +247,8 @@ struct image_port hop_port(const struct image_work *work, size_t i)
 static int fill_gateway(struct image_work *work, const struct hop *hop, struct image_gateway *gateway)
 {
 	gateway->kind = hop->kind;
-	gateway->table[0] = gateway->table[1] = IMAGE_NONE;
+	for (int i = 0; i < GATEWAY_TABLES; i++)
+		gateway->table[i] = IMAGE_NONE;
 	switch (hop->kind) {
 	case GATEWAY_NAT:
 		return fill_nat(work, hop->object, gateway);

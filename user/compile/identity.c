@@ -175,6 +175,28 @@ void identities_done(struct identities *identities)
 	*identities = (struct identities){};
 }
 
+int identities_find(const struct identities *identities, const struct eni *eni, uint32_t *ret_set)
+{
+	struct group_set wanted = {.vpc = eni->vpc};
+	const struct group_set *found = NULL;
+
+	*ret_set = IDENTITY_NONE;
+	if (!eni->nr_groups)
+		return 0;
+	wanted.groups = malloc(eni->nr_groups * sizeof(*wanted.groups));
+	if (!wanted.groups)
+		return -ENOMEM;
+	memcpy(wanted.groups, eni->groups, eni->nr_groups * sizeof(*wanted.groups));
+	wanted.nr = sort_groups(wanted.groups, eni->nr_groups);
+	if (identities->nr_sets)
+		found = bsearch(&wanted, identities->sets, identities->nr_sets, sizeof(wanted), identity_compare_sets);
+	free(wanted.groups);
+	if (!found)
+		return -ENOENT;
+	*ret_set = (uint32_t)(found - identities->sets);
+	return 0;
+}
+
 size_t identities_of_group(const struct identities *identities, const struct security_group *group,
 			   const struct group_member **ret_first)
 {

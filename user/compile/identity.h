@@ -45,6 +45,10 @@ size_t sort_groups(const struct security_group **groups, size_t nr);
 int identities_build(const struct state *state, struct identities *ret);
 void identities_done(struct identities *identities);
 
+/* The number of the set that an ENI has by its groups of now; IDENTITY_NONE without groups.
+ * ret: 0 | -ENOENT: no such set stands here | -ENOMEM */
+int identities_find(const struct identities *identities, const struct eni *eni, uint32_t *ret_set);
+
 /* The order of the sets: by VPC, then by groups. */
 int identity_compare_sets(const void *a, const void *b);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compile/mirror.h"
 #include "compile/objects.h"
 #include "compile/tree.h"
 #include "compile/work.h"
@@ -140,6 +141,7 @@ static int settle_objects(struct image_work *work)
 		for (size_t i = 0; i < image->nr_ports; i++) {
 			move_to(&image->ports[i].sg_in, places);
 			move_to(&image->ports[i].sg_out, places);
+			move_to(&image->ports[i].mirror, places);
 		}
 		for (size_t i = 0; i < image->nr_subnets; i++) {
 			move_to(&image->subnets[i].nacl_in, places);
@@ -164,10 +166,9 @@ static int settle_tables(struct image_work *work)
 		image->tables = tables;
 		for (size_t i = 0; i < image->nr_subnets; i++)
 			move_to(&image->subnets[i].table, places);
-		for (size_t i = 0; i < image->nr_gateways; i++) {
-			move_to(&image->gateways[i].table[0], places);
-			move_to(&image->gateways[i].table[1], places);
-		}
+		for (size_t i = 0; i < image->nr_gateways; i++)
+			for (int k = 0; k < GATEWAY_TABLES; k++)
+				move_to(&image->gateways[i].table[k], places);
 		for (size_t i = 0; i < state->nr_tables + state->nr_vpcs + 1; i++)
 			move_to(&work->known_tables[i], places);
 		for (size_t i = 0; i < work_extra(work)->nr_tgw_tables; i++)
@@ -180,7 +181,8 @@ static int settle_tables(struct image_work *work)
 static int compile_steps(struct image_work *work)
 {
 	static int (*const steps[])(struct image_work *) = {
-		subnets_compile, ports_compile, tables_compile, addresses_compile, associations_compile, macs_compile,
+		subnets_compile,   ports_compile,        mirrors_compile, tables_compile,
+		addresses_compile, associations_compile, macs_compile,
 	};
 	int r = identities_build(work->state, &work->identities);
 
@@ -220,6 +222,20 @@ void work_free(struct image_work **work)
 	*work = NULL;
 }
 
+static uint64_t new_version(void)
+{
+	static uint64_t versions;
+
+	return ++versions;
+}
+
+void image_altered(struct image *image)
+{
+	image->version = new_version();
+	image->before = 0;
+	image->nr_touched = 0;
+}
+
 int compile_image(const struct state *state, const struct host *host, struct image **ret_image, char **ret_why)
 {
 	struct image *image = calloc(1, sizeof(*image));
@@ -234,6 +250,7 @@ int compile_image(const struct state *state, const struct host *host, struct ima
 	*work = (struct image_work){.state = state, .host = host, .image = image};
 	image->work = work;
 	image->host = host;
+	image->shape = image->version = new_version();
 	choose_router_mac(host, image->router_mac);
 	r = compile_steps(work);
 	if (r == -E2BIG)
@@ -263,6 +280,7 @@ void image_free(struct image **image)
 	free(old->addresses);
 	free(old->associations);
 	free(old->macs);
+	free(old->touched);
 	work_free(&old->work);
 	free(old);
 	*image = NULL;

@@ -47,7 +47,7 @@ struct image_route {
 
 struct image_table {
 	struct content_hash hash;   /* over routes (targets by port id) and rules */
-	struct image_route *routes; /* one per destination: RT-02..RT-08 are decided */
+	struct image_route *routes; /* one per destination, as cidr_compare() orders them: RT-02..RT-08 are decided */
 	size_t nr_routes;
 	struct image_rule *rules;
 	uint32_t nr_rules;
@@ -72,6 +72,7 @@ struct image_port {
 	uint32_t zone;
 	uint32_t subnet;        /* index in image.subnets, or IMAGE_NONE (uplink) */
 	uint32_t sg_in, sg_out; /* index in image.objects, or IMAGE_NONE */
+	uint32_t mirror;        /* likewise: its traffic mirror sessions */
 	uint32_t identity;      /* hash of VPC and sorted group ids; 0 = none. Distinct ones have distinct identities */
 	uint32_t tcp_established_s;
 	uint16_t udp_s, udp_stream_s;
@@ -87,7 +88,7 @@ struct image_gateway {
 	char id[ID_MAX]; /* of its port */
 	uint32_t kind, flags;
 	uint32_t zone[2];
-	uint32_t table[2]; /* index in image.tables, or IMAGE_NONE */
+	uint32_t table[GATEWAY_TABLES]; /* index in image.tables, or IMAGE_NONE */
 	uint32_t realm;
 	uint32_t nr;
 	/* by kind: NAT addresses; indexes in image.subnets, and from AZS_MAX on their AZs; indexes in image.ports */
@@ -132,6 +133,11 @@ struct image {
 	struct image_mac *macs;
 	size_t nr_macs;
 	struct image_work *work; /* what compiling found out, for image_update() */
+	uint64_t shape; /* images of one shape have the same ports, subnets and entries by their ids; 0 = of its own */
+	uint64_t version;  /* two images that differ have two versions */
+	uint64_t before;   /* version that the last image_update() found; 0 = none */
+	uint32_t *touched; /* indexes of the ports that it altered: all others point to what they pointed to before */
+	size_t nr_touched;
 };
 
 /* The order of objects and tables. */
@@ -147,6 +153,9 @@ void image_free(struct image **image);
  * call leads back. ret: 0 | -EAGAIN (compile anew, for whatever reason) | -ENOMEM; unless 0, nothing was changed */
 struct state_change;
 int image_update(struct image *image, const struct state_change *change);
+
+/* To be called by whoever alters an image otherwise. */
+void image_altered(struct image *image);
 
 /* Policy objects one by one, for tests and benchmarks. `groups` in any order. There is no state, so a group reference
  * is compiled for ENIs of `vpc` that carry the referenced group and no other: sg_identity() is what such an ENI has.

@@ -11,6 +11,11 @@
 int sg_compile(const struct security_group *const *groups, size_t nr, bool egress, const struct vpc *vpc,
 	       const struct state_extra *extra, const struct identities *identities, struct image_object *ret);
 
+/* Do ENIs of VPC `member` count as members of a group that a rule of an ENI in `vpc` references (SG-17, SG-20)?
+ * peer->group is not NULL. */
+bool sg_reference_reaches(const struct vpc *vpc, const struct state_extra *extra, bool egress,
+			  const struct sg_peer *peer, const struct vpc *member);
+
 /* What route.c asks about targets: answered by image.c, which knows the ports. */
 struct route_targets {
 	/* Port of an ENI; IMAGE_NONE when it is nobody to route to. */

@@ -44,10 +44,9 @@ static bool complete(const struct eni *eni)
 	return eni->vpc && eni->subnet && eni->subnet->vpc == eni->vpc;
 }
 
-/* VPC-18; the subnet's mode has the exclusions in it. */
-static uint32_t bpa_flags(const struct eni *eni)
+uint32_t bpa_flags(int mode)
 {
-	switch (eni->subnet ? eni->subnet->bpa : BPA_BIDIRECTIONAL) {
+	switch (mode) {
 	case BPA_OFF:
 		return 0;
 	case BPA_INGRESS:
@@ -59,7 +58,7 @@ static uint32_t bpa_flags(const struct eni *eni)
 
 static uint32_t eni_flags(const struct eni *eni, const struct eni_note *note)
 {
-	uint32_t flags = bpa_flags(eni);
+	uint32_t flags = bpa_flags(eni->subnet ? eni->subnet->bpa : BPA_BIDIRECTIONAL);
 
 	if (eni->live && complete(eni) && (note->here || note->elsewhere))
 		flags |= PORT_LIVE;
@@ -76,7 +75,7 @@ static uint32_t eni_flags(const struct eni *eni, const struct eni_note *note)
 	return flags;
 }
 
-static __be32 primary4(const struct eni *eni)
+__be32 eni_primary4(const struct eni *eni)
 {
 	for (size_t i = 0; i < eni->nr_addresses; i++)
 		if (eni->addresses[i].primary && eni->addresses[i].family == 4)
@@ -108,12 +107,13 @@ struct image_port eni_port(const struct image_work *work, size_t i)
 		.subnet = eni->subnet ? work->subnet_places[eni->subnet - work->state->subnets] : IMAGE_NONE,
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
+		.mirror = IMAGE_NONE,
 		.identity = set == IDENTITY_NONE ? 0 : work->identities.sets[set].identity,
 		.tcp_established_s = eni->tcp_established_s,
 		.udp_s = (uint16_t)eni->udp_s,
 		.udp_stream_s = (uint16_t)eni->udp_stream_s,
 		.gateway = ROUTE_NONE,
-		.primary4 = primary4(eni),
+		.primary4 = eni_primary4(eni),
 		.eni = eni,
 	};
 
@@ -181,6 +181,7 @@ static struct image_port uplink_port(const struct image_work *work, const struct
 		.subnet = uplink_subnet(work, uplink),
 		.sg_in = IMAGE_NONE,
 		.sg_out = IMAGE_NONE,
+		.mirror = IMAGE_NONE,
 		.gateway = leads_out(work, uplink),
 	};
 }

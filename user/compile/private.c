@@ -39,7 +39,7 @@ int fill_peering(struct image_work *work, const struct peering *peering, struct 
 	return r;
 }
 
-/* ---- internet gateways with a route table (RT-18, RT-23) */
+/* ---- internet gateways (B1), and what they have route tables for (RT-18, RT-23) */
 
 static int collect_edges(struct image_work *work)
 {
@@ -49,8 +49,7 @@ static int collect_edges(struct image_work *work)
 	for (size_t i = 0; i < state->nr_gateways && !r; i++) {
 		const struct gateway *gateway = state->gateways + i;
 
-		if (gateway->kind == TARGET_IGW && gateway->vpc && (gateway->table || gateway->pool) &&
-		    has_uplink(work, gateway->id))
+		if (gateway->kind == TARGET_IGW && gateway->vpc && has_uplink(work, gateway->id))
 			r = hop_add(work, gateway->id, GATEWAY_EDGE, gateway);
 	}
 	return r;
@@ -58,11 +57,11 @@ static int collect_edges(struct image_work *work)
 
 int fill_edge(struct image_work *work, const struct gateway *igw, struct image_gateway *gateway)
 {
-	int r = 0;
+	int r = table_index(work, NULL, igw->vpc, &gateway->table[2]);
 
 	gateway->zone[0] = vpc_zone(igw->vpc);
 	gateway->realm = realm_of_vpc(work, igw->vpc);
-	if (igw->table)
+	if (!r && igw->table)
 		r = table_index(work, igw->table, igw->vpc, &gateway->table[0]);
 	if (!r && igw->pool)
 		r = table_index(work, igw->pool, igw->vpc, &gateway->table[1]);

@@ -17,6 +17,8 @@
 /* RT-03, RT-06: best first. The implied local route of a CIDR yields to the route that re-targets it. */
 enum rank { RANK_STATIC, RANK_IMPLIED, RANK_PREFIX_LIST, RANK_PROPAGATED };
 
+#define FEW_CANDIDATES 8 /* the CIDRs of a VPC, mostly, and the reserved ones */
+
 struct candidate {
 	struct cidr cidr;
 	enum rank rank;
@@ -225,6 +227,35 @@ static int compare_candidates(const void *a, const void *b)
 	return order ? order : (int)x->kind - (int)y->kind;
 }
 
+/* Those of the state come in order, unless prefix lists are among them; each of the few others goes to its place. */
+static void sort_candidates(struct table_work *work)
+{
+	struct candidate *candidates = work->candidates, one;
+	size_t sorted = work->nr > 0;
+
+	while (sorted < work->nr && compare_candidates(&candidates[sorted - 1], &candidates[sorted]) <= 0)
+		sorted++;
+	if (work->nr - sorted > FEW_CANDIDATES) {
+		qsort(candidates, work->nr, sizeof(*candidates), compare_candidates);
+		return;
+	}
+	for (; sorted < work->nr; sorted++) {
+		size_t low = 0, high = sorted;
+
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+
+			if (compare_candidates(&candidates[middle], &candidates[sorted]) <= 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		one = candidates[sorted];
+		memmove(candidates + low + 1, candidates + low, (sorted - low) * sizeof(one));
+		candidates[low] = one;
+	}
+}
+
 /* Is the candidate beaten by another one? Outer blocks come before inner ones, so one pass sees every local route
  * before what lies inside it. `cover`: the outermost local route seen last. */
 static bool beaten(const struct table_work *work, size_t i, const struct candidate **cover)
@@ -247,7 +278,7 @@ static int install(struct table_work *work, const char *id, struct image_table *
 
 	if (!rule_of)
 		return -ENOMEM;
-	qsort(work->candidates, work->nr, sizeof(*work->candidates), compare_candidates);
+	sort_candidates(work);
 	for (size_t i = 0; i < work->nr; i++) {
 		const struct candidate *candidate = work->candidates + i;
 		uint32_t *rule = rule_of + candidate->source; /* number + 1, 0 = none yet */

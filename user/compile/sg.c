@@ -161,6 +161,14 @@ static bool within_reach(const struct sg_work *work, const struct sg_peer *peer,
 	return peered(work, peer, vpc) || (!work->egress && !*peer->peering && shares_transit_gateway(work, vpc));
 }
 
+bool sg_reference_reaches(const struct vpc *vpc, const struct state_extra *extra, bool egress,
+			  const struct sg_peer *peer, const struct vpc *member)
+{
+	const struct sg_work work = {.vpc = vpc, .extra = extra, .egress = egress};
+
+	return within_reach(&work, peer, member);
+}
+
 static int add_group(struct sg_work *work, const struct sg_permission *permission, const struct sg_peer *peer)
 {
 	const struct group_member *members;

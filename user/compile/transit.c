@@ -370,6 +370,18 @@ static int compare_members(const void *a, const void *b, void *image)
 	return (x > y) - (x < y);
 }
 
+/* The data path keeps a tally of what is lost there for who asks (FL-27). */
+static uint32_t logged(const struct image_work *work, const char *attachment, const struct tgw *tgw)
+{
+	for (size_t i = 0; i < work->state->nr_flow_logs; i++) {
+		const struct flow_log *log = &work->state->flow_logs[i];
+
+		if (log->active && (!strcmp(log->resource, attachment) || !strcmp(log->resource, tgw->id)))
+			return GATEWAY_LOGGED;
+	}
+	return 0;
+}
+
 int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *attachment, struct image_gateway *gateway)
 {
 	if (attachment->nr_subnets > AZS_MAX)
@@ -377,6 +389,7 @@ int fill_attachment(struct image_work *work, const struct tgw_vpc_attachment *at
 	gateway->zone[0] = vpc_zone(attachment->vpc);
 	gateway->realm = realm_of_vpc(work, attachment->vpc);
 	gateway->flags = attachment->appliance_mode ? GATEWAY_APPLIANCE : 0;
+	gateway->flags |= logged(work, attachment->id, attachment->tgw);
 	if (attachment->tgw->sg_referencing && attachment->sg_referencing)
 		gateway->flags |= GATEWAY_SG_REF;
 	for (size_t i = 0; i < attachment->nr_subnets; i++)
@@ -407,6 +420,7 @@ int fill_transit(struct image_work *work, const struct tgw_attachment *attachmen
 {
 	gateway->realm = realm_of_tgw(work, attachment->tgw);
 	gateway->flags = strcmp(attachment->type, "vpn") ? 0 : GATEWAY_VPN;
+	gateway->flags |= logged(work, attachment->id, attachment->tgw);
 	if (*uplink_of(work, attachment))
 		list_tunnels(work, attachment->tgw, gateway);
 	return transit_table(work, association_of(work, attachment->id, attachment->tgw), &gateway->table[0]);

@@ -15,146 +15,9 @@
 #include "base/base.h"
 #include "compile/objects.h"
 #include "compile/tree.h"
-#include "compile/work.h"
-#include "state/change.h"
+#include "compile/update.h"
 
-/* An object to be: index in image.objects, or from nr_objects on one that was made. */
-struct update {
-	struct image *image;
-	struct image_work *work;
-	const struct state *state;
-	const struct state_change *change;
-	struct identities identities; /* where an ENI has other groups: the new ones, after the exchange the old ones */
-	bool regrouped, exchanged;
-	struct object_pair *sets, *nacls;
-	bool *touched_groups; /* by place in state.groups: its members' identities changed */
-	bool *stale_groups;   /* by place in state.groups: an object that contains it is compiled anew */
-	struct image_object *made;
-	size_t nr_made, made_room;
-	struct image_object *objects; /* the new array */
-	size_t nr_objects;
-	uint32_t *object_places; /* by object to be: where it stands now; IMAGE_NONE = nobody needs it */
-	struct image_table *tables;
-	size_t nr_tables;
-	uint32_t *table_places;
-};
-
-static const struct object_pair no_objects = {IMAGE_NONE, IMAGE_NONE};
-
-static size_t nr_sets(const struct update *update)
-{
-	return update->work->identities.nr_sets + 1;
-}
-
-/* ---- sets of groups */
-
-/* A group whose members' identities changed: what refers to it is stale. */
-static void mark_members(bool *touched, const struct state *state, const struct group_set *set)
-{
-	for (size_t g = 0; g < set->nr; g++)
-		touched[set->groups[g] - state->groups] = true;
-}
-
-/* Sets that stay keep their objects; groups of those that come, go or get another number are `touched`. */
-static bool carry_sets_over(struct update *update, const struct identities *old, const struct identities *new,
-			    bool *touched)
-{
-	const struct object_pair *had = update->work->set_objects;
-	bool any = false;
-	size_t i = 0, j = 0;
-
-	while (i < old->nr_sets || j < new->nr_sets) {
-		int order = i == old->nr_sets   ? 1
-			    : j == new->nr_sets ? -1
-						: identity_compare_sets(&old->sets[i], &new->sets[j]);
-
-		if (order || old->sets[i].identity != new->sets[j].identity) {
-			any = true;
-			if (order <= 0)
-				mark_members(touched, update->state, &old->sets[i]);
-			if (order >= 0)
-				mark_members(touched, update->state, &new->sets[j]);
-		}
-		if (!order)
-			update->sets[j] = had[i];
-		i += order <= 0;
-		j += order >= 0;
-	}
-	update->sets[new->nr_sets] = had[old->nr_sets];
-	return any;
-}
-
-static bool refers(const struct sg_permission *permissions, size_t nr, const bool *touched, const struct state *state)
-{
-	for (size_t i = 0; i < nr; i++)
-		for (size_t k = 0; k < permissions[i].nr_peers; k++) {
-			const struct sg_peer *peer = &permissions[i].peers[k];
-
-			if (peer->kind == PEER_GROUP && peer->group && touched[peer->group - state->groups])
-				return true;
-		}
-	return false;
-}
-
-/* A port has the objects of its set if and only if it has some. */
-static void drop_unused_sets(struct update *update, const struct identities *identities, bool *used)
-{
-	const struct image *image = update->image;
-
-	for (size_t i = 0; i < image->nr_ports; i++) {
-		uint32_t set;
-
-		if (!image->ports[i].eni || image->ports[i].sg_in == IMAGE_NONE)
-			continue;
-		set = identities->of_eni[image->ports[i].eni - update->state->enis];
-		used[set == IDENTITY_NONE ? identities->nr_sets : set] = true;
-	}
-	for (size_t i = 0; i <= identities->nr_sets; i++)
-		if (!used[i])
-			update->sets[i] = no_objects;
-}
-
-static int regroup(struct update *update, bool **ret_used)
-{
-	const struct state *state = update->state;
-	const struct identities *old = &update->work->identities;
-	bool *touched, *used;
-	int r = identities_build(state, &update->identities);
-
-	if (r)
-		return r;
-	update->regrouped = true;
-	update->sets = calloc(update->identities.nr_sets + 1, sizeof(*update->sets));
-	update->touched_groups = touched = calloc(state->nr_groups + 1, sizeof(*touched));
-	*ret_used = used = calloc(update->identities.nr_sets + 1, sizeof(*used));
-	if (!update->sets || !touched || !used)
-		return -ENOMEM;
-	for (size_t i = 0; i <= update->identities.nr_sets; i++)
-		update->sets[i] = no_objects;
-	if (carry_sets_over(update, old, &update->identities, touched))
-		for (size_t i = 0; i < state->nr_groups; i++) {
-			const struct security_group *group = &state->groups[i];
-
-			update->stale_groups[i] |= refers(group->in, group->nr_in, touched, state) ||
-						   refers(group->out, group->nr_out, touched, state);
-		}
-	drop_unused_sets(update, &update->identities, used);
-	return 0;
-}
-
-static int keep_groups(struct update *update, bool **ret_used)
-{
-	size_t nr = nr_sets(update);
-
-	update->sets = calloc(nr, sizeof(*update->sets));
-	*ret_used = calloc(nr, sizeof(bool));
-	if (!update->sets || !*ret_used)
-		return -ENOMEM;
-	memcpy(update->sets, update->work->set_objects, nr * sizeof(*update->sets));
-	for (size_t i = 0; i < nr; i++)
-		(*ret_used)[i] = update->sets[i].in != IMAGE_NONE;
-	return 0;
-}
+#define FEW_OBJECTS 64 /* moving all others for one is cheaper than sorting, up to about here */
 
 /* ---- new objects */
 
@@ -263,6 +126,34 @@ static void need_pair(struct update *update, const struct object_pair *pair, siz
 	}
 }
 
+/* What stays is in its order already and what was made is little: each goes to its place among the others. */
+static void sort_to_be(struct update *update, uint32_t *order, size_t nr)
+{
+	size_t sorted = 0;
+
+	while (sorted < nr && order[sorted] < update->image->nr_objects)
+		sorted++;
+	if (nr - sorted > FEW_OBJECTS) {
+		qsort_r(order, nr, sizeof(*order), compare_to_be, update);
+		return;
+	}
+	for (; sorted < nr; sorted++) {
+		uint32_t made = order[sorted];
+		size_t low = 0, high = sorted;
+
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+
+			if (compare_to_be(&order[middle], &made, update) < 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		memmove(order + low + 1, order + low, (sorted - low) * sizeof(*order));
+		order[low] = made;
+	}
+}
+
 static int order_objects(struct update *update)
 {
 	size_t nr = update->image->nr_objects + update->nr_made, nr_order = 0, nr_lines = 0;
@@ -277,12 +168,14 @@ static int order_objects(struct update *update)
 		need_pair(update, &update->sets[i], &nr_lines);
 	for (size_t i = 0; i <= update->state->nr_nacls; i++)
 		need_pair(update, &update->nacls[i], &nr_lines);
+	for (size_t i = 0; i < update->image->nr_ports; i++)
+		need_pair(update, &(struct object_pair){update->image->ports[i].mirror, IMAGE_NONE}, &nr_lines);
 	if (nr_lines > OBJECT_LINES_MAX)
 		return -EAGAIN;
 	for (uint32_t i = 0; i < nr; i++)
 		if (update->object_places[i] != IMAGE_NONE)
 			order[nr_order++] = i;
-	qsort_r(order, nr_order, sizeof(*order), compare_to_be, update);
+	sort_to_be(update, order, nr_order);
 	for (size_t i = 0; i < nr_order; i++) {
 		const struct image_object *object = object_to_be(update, order[i]);
 		size_t last = update->nr_objects - 1;
@@ -417,6 +310,8 @@ static void put_objects(struct update *update)
 			image_object_done((struct image_object *)object_to_be(update, i));
 	move_pairs(update->sets, nr_sets(update), update->object_places);
 	move_pairs(update->nacls, update->state->nr_nacls + 1, update->object_places);
+	for (size_t i = 0; i < image->nr_ports; i++)
+		move_to(&image->ports[i].mirror, update->object_places);
 	free(image->objects);
 	free(update->made);
 	free(work->set_objects);
@@ -443,10 +338,9 @@ static void put_tables(struct update *update)
 		image->tables[places[i]] = update->tables[i];
 	for (size_t i = 0; i < image->nr_subnets; i++)
 		move_to(&image->subnets[i].table, places);
-	for (size_t i = 0; i < image->nr_gateways; i++) {
-		move_to(&image->gateways[i].table[0], places);
-		move_to(&image->gateways[i].table[1], places);
-	}
+	for (size_t i = 0; i < image->nr_gateways; i++)
+		for (int k = 0; k < GATEWAY_TABLES; k++)
+			move_to(&image->gateways[i].table[k], places);
 	for (size_t i = 0; i < update->state->nr_tables + update->state->nr_vpcs + 1; i++)
 		move_to(&update->work->known_tables[i], places);
 	for (size_t i = 0; i < work_extra(update->work)->nr_tgw_tables; i++)
@@ -462,32 +356,69 @@ static void put_eni(struct update *update, uint32_t place)
 
 	now.sg_in = port->sg_in;
 	now.sg_out = port->sg_out;
+	now.mirror = port->mirror;
 	now.hop = port->hop;
+	now.identity = port->identity;
 	*port = now;
+}
+
+/* ret: whether the port now points to other objects, or is somebody else to others */
+static bool put_port(struct update *update, struct image_port *port)
+{
+	const struct identities *identities = &update->work->identities;
+	uint32_t set = identities->of_eni[port->eni - update->state->enis], in = port->sg_in, out = port->sg_out;
+	uint32_t identity = set == IDENTITY_NONE ? 0 : identities->sets[set].identity;
+	bool other = identity != port->identity;
+
+	port->identity = identity;
+	if (in == IMAGE_NONE)
+		return other;
+	set = set == IDENTITY_NONE ? (uint32_t)identities->nr_sets : set;
+	port->sg_in = update->work->set_objects[set].in;
+	port->sg_out = update->work->set_objects[set].out;
+	move_to(&in, update->object_places);
+	move_to(&out, update->object_places);
+	return other || in != port->sg_in || out != port->sg_out;
 }
 
 static void put_ports(struct update *update)
 {
-	const struct identities *identities = &update->work->identities;
+	const struct state_change *change = update->change;
 	struct image *image = update->image;
 
-	for (size_t i = 0; i < update->change->nr; i++)
-		if (update->change->changed[i].list == LIST_NETWORK_INTERFACES)
-			put_eni(update, update->change->changed[i].place);
-	for (size_t i = 0; i < image->nr_ports; i++) {
-		struct image_port *port = &image->ports[i];
-		uint32_t set;
+	for (size_t i = 0; i < change->nr; i++)
+		if (change->changed[i].list == LIST_NETWORK_INTERFACES) {
+			put_eni(update, change->changed[i].place);
+			update->touched[update->nr_touched++] = update->work->notes[change->changed[i].place].port;
+		}
+	for (uint32_t i = 0; i < image->nr_ports; i++)
+		if (image->ports[i].eni && put_port(update, &image->ports[i]))
+			update->touched[update->nr_touched++] = i;
+}
 
-		if (!port->eni)
-			continue;
-		set = identities->of_eni[port->eni - update->state->enis];
-		port->identity = set == IDENTITY_NONE ? 0 : identities->sets[set].identity;
-		if (port->sg_in == IMAGE_NONE)
-			continue;
-		set = set == IDENTITY_NONE ? (uint32_t)identities->nr_sets : set;
-		port->sg_in = update->work->set_objects[set].in;
-		port->sg_out = update->work->set_objects[set].out;
-	}
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* For the plan: what it need not look at. */
+static void put_touched(struct update *update)
+{
+	struct image *image = update->image;
+	uint64_t before = image->version;
+	size_t nr = 0;
+
+	qsort(update->touched, update->nr_touched, sizeof(*update->touched), compare_numbers);
+	for (size_t i = 0; i < update->nr_touched; i++)
+		if (!nr || update->touched[nr - 1] != update->touched[i])
+			update->touched[nr++] = update->touched[i];
+	image_altered(image);
+	image->before = before;
+	image->nr_touched = nr;
+	free(image->touched);
+	image->touched = TAKE_PTR(update->touched);
 }
 
 static void put_subnets(struct update *update)
@@ -507,38 +438,6 @@ static void put_subnets(struct update *update)
 
 /* ---- all of it */
 
-static bool has_other_groups(const struct eni *a, const struct eni *b)
-{
-	return a->nr_groups != b->nr_groups || memcmp(a->groups, b->groups, a->nr_groups * sizeof(*a->groups)) != 0;
-}
-
-static int update_sets(struct update *update, bool **ret_used)
-{
-	bool regrouped = false;
-
-	update->stale_groups = calloc(update->state->nr_groups + 1, sizeof(*update->stale_groups));
-	if (!update->stale_groups)
-		return -ENOMEM;
-	for (size_t i = 0; i < update->change->nr; i++) {
-		const struct changed *changed = &update->change->changed[i];
-
-		if (changed->list == LIST_SECURITY_GROUPS)
-			update->stale_groups[changed->place] = true;
-		if (changed->list == LIST_NETWORK_INTERFACES)
-			regrouped |= has_other_groups(&update->state->enis[changed->place], &changed->other.eni);
-	}
-	return regrouped ? regroup(update, ret_used) : keep_groups(update, ret_used);
-}
-
-static void exchange_identities(struct update *update)
-{
-	struct identities old = update->work->identities;
-
-	update->work->identities = update->identities;
-	update->identities = old;
-	update->exchanged = !update->exchanged;
-}
-
 static int prepare(struct update *update)
 {
 	const struct state_change *change = update->change;
@@ -551,7 +450,8 @@ static int prepare(struct update *update)
 	if (update->regrouped)
 		exchange_identities(update);
 	update->nacls = calloc(nr_nacls, sizeof(*update->nacls));
-	if (!update->nacls)
+	update->touched = calloc(update->image->nr_ports + change->nr + 1, sizeof(*update->touched));
+	if (!update->nacls || !update->touched)
 		return -ENOMEM;
 	memcpy(update->nacls, update->work->nacl_objects, nr_nacls * sizeof(*update->nacls));
 	r = make_sets(update, used);
@@ -569,12 +469,14 @@ static void put(struct update *update)
 	put_tables(update);
 	put_ports(update);
 	put_subnets(update);
+	put_touched(update);
 }
 
 static void give_up(struct update *update)
 {
 	if (update->exchanged)
 		exchange_identities(update);
+	exchange_moves(update);
 	for (size_t i = 0; i < update->nr_made; i++)
 		image_object_done(&update->made[i]);
 	for (size_t i = 0; i < update->nr_tables && update->tables; i++)
@@ -604,5 +506,7 @@ int image_update(struct image *image, const struct state_change *change)
 	free(update.object_places);
 	free(update.tables);
 	free(update.table_places);
+	free(update.touched);
+	free(update.moves);
 	return r == -E2BIG ? -EAGAIN : r;
 }

@@ -129,7 +129,9 @@ uint32_t route_by_uplinks(const struct image_work *work, const struct uplinks *u
 void fill_group(const struct image_work *work, const struct group *group, struct image_gateway *gateway);
 
 /* ports.c, subnets.c, tables.c: what update.c needs of them. */
+__be32 eni_primary4(const struct eni *eni);                          /* 0 = it has none */
 struct image_port eni_port(const struct image_work *work, size_t i); /* but for its objects and hop */
+uint32_t bpa_flags(int mode);                                        /* VPC-18 */
 int set_compile(struct image_work *work, const struct group_set *set, bool egress, const char *id,
 		struct image_object *ret);
 int nacl_compile(struct image_work *work, const struct nacl *nacl, bool egress, const char *subnet,

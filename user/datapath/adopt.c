@@ -127,7 +127,7 @@ static int number_order(const void *left, const void *right)
 /* The lines that ports and subnets point at, sorted, each once. */
 static uint32_t *lines_in_use(const struct placement *placement, size_t *ret_nr)
 {
-	uint32_t *lines = calloc(2 * ((size_t)placement->nr_ports + placement->nr_subnets), sizeof(*lines));
+	uint32_t *lines = calloc(3 * (size_t)placement->nr_ports + 2 * (size_t)placement->nr_subnets, sizeof(*lines));
 	size_t nr = 0, distinct = 0;
 
 	if (!lines)
@@ -135,6 +135,7 @@ static uint32_t *lines_in_use(const struct placement *placement, size_t *ret_nr)
 	for (uint32_t number = 1; number < placement->nr_ports; number++) {
 		lines[nr++] = placement->ports[number].policy.sg_in;
 		lines[nr++] = placement->ports[number].policy.sg_out;
+		lines[nr++] = placement->ports[number].policy.mirror;
 	}
 	for (uint32_t number = 1; number < placement->nr_subnets; number++) {
 		lines[nr++] = placement->subnets[number].policy.nacl_in;
@@ -225,14 +226,14 @@ static int adopt_tables(struct adoption *adoption)
 	struct placement *placement = &adoption->placement;
 	int r = 0;
 
-	placement->tables =
-		calloc(placement->nr_subnets + 2 * (size_t)placement->nr_gateways, sizeof(*placement->tables));
+	placement->tables = calloc(placement->nr_subnets + GATEWAY_TABLES * (size_t)placement->nr_gateways,
+				   sizeof(*placement->tables));
 	if (!placement->tables)
 		return -ENOMEM;
 	for (uint32_t subnet = 1; subnet < placement->nr_subnets && !r; subnet++)
 		r = adopt_used_table(adoption, placement->subnets[subnet].policy.table, placement->subnets[subnet].id);
 	for (uint32_t gateway = 1; gateway < placement->nr_gateways && !r; gateway++)
-		for (int i = 0; i < 2 && !r; i++)
+		for (int i = 0; i < GATEWAY_TABLES && !r; i++)
 			r = adopt_used_table(adoption, placement->gateways[gateway].table[i], "a gateway");
 	return r;
 }

@@ -32,6 +32,17 @@ struct unsettled {
 	pthread_t waiter;
 };
 
+struct policy_line object_head(const struct image_object *object, uint32_t rule_base)
+{
+	struct policy_line head = object->lines[0];
+
+	head.w[POLICY_W_LINES] = object->nr_lines;
+	head.w[POLICY_W_RULES] = object->nr_rules;
+	head.w[POLICY_W_RULE_BASE] = rule_base;
+	memcpy(&head.w[POLICY_W_HASH], object->hash.w, sizeof(object->hash.w));
+	return head;
+}
+
 static int place_objects(struct work *work)
 {
 	struct policy_line *lines = work->datapath->policy.at;
@@ -39,30 +50,40 @@ static int place_objects(struct work *work)
 	for (size_t i = 0; i < work->plan->nr_objects; i++) {
 		const struct plan_object *new = &work->plan->objects[i];
 		const struct image_object *object = &work->image->objects[new->image];
-		struct policy_line *to = lines + new->line;
 
-		memcpy(to, object->lines, object->nr_lines * sizeof(*to));
-		to->w[POLICY_W_LINES] = object->nr_lines;
-		to->w[POLICY_W_RULES] = object->nr_rules;
-		to->w[POLICY_W_RULE_BASE] = new->rule_base;
-		memcpy(&to->w[POLICY_W_HASH], object->hash.w, sizeof(object->hash.w));
+		memcpy(lines + new->line, object->lines, object->nr_lines * sizeof(*lines));
+		lines[new->line] = object_head(object, new->rule_base);
 		work->writes++;
 	}
 	return 0;
 }
 
-int route_map(const struct datapath *datapath, const struct cidr *cidr, uint32_t table, struct route_key *ret_key)
+void route_key(const struct cidr *cidr, uint32_t table, struct route_key *ret)
 {
 	struct route4_key key4 = {.prefixlen = 32u + cidr->prefixlen, .table = table, .addr = cidr->addr.ip4};
 	struct route6_key key6 = {.prefixlen = 32u + cidr->prefixlen, .table = table};
 
-	if (cidr->family == 4) {
-		memcpy(ret_key->bytes, &key4, sizeof(key4));
-		return datapath_map_fd(datapath, "routes4");
-	}
 	memcpy(key6.addr, cidr->addr.bytes, sizeof(key6.addr));
-	memcpy(ret_key->bytes, &key6, sizeof(key6));
-	return datapath_map_fd(datapath, "routes6");
+	if (cidr->family == 4)
+		memcpy(ret->bytes, &key4, sizeof(key4));
+	else
+		memcpy(ret->bytes, &key6, sizeof(key6));
+}
+
+int route_map(const struct datapath *datapath, const struct cidr *cidr, uint32_t table, struct route_key *ret_key)
+{
+	route_key(cidr, table, ret_key);
+	return datapath_map_fd(datapath, cidr->family == 4 ? "routes4" : "routes6");
+}
+
+static int start_batches(const struct datapath *datapath, struct batch *batch4, struct batch *batch6)
+{
+	int r = batch_init(batch4, datapath_map_fd(datapath, "routes4"), sizeof(struct route4_key),
+			   sizeof(struct route));
+
+	return r ? r
+		 : batch_init(batch6, datapath_map_fd(datapath, "routes6"), sizeof(struct route6_key),
+			      sizeof(struct route));
 }
 
 static int write_routes(struct work *work, const struct plan_table *new, struct batch *batch4, struct batch *batch6)
@@ -74,7 +95,7 @@ static int write_routes(struct work *work, const struct plan_table *new, struct 
 		struct route route = plan_route(work->plan, table, i, new->rule_base);
 		struct route_key key;
 
-		(void)route_map(work->datapath, &table->routes[i].cidr, new->number, &key);
+		route_key(&table->routes[i].cidr, new->number, &key);
 		r = batch_add(table->routes[i].cidr.family == 4 ? batch4 : batch6, key.bytes, &route);
 		work->writes++;
 	}
@@ -104,11 +125,7 @@ static int place_tables(struct work *work)
 
 	if (!work->plan->nr_tables)
 		return 0;
-	r = batch_init(&batch4, datapath_map_fd(work->datapath, "routes4"), sizeof(struct route4_key),
-		       sizeof(struct route));
-	if (!r)
-		r = batch_init(&batch6, datapath_map_fd(work->datapath, "routes6"), sizeof(struct route6_key),
-			       sizeof(struct route));
+	r = start_batches(work->datapath, &batch4, &batch6);
 	for (size_t i = 0; i < work->plan->nr_tables && !r; i++) {
 		r = write_routes(work, &work->plan->tables[i], &batch4, &batch6);
 		if (!r)
@@ -213,19 +230,39 @@ static int write_all_entries(struct work *work, bool new_in_0, bool new_in_1)
 	return r;
 }
 
+/* Through the batch, if there was memory for it. */
+static int delete_route(const struct datapath *datapath, const struct cidr *cidr, uint32_t table, struct batch *batch)
+{
+	struct route_key key;
+
+	if (batch->keys) {
+		route_key(cidr, table, &key);
+		return batch_add(batch, key.bytes, NULL);
+	}
+	if (bpf_map_delete_elem(route_map(datapath, cidr, table, &key), key.bytes) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+/* What cannot be deleted does not hold the rest. ret: the first error */
 static int delete_table(struct datapath *datapath, uint32_t number, const struct cidr *cidrs, size_t nr)
 {
-	int r = 0;
+	struct batch batch4 = {}, batch6 = {};
+	int r = 0, deleted;
 
 	if (bpf_map_delete_elem(datapath_map_fd(datapath, "tables"), &number) < 0 && errno != ENOENT)
-		return -errno;
+		return -errno; /* a table that has an entry is complete */
+	(void)start_batches(datapath, &batch4, &batch6);
 	for (size_t i = 0; i < nr; i++) {
-		struct route_key key;
-		int fd = route_map(datapath, &cidrs[i], number, &key);
-
-		if (bpf_map_delete_elem(fd, key.bytes) < 0 && errno != ENOENT)
-			r = -errno;
+		deleted = delete_route(datapath, &cidrs[i], number, cidrs[i].family == 4 ? &batch4 : &batch6);
+		r = r ? r : deleted;
 	}
+	deleted = batch_delete(&batch4);
+	r = r ? r : deleted;
+	deleted = batch_delete(&batch6);
+	r = r ? r : deleted;
+	batch_done(&batch4);
+	batch_done(&batch6);
 	return r;
 }
 
@@ -279,12 +316,31 @@ static void flip(struct work *work)
 	work->writes++;
 }
 
+/* Before the old slots are written over: has an ENI lost its traffic mirror sessions, or other ones than before? */
+static bool mirrors_changed(const struct work *work)
+{
+	const struct port *ports = work->datapath->ports.at;
+	const struct plan *plan = work->plan;
+
+	for (size_t i = 0; i < plan->nr_ports; i++) {
+		const struct port *port = &ports[plan->ports[i].number];
+		uint32_t old = port->slot[work->in_force].mirror;
+
+		if (old && old != port->slot[!work->in_force].mirror)
+			return true;
+	}
+	return false;
+}
+
 /* After the grace period. */
 static int settle(struct work *work)
 {
+	bool mirrors = !work->datapath->mirrors_known || mirrors_changed(work);
 	const struct plan *plan = work->plan;
 	int r;
 
+	if (mirrors)
+		mirrors_forget(work->datapath);
 	write_slots(work, work->in_force);
 	r = write_all_entries(work, true, true);
 	for (size_t i = 0; i < plan->nr_old_tables; i++) {
@@ -406,9 +462,25 @@ int datapath_settles_later(struct datapath *datapath)
 	return datapath->settled_fd < 0 ? -errno : datapath->settled_fd;
 }
 
+/* Before the plan is handed on. What does not fit what is known is had by comparing everything. */
+static int bind_decisions(struct work *work)
+{
+	struct datapath *datapath = work->datapath;
+	const struct placement *before = &datapath->placement;
+
+	if (before->version && datapath->decisions_of == before->version) {
+		datapath->decisions_of = work->next->version;
+		if (!decisions_change(&datapath->decisions, work->plan, work->image))
+			return 0;
+	}
+	datapath->decisions_of = work->next->version;
+	return decisions_bind(&datapath->decisions, work->next, work->image);
+}
+
 static int carry_out(struct work *work, struct plan **plan, char **ret_why)
 {
 	struct datapath *datapath = work->datapath;
+	bool other_kinds = (*plan)->other_kinds;
 	int r = prepare(work);
 
 	if (r < 0) {
@@ -416,14 +488,16 @@ static int carry_out(struct work *work, struct plan **plan, char **ret_why)
 		return refuse(ret_why, r, "cannot write the maps: %s; the old state stays in force", strerror(-r));
 	}
 	flip(work);
+	r = bind_decisions(work);
 	if (any_fell(*plan) || !settle_later(work, plan)) {
 		if (settle_now(work) < 0)
 			datapath->stale =
 				true; /* the new state is in force; what is left goes with the next adoption */
 		plan_commit(&datapath->placement, *plan);
 	}
-	divide_flows(datapath);
-	return decisions_bind(&datapath->decisions, &datapath->placement, work->image);
+	if (other_kinds)
+		divide_flows(datapath);
+	return r;
 }
 
 int datapath_apply(struct datapath *datapath, const struct image *image, struct apply_result *ret, char **ret_why)
@@ -436,7 +510,8 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 	if (datapath->read_only)
 		return refuse(ret_why, -EROFS, "the datapath was opened to be read only");
 	datapath_settle(datapath);
-	if (datapath->stale)
+	r = programs_ready(datapath, ret_why);
+	if (!r && datapath->stale)
 		r = adopt_placement(datapath, true, ret_why);
 	if (!r)
 		r = plan_make(&datapath->placement, image, &plan, ret_why);
@@ -446,9 +521,10 @@ int datapath_apply(struct datapath *datapath, const struct image *image, struct 
 	work.next = &plan->next;
 	work.in_force = datapath_control(datapath)->generation & 1;
 	changed = plan->changed;
-	if (plan_is_empty(plan))
+	if (plan_is_empty(plan)) {
+		divide_flows(datapath); /* a start with another --max-flows */
 		r = decisions_bind(&datapath->decisions, &datapath->placement, image);
-	else
+	} else
 		r = carry_out(&work, &plan, ret_why);
 	plan_free(&plan);
 	if (!r)

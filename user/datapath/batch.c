@@ -66,9 +66,26 @@ int batch_flush(struct batch *batch)
 	return 0;
 }
 
+/* Those that are not there any more are none the worse. */
+int batch_delete(struct batch *batch)
+{
+	uint32_t nr = batch->nr, done = nr;
+	int r = 0;
+
+	batch->nr = 0;
+	if (!nr || !bpf_map_delete_batch(batch->fd, batch->keys, &done, NULL))
+		return 0;
+	for (uint32_t i = done < nr ? done : 0; i < nr; i++)
+		if (bpf_map_delete_elem(batch->fd, batch->keys + (size_t)i * batch->key_size) < 0 && errno != ENOENT)
+			r = -errno;
+	return r;
+}
+
 int batch_add(struct batch *batch, const void *key, const void *value)
 {
 	memcpy(batch->keys + (size_t)batch->nr * batch->key_size, key, batch->key_size);
+	if (!value)
+		return ++batch->nr == BATCH_KEYS ? batch_delete(batch) : 0;
 	memcpy(batch->values + (size_t)batch->nr * batch->value_size, value, batch->value_size);
 	return ++batch->nr == BATCH_KEYS ? batch_flush(batch) : 0;
 }

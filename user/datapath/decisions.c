@@ -26,6 +26,8 @@ static int block_fill(struct decision_block *block, const struct image_rule *rul
 {
 	size_t size = 0, at = 0;
 
+	block->texts = NULL;
+	block->offsets = NULL;
 	for (uint32_t i = 0; i < block->nr; i++)
 		size += strlen(rules[i].id) + strlen(rules[i].text) + 2;
 	if (size > UINT32_MAX)
@@ -86,12 +88,89 @@ int decisions_bind(struct decisions *decisions, const struct placement *placemen
 	}
 	if (new.nr)
 		qsort(new.blocks, new.nr, sizeof(*new.blocks), block_order);
+	new.room = image->nr_objects + image->nr_tables + 1;
 	decisions_done(decisions);
 	*decisions = new;
 	return r;
 }
 
-bool decisions_find(const struct decisions *decisions, uint32_t number, const char **ret_id, const char **ret_text)
+/* ret: where a block of this base is, or would be */
+static size_t block_place(const struct decisions *decisions, uint32_t base)
+{
+	size_t low = 0, high = decisions->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (decisions->blocks[middle].base < base)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void block_forget(struct decisions *decisions, uint32_t base, uint32_t nr)
+{
+	size_t at = block_place(decisions, base);
+
+	if (!nr || at == decisions->nr || decisions->blocks[at].base != base)
+		return;
+	block_done(&decisions->blocks[at]);
+	decisions->nr--;
+	memmove(decisions->blocks + at, decisions->blocks + at + 1, (decisions->nr - at) * sizeof(*decisions->blocks));
+}
+
+static int block_learn(struct decisions *decisions, struct decision_block block, const struct image_rule *rules)
+{
+	size_t at = block_place(decisions, block.base);
+	int r = 0;
+
+	if (!block.nr)
+		return 0;
+	if (decisions->nr == decisions->room) {
+		size_t room = decisions->room ? 2 * decisions->room : 16;
+		struct decision_block *blocks = reallocarray(decisions->blocks, room, sizeof(*blocks));
+
+		if (!blocks)
+			return -ENOMEM;
+		decisions->blocks = blocks;
+		decisions->room = room;
+	}
+	r = block_fill(&block, rules);
+	memmove(decisions->blocks + at + 1, decisions->blocks + at, (decisions->nr - at) * sizeof(*decisions->blocks));
+	decisions->blocks[at] = block;
+	decisions->nr++;
+	return r;
+}
+
+int decisions_change(struct decisions *decisions, const struct plan *plan, const struct image *image)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < plan->nr_old_objects; i++)
+		block_forget(decisions, plan->old_objects[i]->rule_base, plan->old_objects[i]->nr_rules);
+	for (size_t i = 0; i < plan->nr_old_tables; i++)
+		block_forget(decisions, plan->old_tables[i]->rule_base, plan->old_tables[i]->nr_rules);
+	for (size_t i = 0; i < plan->nr_objects && !r; i++) {
+		const struct image_object *object = &image->objects[plan->objects[i].image];
+		uint32_t base = plan->objects[i].rule_base;
+
+		r = block_learn(decisions, (struct decision_block){object->hash, base, object->nr_rules, NULL, NULL},
+				object->rules);
+	}
+	for (size_t i = 0; i < plan->nr_tables && !r; i++) {
+		const struct image_table *table = &image->tables[plan->tables[i].image];
+		uint32_t base = plan->tables[i].rule_base;
+
+		r = block_learn(decisions, (struct decision_block){table->hash, base, table->nr_rules, NULL, NULL},
+				table->rules);
+	}
+	return r;
+}
+
+static bool decisions_find(const struct decisions *decisions, uint32_t number, const char **ret_id,
+			   const char **ret_text)
 {
 	size_t low = 0, high = decisions->nr;
 

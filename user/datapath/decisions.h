@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "plan/placement.h"
+#include "plan/plan.h"
 
 /* The rules of one object or table: numbers base .. base + nr - 1. */
 struct decision_block {
@@ -19,12 +19,13 @@ struct decision_block {
 
 struct decisions {
 	struct decision_block *blocks; /* sorted by base */
-	size_t nr;
+	size_t nr, room;
 };
 
 /* Know exactly the rules of `image`, where `placement` put them; what was known already is kept. */
 int decisions_bind(struct decisions *decisions, const struct placement *placement, const struct image *image);
-bool decisions_find(const struct decisions *decisions, uint32_t number, const char **ret_id, const char **ret_text);
+/* The same by what a plan changes, where the decisions are those of the image before. */
+int decisions_change(struct decisions *decisions, const struct plan *plan, const struct image *image);
 void decisions_done(struct decisions *decisions);
 
 #endif

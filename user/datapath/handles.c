@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "datapath/internal.h"
+#include "enid/names.h"
 
 int handles_add(struct handles *handles, const char *name, int fd, bool owned)
 {
@@ -72,13 +73,17 @@ int mappings_open(struct datapath *datapath, char **ret_why)
 		{"subnets", sizeof(struct subnet), &datapath->subnets},
 		{"gateways", sizeof(struct gateway_slots), &datapath->gateways},
 		{"policy", sizeof(struct policy_line), &datapath->policy},
+		{"names", sizeof(struct name_bucket), &datapath->names},
 		{"records", sizeof(struct flow_record), &datapath->records},
-		{"ledger", sizeof(struct ledger), &datapath->ledger},
+		{"shelves", sizeof(struct shelf), &datapath->shelves},
 		{"limbo", sizeof(struct limbo), &datapath->limbo},
+		{"sides", sizeof(struct side), &datapath->sides},
+		{"traces", sizeof(struct trace), &datapath->traces},
 		{"port_stats", sizeof(struct port_stats), &datapath->port_stats},
 		{"nat_uses", sizeof(uint64_t), &datapath->nat_uses},
 		{"nat_stats", sizeof(struct nat_stats), &datapath->nat_stats},
 		{"report", sizeof(struct report), &datapath->report},
+		{"mirror_told", sizeof(struct mirror_copy), &datapath->mirror_told},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
@@ -106,11 +111,15 @@ void mappings_done(struct datapath *datapath)
 	unmap(&datapath->subnets);
 	unmap(&datapath->gateways);
 	unmap(&datapath->policy);
+	unmap(&datapath->names);
 	unmap(&datapath->records);
-	unmap(&datapath->ledger);
+	unmap(&datapath->shelves);
 	unmap(&datapath->limbo);
+	unmap(&datapath->sides);
+	unmap(&datapath->traces);
 	unmap(&datapath->port_stats);
 	unmap(&datapath->nat_uses);
 	unmap(&datapath->nat_stats);
 	unmap(&datapath->report);
+	unmap(&datapath->mirror_told);
 }

@@ -11,39 +11,41 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "datapath/former.h"
 #include "datapath/internal.h"
 #include "datapath/records.h"
+#include "datapath/takeover.h"
 #include "enid.skel.h"
-#include "enid/flow_hash.h"
+#include "enid/names.h"
 
-/* libbpf explains itself through one global hook: keep its last words for the message that the user gets. */
-static char libbpf_words[2048];
-
-static int listen_to_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+static uint32_t cpus(void)
 {
-	size_t used = strlen(libbpf_words);
+	int nr = libbpf_num_possible_cpus();
 
-	if (level != LIBBPF_WARN || used + 1 >= sizeof(libbpf_words))
-		return 0;
-	return vsnprintf(libbpf_words + used, sizeof(libbpf_words) - used, format, args);
+	return nr > 0 && nr <= SHELVES_MAX ? (uint32_t)nr : 1;
 }
 
 static int set_sizes(struct enid_bpf *skeleton, const struct datapath_options *options)
 {
-	uint32_t flows = options->flows_max, lines = options->policy_lines;
+	uint32_t flows = options->flows_max, lines = options->policy_lines, named, sides;
 	int r;
 
 	if (!flows)
 		flows = options->replay ? FLOWS_REPLAY_DEFAULT : FLOWS_RUN_DEFAULT;
+	named = options->names_for ? options->names_for : flows;
+	/* a copy has as many as its original */
+	sides = options->sides ? options->sides : sides_max(flows, options->replay || options->gated);
 	r = bpf_map__set_max_entries(skeleton->maps.records, flows);
 	if (!r)
-		r = bpf_map__set_max_entries(skeleton->maps.names, 2 * flows);
+		r = bpf_map__set_max_entries(skeleton->maps.names, names_buckets(named));
 	if (!r)
-		r = bpf_map__set_max_entries(skeleton->maps.ledger, flows);
+		r = bpf_map__set_max_entries(skeleton->maps.names_spilled, names_spilled_max(named));
 	if (!r)
 		r = bpf_map__set_max_entries(skeleton->maps.limbo, flows);
 	if (!r)
-		r = bpf_map__set_max_entries(skeleton->maps.free_records, flows);
+		r = bpf_map__set_max_entries(skeleton->maps.sides, sides);
+	if (!r)
+		r = bpf_map__set_max_entries(skeleton->maps.shelves, cpus());
 	if (!r)
 		r = bpf_map__set_max_entries(skeleton->maps.policy, lines ? lines : POLICY_LINES_DEFAULT);
 	return r;
@@ -51,7 +53,6 @@ static int set_sizes(struct enid_bpf *skeleton, const struct datapath_options *o
 
 static int collect_handles(struct datapath *datapath)
 {
-	struct bpf_program *program;
 	struct bpf_map *map;
 	int r = 0;
 
@@ -62,47 +63,65 @@ static int collect_handles(struct datapath *datapath)
 		if (name && !r)
 			r = handles_add(&datapath->maps, name, bpf_map__fd(map), false);
 	}
-	bpf_object__for_each_program(program, datapath->skeleton->obj)
-	{
-		if (!r && bpf_program__autoload(program))
-			r = handles_add(&datapath->programs, bpf_program__name(program), bpf_program__fd(program),
-					false);
-	}
+	if (!r)
+		r = handles_add(&datapath->programs, "start_sweeper",
+				bpf_program__fd(datapath->skeleton->progs.start_sweeper), false);
 	return r;
 }
 
-static void leave_out(struct enid_bpf *skeleton, const char *name)
+/* What is pinned already: maps to adopt, a table of flows of another size, or a set of another layout. */
+static int look_at_pins(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted,
+			bool *ret_resize, char **ret_why)
 {
-	struct bpf_program *program = name ? bpf_object__find_program_by_name(skeleton->obj, name) : NULL;
+	struct datapath_options ours = *options;
+	int r = pinned_prepare(datapath, options->pin_dir, ret_why);
 
-	if (program)
-		(void)bpf_program__set_autoload(program, false);
+	ours.pin_dir = datapath->root;
+	if (!r)
+		r = takeover_prepare(datapath, options->pin_dir, ret_why);
+	if (!r)
+		r = former_recover(ours.pin_dir, ret_why);
+	if (r < 0)
+		return r;
+	*ret_resize = former_wanted(&ours);
+	if (*ret_resize)
+		r = former_check(&ours, ret_why);
+	if (!r && *ret_resize)
+		r = set_sizes(datapath->skeleton, &ours);
+	if (!r)
+		r = pinned_adopt_maps(datapath, options, *ret_resize, ret_adopted, ret_why);
+	if (r < 0 || *ret_adopted)
+		return r;
+	takeover_sizes(datapath, &ours);
+	r = set_sizes(datapath->skeleton, &ours);
+	if (r < 0)
+		return refuse(ret_why, r, "cannot size the maps as the other build's: %s", strerror(-r));
+	return takeover_share_maps(datapath, ret_why);
 }
 
-static int load(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, char **ret_why)
+/* The maps, and the program that only the agent runs; the others come by themselves: programs.c. */
+static int load(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted, bool *ret_resize,
+		char **ret_why)
 {
+	const char *words = libbpf_listen();
 	int r = set_sizes(datapath->skeleton, options);
 
 	if (r < 0)
 		return refuse(ret_why, r, "cannot size the maps for %u flows: %s", options->flows_max, strerror(-r));
-	leave_out(datapath->skeleton, options->without);
-	if (options->replay)
-		leave_out(datapath->skeleton, "tc_rx_raw");
+	programs_leave_out_but(datapath->skeleton, "start_sweeper");
 	datapath->skeleton->rodata->replay = options->replay;
 	if (options->pin_dir) {
-		r = pinned_prepare(options->pin_dir, ret_why);
-		if (!r)
-			r = pinned_adopt_maps(datapath, options, ret_adopted, ret_why);
+		r = look_at_pins(datapath, options, ret_adopted, ret_resize, ret_why);
 		if (r < 0)
 			return r;
 	}
-	libbpf_words[0] = '\0';
 	r = enid_bpf__load(datapath->skeleton);
 	if (r < 0)
-		return refuse(ret_why, r, "cannot load the programs: %s: %s", strerror(-r), libbpf_words);
+		return refuse(ret_why, r, "cannot load the maps: %s: %s", strerror(-r), words);
 	r = collect_handles(datapath);
-	if (!r && options->pin_dir)
-		r = pinned_save(datapath, options->pin_dir, *ret_adopted, ret_why);
+	datapath->adopted = *ret_adopted;
+	if (!r && !options->maps_only)
+		programs_start(datapath, *ret_adopted);
 	return r;
 }
 
@@ -114,6 +133,15 @@ void flow_limits(volatile struct control *control, uint32_t flows_max, uint32_t 
 	control->flows_guarantee = small ? 0 : flows_max / 4 / (nr_ports ? nr_ports : 1);
 	control->flows_shared = small ? flows_max : flows_max - flows_max / 4;
 	control->half_open_max = small ? flows_max : flows_max / 8;
+}
+
+/* What lies on the shelves counts as used where ports share the table: it has to be little of it. Replay numbers its
+ * records the same on any machine. */
+static uint32_t flows_batch(const struct datapath *datapath)
+{
+	uint32_t batch = datapath->replay ? 1 : datapath->flows_max / 2048 / cpus();
+
+	return batch < 1 ? 1 : batch > SHELF_RECORDS / 2 ? SHELF_RECORDS / 2 : batch;
 }
 
 /* Values that live as long as the maps. Replay's secrets are fixed: the same input gives the same output. */
@@ -128,6 +156,9 @@ static int init_control(struct datapath *datapath)
 		return -EIO;
 	for (size_t i = 0; i < FLOW_SECRETS; i++)
 		control->secrets[i] = secrets[i];
+	control->nr_buckets = names_buckets(datapath->flows_max);
+	control->nr_sides = (uint32_t)(datapath->sides.size / sizeof(struct side));
+	control->flows_batch = flows_batch(datapath);
 	flow_limits(control, datapath->flows_max, 0);
 	return 0;
 }
@@ -136,7 +167,7 @@ static int init_control(struct datapath *datapath)
  * moment. */
 #define SWEEPER_TRIES 100
 
-static int start_sweeper(const struct datapath *datapath, char **ret_why)
+int start_sweeper(const struct datapath *datapath, char **ret_why)
 {
 	uint8_t frame[64] = {};
 	struct bpf_test_run_opts run = {.sz = sizeof(run), .data_in = frame, .data_size_in = sizeof(frame)};
@@ -153,22 +184,43 @@ static int start_sweeper(const struct datapath *datapath, char **ret_why)
 	return 0;
 }
 
+/* What the programs alone write can be changed by nobody else from here on, not even by root; we only read it. Done by
+ * an agent before us it is refused, which is as good. */
+void freeze_maps(const struct datapath *datapath)
+{
+	static const char *const names[] = {"drops", "port_drops", "fragments", "fragments_due", "mirror_counts"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && !datapath->replay; i++)
+		(void)bpf_map_freeze(datapath_map_fd(datapath, names[i]));
+}
+
 static int open_for_writing(struct datapath *datapath, const struct datapath_options *options, char **ret_why)
 {
-	bool adopted = false;
-	int r = load(datapath, options, &adopted, ret_why);
+	bool adopted = false, resize = false;
+	int r = load(datapath, options, &adopted, &resize, ret_why);
 
+	if (!r && !takeover_has_old(datapath))
+		freeze_maps(datapath);
 	if (!r)
 		r = mappings_open(datapath, ret_why);
-	if (!r && !adopted)
+	if (!r && (!adopted || resize))
 		r = init_control(datapath);
+	if (!r && resize)
+		r = former_replace(datapath, datapath->root, ret_why);
+	if (!r && takeover_has_old(datapath))
+		r = takeover_begin(datapath, ret_why);
+	adopted = adopted || takeover_has_old(datapath);
 	if (!r)
 		r = adopted ? adopt_placement(datapath, true, ret_why)
 			    : placement_init(&datapath->placement, datapath->policy_lines);
 	if (!r && adopted)
 		r = records_repair(datapath, datapath_now_ns(datapath)) < 0 ? -ENOMEM : 0;
-	if (!r && !datapath->replay)
+	if (!r && adopted)
+		r = former_open(datapath, datapath->root, ret_why);
+	if (!r && !datapath->replay && datapath_in_force(datapath))
 		r = start_sweeper(datapath, ret_why);
+	if (!r && !options->later)
+		r = programs_ready(datapath, ret_why);
 	return r;
 }
 
@@ -199,10 +251,13 @@ int datapath_open(const struct datapath_options *options, struct datapath **ret,
 	datapath->replay = options->replay;
 	datapath->read_only = options->read_only;
 	datapath->pinned = options->pin_dir != NULL;
-	libbpf_set_print(listen_to_libbpf);
+	datapath->without = options->without;
+	(void)libbpf_listen();
 	datapath->skeleton = enid_bpf__open();
 	if (!datapath->skeleton)
 		r = refuse(ret_why, -errno, "cannot read the embedded programs: %s", strerror(errno));
+	else if (options->pin_dir && pinned_root(datapath, options->pin_dir) < 0)
+		r = refuse(ret_why, -ENAMETOOLONG, "pin folder '%s' has too long a name", options->pin_dir);
 	else if (options->read_only)
 		r = open_for_reading(datapath, options, ret_why);
 	else
@@ -222,8 +277,11 @@ void datapath_close(struct datapath **datapath)
 	if (!old)
 		return;
 	datapath_settle(old);
+	programs_stop(old);
+	former_close(&old->former);
 	if (old->settled_fd >= 0)
 		close(old->settled_fd);
+	takeover_close(&old->takeover);
 	mappings_done(old);
 	handles_done(&old->maps);
 	handles_done(&old->programs);
@@ -241,7 +299,9 @@ int datapath_map_fd(const struct datapath *datapath, const char *name)
 
 int datapath_prog_fd(const struct datapath *datapath, const char *name)
 {
-	return handles_find(&datapath->programs, name);
+	int fd = takeover_prog_fd(datapath, name);
+
+	return fd >= 0 ? fd : handles_find(&datapath->programs, name);
 }
 
 volatile struct control *datapath_control(struct datapath *datapath)
@@ -249,14 +309,14 @@ volatile struct control *datapath_control(struct datapath *datapath)
 	return datapath->control.at;
 }
 
+struct name_bucket *datapath_names(struct datapath *datapath)
+{
+	return datapath->names.at;
+}
+
 struct flow_record *datapath_records(struct datapath *datapath)
 {
 	return datapath->records.at;
-}
-
-struct ledger *datapath_ledger(struct datapath *datapath)
-{
-	return datapath->ledger.at;
 }
 
 struct limbo *datapath_limbo(struct datapath *datapath)
@@ -282,6 +342,11 @@ struct nat_stats *datapath_nat_stats(struct datapath *datapath)
 const struct report *datapath_report(const struct datapath *datapath)
 {
 	return datapath->report.at;
+}
+
+const struct mirror_copy *datapath_copies(const struct datapath *datapath)
+{
+	return datapath->mirror_told.at;
 }
 
 uint32_t datapath_flows_max(const struct datapath *datapath)

@@ -5,10 +5,10 @@
  *  N1  `control` is pinned last: without it the other pins are the rest of a start that failed, and are made anew.
  *  N2  A pinned map of another shape is refused, with the difference named; it is never dropped silently (E5).
  *  N3  The folder belongs to us and nobody else can write to it (E29).
+ *  N4  A set of pins has a folder of its own, named for the layout of its maps. Sets of other layouts are takeover.c's.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/magic.h>
@@ -18,13 +18,15 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "datapath/former.h"
 #include "datapath/internal.h"
+#include "datapath/layout.h"
+#include "datapath/takeover.h"
 #include "enid.skel.h"
 
-static int pin_path(char path[PATH_MAX], const char *pin_dir, const char *folder, const char *name)
+int pin_path(char *path, const char *root, const char *folder, const char *name)
 {
-	int length = snprintf(path, PATH_MAX, "%s/" DATAPATH_LAYOUT "/%s%s%s", pin_dir, folder, name ? "/" : "",
-			      name ? name : "");
+	int length = snprintf(path, PATH_MAX, "%s/%s%s%s", root, folder, name ? "/" : "", name ? name : "");
 
 	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
@@ -45,31 +47,24 @@ static int make_folder(const char *path, char **ret_why)
 	if (lstat(path, &status) < 0)
 		return refuse(ret_why, -errno, "cannot look at the pin folder '%s': %s", path, strerror(errno));
 	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022))
-		return refuse(ret_why, -EPERM, "pin folder '%s': not a folder that only this user can write to", path);
+		return refuse(ret_why, -EPERM,
+			      "pin folder '%s': not a folder that only this user can write to; if it is an agent's of "
+			      "another user: chown -R %u it",
+			      path, (unsigned int)geteuid());
 	return 0;
 }
 
-/* Pins of a layout that this build does not know. */
-static int check_layouts(const char *pin_dir, char **ret_why)
+int pinned_root(struct datapath *datapath, const char *pin_dir)
 {
-	DIR *folder = opendir(pin_dir);
-	const struct dirent *entry;
-	int r = 0;
+	char name[LAYOUT_NAME_MAX];
 
-	if (!folder)
-		return refuse(ret_why, -errno, "cannot read the pin folder '%s': %s", pin_dir, strerror(errno));
-	while (!r && (entry = readdir(folder)))
-		if (entry->d_name[0] == 'v' && strspn(entry->d_name + 1, "0123456789") == strlen(entry->d_name) - 1 &&
-		    strcmp(entry->d_name, DATAPATH_LAYOUT) != 0)
-			r = refuse(ret_why, -EPROTO,
-				   "'%s/%s' holds pins of another layout than " DATAPATH_LAYOUT
-				   ": run that build's 'enid detach --all' first",
-				   pin_dir, entry->d_name);
-	closedir(folder);
-	return r;
+	layout_name(datapath->skeleton->obj, name);
+	return snprintf(datapath->root, sizeof(datapath->root), "%s/%s", pin_dir, name) < (int)sizeof(datapath->root)
+		       ? 0
+		       : -ENAMETOOLONG;
 }
 
-int pinned_prepare(const char *pin_dir, char **ret_why)
+int pinned_prepare(const struct datapath *datapath, const char *pin_dir, char **ret_why)
 {
 	static const char *const folders[] = {"", "maps", "progs"};
 	char path[PATH_MAX];
@@ -80,16 +75,17 @@ int pinned_prepare(const char *pin_dir, char **ret_why)
 		return r;
 	if (statfs(pin_dir, &fs) < 0 || fs.f_type != BPF_FS_MAGIC)
 		return refuse(ret_why, -EINVAL, "pin folder '%s' is not on a bpf file system", pin_dir);
-	r = check_layouts(pin_dir, ret_why);
 	for (size_t i = 0; i < ARRAY_SIZE(folders) && !r; i++) {
-		r = pin_path(path, pin_dir, folders[i], NULL);
+		r = pin_path(path, datapath->root, folders[i], NULL);
 		if (!r)
 			r = make_folder(path, ret_why);
 	}
-	return r;
+	if (!r)
+		r = pin_path(path, pin_dir, LINKS_FOLDER, NULL);
+	return r < 0 ? r : make_folder(path, ret_why);
 }
 
-static void forget_map_pins(const struct datapath *datapath, const char *pin_dir)
+static void forget_map_pins(const struct datapath *datapath)
 {
 	struct bpf_map *map;
 	char path[PATH_MAX];
@@ -98,7 +94,7 @@ static void forget_map_pins(const struct datapath *datapath, const char *pin_dir
 	{
 		const char *name = map_name(bpf_map__name(map));
 
-		if (name && !pin_path(path, pin_dir, "maps", name))
+		if (name && !pin_path(path, datapath->root, "maps", name))
 			(void)unlink(path);
 	}
 }
@@ -125,25 +121,37 @@ static int check_shape(struct bpf_map *map, const char *name, const struct bpf_m
 	return 0;
 }
 
-static bool size_is_open(const char *name, const struct datapath_options *options)
+static bool is_flow_map(const char *name)
 {
-	static const char *const flow_maps[] = {"records", "names", "ledger", "limbo", "free_records"};
+	static const char *const flow_maps[] = {"records", "names", "names_spilled", "limbo", "sides"};
 
-	if (!strcmp(name, "policy"))
-		return !options->policy_lines;
 	for (size_t i = 0; i < ARRAY_SIZE(flow_maps); i++)
 		if (!strcmp(name, flow_maps[i]))
-			return !options->flows_max;
+			return true;
 	return false;
 }
 
-static int adopt_map(struct bpf_map *map, const char *name, const struct datapath_options *options, char **ret_why)
+bool map_size_is_chosen(const char *name)
+{
+	return is_flow_map(name) || !strcmp(name, "policy");
+}
+
+static bool size_is_open(const char *name, const struct datapath_options *options)
+{
+	if (!strcmp(name, "policy"))
+		return !options->policy_lines;
+	/* there may be sides for more flows through gateways than are asked for (former.h) */
+	return is_flow_map(name) && (!options->flows_max || !strcmp(name, "sides"));
+}
+
+static int adopt_map(const struct datapath *datapath, struct bpf_map *map, const char *name,
+		     const struct datapath_options *options, char **ret_why)
 {
 	struct bpf_map_info info = {};
 	uint32_t length = sizeof(info);
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
-	int r = pin_path(path, options->pin_dir, "maps", name);
+	int r = pin_path(path, datapath->root, "maps", name);
 
 	if (r < 0)
 		return r;
@@ -158,17 +166,17 @@ static int adopt_map(struct bpf_map *map, const char *name, const struct datapat
 	return r;
 }
 
-int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool *ret_adopted,
+int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *options, bool resize, bool *ret_adopted,
 		      char **ret_why)
 {
 	struct bpf_map *map;
 	char path[PATH_MAX];
-	int r = pin_path(path, options->pin_dir, "maps", "control");
+	int r = pin_path(path, datapath->root, "maps", "control");
 
 	if (r < 0)
 		return r;
-	if (access(path, F_OK) < 0) { /* N1 */
-		forget_map_pins(datapath, options->pin_dir);
+	if (look_for(path) < 0) { /* N1 */
+		forget_map_pins(datapath);
 		*ret_adopted = false;
 		return 0;
 	}
@@ -176,7 +184,7 @@ int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *
 	{
 		const char *name = map_name(bpf_map__name(map));
 
-		r = name ? adopt_map(map, name, options, ret_why) : 0;
+		r = name && !(resize && former_holds(name)) ? adopt_map(datapath, map, name, options, ret_why) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -184,10 +192,10 @@ int pinned_adopt_maps(struct datapath *datapath, const struct datapath_options *
 	return 0;
 }
 
-static int pin_map(const struct datapath *datapath, const char *pin_dir, const char *name, char **ret_why)
+static int pin_map(const struct datapath *datapath, const char *name, char **ret_why)
 {
 	char path[PATH_MAX];
-	int r = pin_path(path, pin_dir, "maps", name);
+	int r = pin_path(path, datapath->root, "maps", name);
 
 	if (!r && bpf_obj_pin(handles_find(&datapath->maps, name), path) < 0)
 		r = refuse(ret_why, -errno, "cannot pin map '%s': %s", path, strerror(errno));
@@ -202,36 +210,49 @@ static int map_id(const struct datapath *datapath, const char *name)
 	return bpf_obj_get_info_by_fd(handles_find(&datapath->maps, name), &info, &length) < 0 ? -errno : (int)info.id;
 }
 
-/* The pinned program does the same, instruction by instruction, on our maps (E6). */
-static bool same_program(const struct datapath *datapath, int pinned, int loaded)
+/* E6 */
+int datapath_is_of(const struct datapath *datapath, int program)
 {
 	uint32_t ids[HANDLES_MAX] = {}, length = sizeof(struct bpf_prog_info);
-	struct bpf_prog_info a = {.map_ids = (uintptr_t)ids, .nr_map_ids = HANDLES_MAX}, b = {};
+	struct bpf_prog_info info = {.map_ids = (uintptr_t)ids, .nr_map_ids = HANDLES_MAX};
 	int control = map_id(datapath, "control");
 
-	if (bpf_obj_get_info_by_fd(pinned, &a, &length) < 0)
+	if (control < 0)
+		return control;
+	if (bpf_obj_get_info_by_fd(program, &info, &length) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < info.nr_map_ids && i < HANDLES_MAX; i++)
+		if ((int)ids[i] == control)
+			return 1;
+	return 0;
+}
+
+/* The pinned program does the same, instruction by instruction, on our maps. */
+static bool same_program(const struct datapath *datapath, int pinned, int loaded)
+{
+	struct bpf_prog_info a = {}, b = {};
+	uint32_t length = sizeof(a);
+
+	if (datapath_is_of(datapath, pinned) <= 0 || bpf_obj_get_info_by_fd(pinned, &a, &length) < 0)
 		return false;
 	length = sizeof(b);
 	if (bpf_obj_get_info_by_fd(loaded, &b, &length) < 0)
 		return false;
-	if (a.type != b.type || memcmp(a.tag, b.tag, sizeof(a.tag)) != 0 || a.nr_map_ids != b.nr_map_ids)
-		return false;
-	for (uint32_t i = 0; i < a.nr_map_ids && i < HANDLES_MAX; i++)
-		if ((int)ids[i] == control)
-			return true;
-	return false;
+	return a.type == b.type && !memcmp(a.tag, b.tag, sizeof(a.tag)) && a.nr_map_ids == b.nr_map_ids;
 }
 
 /* Keep the pinned program if it is the same, so that links stay as they are; else replace the pin in one step. */
-static int pin_program(struct datapath *datapath, const char *pin_dir, struct handle *program, char **ret_why)
+static int pin_program(struct datapath *datapath, struct handle *program, char **ret_why)
 {
 	char path[PATH_MAX], aside[PATH_MAX + 4];
-	int r = pin_path(path, pin_dir, "progs", program->name), fd;
+	int r = pin_path(path, datapath->root, "progs", program->name), fd;
 
 	if (r < 0)
 		return r;
 	fd = bpf_obj_get(path);
 	if (fd >= 0 && same_program(datapath, fd, program->fd)) {
+		if (program->owned)
+			close(program->fd);
 		program->fd = fd;
 		program->owned = true;
 		return 0;
@@ -245,26 +266,115 @@ static int pin_program(struct datapath *datapath, const char *pin_dir, struct ha
 	return 0;
 }
 
-int pinned_save(struct datapath *datapath, const char *pin_dir, bool adopted, char **ret_why)
+int pinned_complete(const struct datapath *datapath, char **ret_why)
 {
+	return pin_map(datapath, "control", ret_why);
+}
+
+/* ---- whose programs they are: a link that leads nowhere, named by the build */
+
+#define BUILD_LINK "build"
+
+bool pinned_build_is(const struct datapath *datapath, const char *build)
+{
+	char path[PATH_MAX], is[64];
+	ssize_t length;
+
+	if (pin_path(path, datapath->root, "progs", BUILD_LINK))
+		return false;
+	length = readlink(path, is, sizeof(is));
+	return length == (ssize_t)strlen(build) && !memcmp(is, build, (size_t)length);
+}
+
+static void forget_build(const struct datapath *datapath)
+{
+	char path[PATH_MAX];
+
+	if (!pin_path(path, datapath->root, "progs", BUILD_LINK))
+		(void)unlink(path);
+}
+
+/* Another build's, which this one has not needed yet. Devices keep theirs until they are given another. */
+static void forget_other_programs(const struct datapath *datapath)
+{
+	struct bpf_program *program;
+	char path[PATH_MAX];
+
+	bpf_object__for_each_program(program, datapath->skeleton->obj)
+	{
+		const char *name = bpf_program__name(program);
+
+		if (handles_find(&datapath->programs, name) < 0 && !pin_path(path, datapath->root, "progs", name))
+			(void)unlink(path);
+	}
+}
+
+int pinned_program(const struct datapath *datapath, const char *name)
+{
+	char path[PATH_MAX];
+	int r = pin_path(path, datapath->root, "progs", name), fd;
+
+	if (r < 0)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	r = datapath_is_of(datapath, fd);
+	if (r > 0)
+		return fd;
+	close(fd);
+	return r < 0 ? r : -ESTALE;
+}
+
+int pinned_save_program(struct datapath *datapath, const char *name, char **ret_why)
+{
+	for (size_t i = 0; i < datapath->programs.nr; i++)
+		if (!strcmp(datapath->programs.list[i].name, name))
+			return pin_program(datapath, &datapath->programs.list[i], ret_why);
+	return -ENOENT;
+}
+
+static int save_programs(struct datapath *datapath, const char *build, char **ret_why)
+{
+	char path[PATH_MAX];
+	int r = 0;
+
+	if (build) {
+		forget_build(datapath);
+		forget_other_programs(datapath);
+	}
+	for (size_t i = 0; i < datapath->programs.nr && !r; i++)
+		r = pin_program(datapath, &datapath->programs.list[i], ret_why);
+	if (!r && build)
+		r = pin_path(path, datapath->root, "progs", BUILD_LINK);
+	if (!r && build && symlink(build, path) < 0)
+		r = refuse(ret_why, -errno, "cannot make '%s': %s", path, strerror(errno));
+	return r;
+}
+
+int pinned_save(struct datapath *datapath, const char *build, char **ret_why)
+{
+	bool adopted = datapath->adopted;
 	int r = 0;
 
 	for (size_t i = 0; i < datapath->maps.nr && !adopted && !r; i++)
 		if (strcmp(datapath->maps.list[i].name, "control") != 0)
-			r = pin_map(datapath, pin_dir, datapath->maps.list[i].name, ret_why);
-	for (size_t i = 0; i < datapath->programs.nr && !r; i++)
-		r = pin_program(datapath, pin_dir, &datapath->programs.list[i], ret_why);
-	if (!r && !adopted)
-		r = pin_map(datapath, pin_dir, "control", ret_why);
+			r = pin_map(datapath, datapath->maps.list[i].name, ret_why);
+	if (!r)
+		r = save_programs(datapath, build, ret_why);
+	if (!r && !adopted && !takeover_has_old(datapath))
+		r = pinned_complete(datapath, ret_why);
+	if (!r)
+		datapath->adopted = true;
 	return r;
 }
 
-static int open_pin(struct handles *handles, const char *pin_dir, const char *folder, const char *name, uint32_t flags,
+static int open_pin(struct handles *handles, const char *root, const char *folder, const char *name, uint32_t flags,
 		    char **ret_why)
 {
 	const struct bpf_obj_get_opts options = {.sz = sizeof(options), .file_flags = flags};
 	char path[PATH_MAX];
-	int r = pin_path(path, pin_dir, folder, name), fd;
+	int r = pin_path(path, root, folder, name), fd;
 
 	if (r < 0)
 		return r;
@@ -282,11 +392,16 @@ int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char *
 	struct bpf_program *program;
 	struct bpf_map *map;
 	char path[PATH_MAX];
-	int r = pin_path(path, pin_dir, "maps", "control");
+	int r = pin_path(path, datapath->root, "maps", "control");
 
 	if (r < 0)
 		return r;
-	if (access(path, F_OK) && errno == ENOENT)
+	r = takeover_look(datapath, pin_dir, ret_why);
+	if (r == -EACCES)
+		return refuse(ret_why, r, "cannot look below '%s': %s", pin_dir, strerror(-r));
+	if (r < 0)
+		return r;
+	if (look_for(path) && errno == ENOENT)
 		return refuse(ret_why, -ENOENT, "nothing is pinned below '%s': no agent has run with these pins",
 			      pin_dir);
 	bpf_object__for_each_map(map, datapath->skeleton->obj)
@@ -296,12 +411,12 @@ int pinned_open_read_only(struct datapath *datapath, const char *pin_dir, char *
 		uint32_t flags = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? 0 : BPF_F_RDONLY;
 
 		if (name && !r)
-			r = open_pin(&datapath->maps, pin_dir, "maps", name, flags, ret_why);
+			r = open_pin(&datapath->maps, datapath->root, "maps", name, flags, ret_why);
 	}
 	bpf_object__for_each_program(program, datapath->skeleton->obj)
 	{
-		if (!r)
-			r = open_pin(&datapath->programs, pin_dir, "progs", bpf_program__name(program), 0, ret_why);
+		r = r ? r : open_pin(&datapath->programs, datapath->root, "progs", bpf_program__name(program), 0, NULL);
+		r = r == -ENOENT ? 0 : r; /* not every program is needed everywhere */
 	}
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "flowlog/harvest.h"
 #include "flowlog/logfile.h"
 #include "flowlog/source.h"
+#include "flowlog/telling.h"
 #include "flowlog/writer.h"
 
 #define MINUTE_S        60u
@@ -29,6 +30,10 @@ struct collector {
 	struct window table[2];
 	int open; /* which of the two is being filled */
 	struct writer *writer;
+	struct rulebook *rules;
+	struct meters *meters;
+	struct ranges *ranges;
+	char *ranges_problem; /* NULL = none */
 	struct harvest harvest;
 	uint32_t written_s; /* windows that ended by then were handed to the writer */
 	uint64_t housekeeping_ns;
@@ -82,12 +87,12 @@ static void recover_tables(struct collector *collector)
 	window_header(open_table(collector))->state = WINDOW_OPEN;
 }
 
-static void final(void *arg, uint32_t index, const struct flow_record *record)
+static void final(void *arg, uint32_t index, struct flow_record *record)
 {
 	struct collector *collector = arg;
 
 	if (index < collector->source.flows_max)
-		harvest_final(&collector->harvest, record, &collector->source.ledger[index]);
+		harvest_final(&collector->harvest, index, record);
 }
 
 static void tallied(void *arg, const struct tally_key *key, const struct tally *tally)
@@ -114,8 +119,8 @@ static bool walk(struct collector *collector, uint32_t budget)
 {
 	uint32_t nr = fresh(collector);
 
-	collector->walk_at = harvest_walk(&collector->harvest, collector->source.records, collector->source.ledger,
-					  collector->walk_at, nr, budget);
+	collector->walk_at =
+		harvest_walk(&collector->harvest, collector->source.records, collector->walk_at, nr, budget);
 	if (collector->walk_at < nr)
 		return false;
 	for (uint32_t port = 0; port < collector->enis->nr; port++)
@@ -123,18 +128,6 @@ static bool walk(struct collector *collector, uint32_t budget)
 			books_kernel(&collector->books, port, &collector->source.stats[port]);
 	collector->walk_at = 0;
 	return true;
-}
-
-/* What ended while no agent listened was declared by the data path; the ledger must not take it for the next flow. */
-static void reconcile_ledger(struct collector *collector)
-{
-	for (uint32_t i = 0; i < fresh(collector); i++) {
-		uint32_t gs = collector->source.records[i].half[0].gs;
-		struct ledger *ledger = &collector->source.ledger[i];
-
-		if (GS_STATE(gs) == RECORD_FREE || GS_GENERATION(gs) != ledger->generation)
-			ledger->generation = 0;
-	}
 }
 
 static int open_stores(struct collector *collector, uint64_t instance)
@@ -166,28 +159,72 @@ static void free_all(struct collector *collector)
 	if (collector->books.page)
 		books_close(&collector->books);
 	log_enis_drop(&collector->enis);
+	rulebook_close(&collector->rules);
+	meters_close(&collector->meters);
+	ranges_close(&collector->ranges);
+	free(collector->ranges_problem);
 	free(collector->dir);
 	free(collector);
 }
 
-static int set_up(struct collector *collector, const struct state *state, const struct image *image,
-		  const char *log_dir)
+static int make_enis(struct collector *collector, const struct state *state, const struct image *image,
+		     struct log_enis **ret)
 {
-	int r = -ENOMEM;
+	int r = log_enis_make(state, image, collector->number, collector->number_arg, collector->enis, ret);
 
-	collector->dir = strdup(log_dir);
-	(void)logfile_make_folder(log_dir); /* the writer says so if it cannot be made */
-	if (collector->dir)
-		r = log_enis_make(state, image, collector->number, collector->number_arg, NULL, &collector->enis);
-	if (!r)
-		r = open_stores(collector, instance_of(&collector->source));
-	if (!r)
-		r = writer_open(collector->dir, &collector->books, &collector->writer);
+	if (!r) {
+		(*ret)->ranges = collector->ranges;
+		(*ret)->rules = collector->rules;
+		for (int i = 0; i < 4; i++)
+			(*ret)->secrets[i] = collector->source.control->secrets[i];
+	}
 	return r;
 }
 
+/* Without them there are no service names; the log goes on, and `enid status` says why. */
+static void open_ranges(struct collector *collector, const char *path)
+{
+	if (path && ranges_open(path, &collector->ranges, &collector->ranges_problem) && !collector->ranges_problem)
+		collector->ranges_problem = strdup("ip ranges cannot be read");
+}
+
+static int set_up(struct collector *collector, const struct state *state, const struct image *image,
+		  const struct collector_options *options)
+{
+	uint64_t instance = instance_of(&collector->source);
+	int r = -ENOMEM;
+
+	collector->dir = strdup(options->log_dir);
+	(void)logfile_make_folder(options->log_dir); /* the writer says so if it cannot be made */
+	open_ranges(collector, options->ip_ranges);
+	if (collector->dir)
+		r = options->run_dir ? rulebook_open(options->run_dir, &collector->rules) : 0;
+	if (!r && options->run_dir)
+		r = meters_open(options->run_dir, instance, &collector->meters);
+	if (!r)
+		r = make_enis(collector, state, image, &collector->enis);
+	if (!r)
+		r = open_stores(collector, instance);
+	if (!r)
+		r = writer_open(collector->dir, instance, &collector->books, &collector->writer);
+	return r;
+}
+
+static void set_up_harvest(struct collector *collector)
+{
+	struct harvest *harvest = &collector->harvest;
+
+	harvest->enis = collector->enis;
+	harvest->books = &collector->books;
+	harvest->beside = collector->source.beside;
+	harvest->rules = collector->source.decision ? collector->rules : NULL;
+	harvest->meters = collector->meters;
+	harvest->decide = collector->source.decision;
+	harvest->decide_arg = collector->source.self;
+}
+
 int collector_start(const struct source *source, collector_port_fn number, const void *arg, const struct state *state,
-		    const struct image *image, const char *log_dir, struct collector **ret)
+		    const struct image *image, const struct collector_options *options, struct collector **ret)
 {
 	struct collector *collector = calloc(1, sizeof(*collector));
 	int r;
@@ -197,17 +234,16 @@ int collector_start(const struct source *source, collector_port_fn number, const
 	collector->source = *source;
 	collector->number = number;
 	collector->number_arg = arg;
-	r = set_up(collector, state, image, log_dir);
+	r = set_up(collector, state, image, options);
 	if (r) {
 		free_all(collector);
 		return r;
 	}
 	recover_tables(collector);
-	collector->harvest.enis = collector->enis;
-	collector->harvest.books = &collector->books;
+	telling_recover(&collector->books, collector->source.records, fresh(collector));
+	set_up_harvest(collector);
 	if (window_header(other_table(collector))->state == WINDOW_CLOSED)
 		writer_submit(collector->writer, other_table(collector), collector->enis);
-	reconcile_ledger(collector);
 	*ret = collector;
 	return 0;
 }
@@ -215,14 +251,20 @@ int collector_start(const struct source *source, collector_port_fn number, const
 int collector_state_changed(struct collector *collector, const struct state *state, const struct image *image)
 {
 	struct log_enis *enis;
-	int r = log_enis_make(state, image, collector->number, collector->number_arg, collector->enis, &enis);
+	int r = make_enis(collector, state, image, &enis);
 
 	if (r)
 		return r;
 	log_enis_drop(&collector->enis);
 	collector->enis = enis;
 	collector->harvest.enis = enis;
+	harvest_forget_rules(&collector->harvest);
 	return 0;
+}
+
+void collector_rules_changed(struct collector *collector)
+{
+	harvest_forget_rules(&collector->harvest);
 }
 
 static int housekeep(struct collector *collector, uint64_t now_mono_ns)
@@ -359,6 +401,8 @@ void collector_report(struct collector *collector, struct collector_report *ret)
 		report.skipped += collector_skipped(collector, port);
 	report.lost_events = collector->source.lost_events(collector->source.self);
 	(void)writer_attention(collector->writer, report.attention, sizeof(report.attention));
+	if (!*report.attention && collector->ranges_problem)
+		snprintf(report.attention, sizeof(report.attention), "%s", collector->ranges_problem);
 	*ret = report;
 }
 
@@ -373,18 +417,18 @@ static uint32_t number_in_datapath(const void *arg, const char *id)
 	return datapath_port_number(arg, id);
 }
 
-int collector_open(struct datapath *datapath, const struct state *state, const struct image *image, const char *log_dir,
-		   struct collector **ret, char **ret_why)
+int collector_open(struct datapath *datapath, const struct state *state, const struct image *image,
+		   const struct collector_options *options, struct collector **ret, char **ret_why)
 {
 	struct source source;
 	int r = source_open(datapath, &source, ret_why);
 
 	if (r)
 		return r;
-	r = collector_start(&source, number_in_datapath, datapath, state, image, log_dir, ret);
+	r = collector_start(&source, number_in_datapath, datapath, state, image, options, ret);
 	if (r) {
 		source.close(source.self);
-		if (asprintf(ret_why, "flow logs in %s cannot be collected: %s", log_dir, strerror(-r)) < 0)
+		if (asprintf(ret_why, "flow logs in %s cannot be collected: %s", options->log_dir, strerror(-r)) < 0)
 			*ret_why = NULL;
 	}
 	return r;

@@ -2,8 +2,8 @@
 /* The flow log collector: takes what the data path counted, sums it up in windows of wall-clock minutes, and has it
  * written. Called from the agent's loop; only the writing of files happens in a thread of its own.
  *
- * Killed at any moment it loses nothing: counters and ledger are the kernel's, sums lie in the log folder (*.part)
- * until their lines are in the file.
+ * Killed at any moment it loses nothing: counters, and what of them was told, are the kernel's, sums lie in the log
+ * folder (*.part) until their lines are in the file.
  */
 #ifndef ENID_FLOWLOG_COLLECTOR_H
 #define ENID_FLOWLOG_COLLECTOR_H
@@ -16,11 +16,19 @@
 
 struct collector;
 
+struct collector_options {
+	const char *log_dir;
+	const char *run_dir;   /* of rulebook.h and meters.h; NULL = rules in use and what ENIs saw are not kept */
+	const char *ip_ranges; /* AWS's ip-ranges.json (FL-16); NULL = services have no names */
+};
+
 /* ret: 0 | -errno; *ret_why: a sentence for the user, to free() */
-int collector_open(struct datapath *datapath, const struct state *state, const struct image *image, const char *log_dir,
-		   struct collector **ret, char **ret_why);
+int collector_open(struct datapath *datapath, const struct state *state, const struct image *image,
+		   const struct collector_options *options, struct collector **ret, char **ret_why);
 /* After datapath_apply() of a new state. ret: 0 | -ENOMEM (the former state's ENIs go on being logged) */
 int collector_state_changed(struct collector *collector, const struct state *state, const struct image *image);
+/* After a change that left ports and ENIs as they were, but not rules: decisions are asked for anew. */
+void collector_rules_changed(struct collector *collector);
 /* Once a second, and when the fd is readable. ret: 0 | -errno: some step failed and is tried again next time, or the
  * last flush lost lines (collector_report says which file) */
 int collector_tick(struct collector *collector, uint64_t now_mono_ns, uint64_t now_wall_ns);
@@ -46,6 +54,6 @@ uint64_t collector_skipped(struct collector *collector, uint32_t port);
 struct source;
 typedef uint32_t (*collector_port_fn)(const void *arg, const char *id);
 int collector_start(const struct source *source, collector_port_fn number, const void *arg, const struct state *state,
-		    const struct image *image, const char *log_dir, struct collector **ret);
+		    const struct image *image, const struct collector_options *options, struct collector **ret);
 
 #endif

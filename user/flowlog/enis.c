@@ -7,9 +7,11 @@
 #include <strings.h>
 
 #include "flowlog/enis.h"
+#include "flowlog/transit.h"
+#include "state/extra.h"
 
 /* One record is one line whatever an id holds (E32): blanks, controls and bytes beyond ASCII become \xHH. */
-static void escape(const char *name, char *ret)
+void log_escape(const char *name, char *ret)
 {
 	size_t at = 0;
 
@@ -24,35 +26,69 @@ static void escape(const char *name, char *ret)
 	ret[at] = 0;
 }
 
-static bool log_covers(const struct flow_log *log, const struct eni *eni)
+static bool log_covers(const struct flow_log *log, const char *const ids[LOG_RESOURCES])
 {
-	return !strcmp(log->resource, eni->id) || (eni->subnet && !strcmp(log->resource, eni->subnet->id)) ||
-	       (eni->vpc && !strcmp(log->resource, eni->vpc->id));
+	for (int i = 0; i < LOG_RESOURCES; i++)
+		if (ids[i] && !strcmp(log->resource, ids[i]))
+			return true;
+	return false;
 }
 
-static uint32_t log_traffic(const struct flow_log *log)
+/* Transit gateways know no verdict. */
+static uint32_t log_traffic(const struct flow_log *log, const struct log_eni *eni)
 {
+	if (eni->transit)
+		return LOG_ACCEPT | LOG_REJECT;
 	if (!strcasecmp(log->traffic, "ACCEPT"))
 		return LOG_ACCEPT;
 	return strcasecmp(log->traffic, "REJECT") ? LOG_ACCEPT | LOG_REJECT : LOG_REJECT;
 }
 
-/* FL-01 to FL-03: several logs of one ENI add up, the shortest window holds. Without any log all is logged. */
-static void choose_logging(const struct state *state, struct log_eni *eni, const struct eni *from)
+static int add_want(struct log_eni *eni, uint32_t log, uint32_t what)
 {
-	eni->what = state->nr_flow_logs ? 0 : LOG_ACCEPT | LOG_REJECT;
-	eni->interval_s = state->nr_flow_logs ? 0 : LOG_INTERVAL_S;
-	for (size_t i = 0; i < state->nr_flow_logs; i++) {
-		const struct flow_log *log = &state->flow_logs[i];
+	struct log_want *wants = realloc(eni->wants, (eni->nr_wants + 1) * sizeof(*wants));
 
-		if (!log->active || !log_covers(log, from))
+	if (!wants)
+		return -ENOMEM;
+	eni->wants = wants;
+	eni->wants[eni->nr_wants++] = (struct log_want){log, what};
+	return 0;
+}
+
+/* The index of a FlowLogs object in the set; -1 = it is not active, or not written. */
+static int log_index(const struct log_enis *enis, const char *id)
+{
+	for (size_t i = 0; id && i < enis->nr_logs; i++)
+		if (!strcmp(enis->logs[i].id, id))
+			return (int)i;
+	return -1;
+}
+
+/* FL-01 to FL-03: several logs of one ENI add up, the shortest window holds. Without any log all ENIs are logged. */
+int log_eni_choose(const struct state *state, const struct log_enis *enis, struct log_eni *eni,
+		   const char *const ids[LOG_RESOURCES])
+{
+	int r = 0;
+
+	eni->what = state->nr_flow_logs || eni->transit ? 0 : LOG_ACCEPT | LOG_REJECT;
+	eni->interval_s = state->nr_flow_logs ? 0 : LOG_INTERVAL_S;
+	for (size_t i = 0; !r && i < state->nr_flow_logs; i++) {
+		const struct flow_log *log = &state->flow_logs[i];
+		int index = log_index(enis, log->id);
+
+		if (!log->active || !log_covers(log, ids))
 			continue;
-		eni->what |= log_traffic(log);
+		if (index >= 0)
+			r = add_want(eni, (uint32_t)index, log_traffic(log, eni));
+		eni->what |= log_traffic(log, eni);
 		if (!eni->interval_s || log->interval_s < eni->interval_s)
 			eni->interval_s = log->interval_s;
 	}
+	if (!r && eni->what & LOG_REJECT && !eni->transit)
+		r = add_want(eni, (uint32_t)log_index(enis, LOG_REJECTS), LOG_REJECT);
 	if (!eni->interval_s)
 		eni->interval_s = LOG_INTERVAL_S;
+	return r;
 }
 
 static int copy_six(struct log_eni *eni, const struct eni *from)
@@ -76,9 +112,72 @@ static int copy_six(struct log_eni *eni, const struct eni *from)
 
 static void eni_free(struct log_eni *eni)
 {
-	if (eni)
+	if (eni) {
 		free(eni->six);
+		free(eni->names);
+		free(eni->wants);
+	}
 	free(eni);
+}
+
+/* FL-07, version 11: the kinds of managed interfaces that it names. */
+static const char *printed_type(const char *type)
+{
+	static const char *const types[] = {"nat_gateway", "network_load_balancer", "transit_gateway", "vpc_endpoint"};
+
+	if (type && !strcasecmp(type, "natGateway"))
+		return types[0];
+	for (size_t i = 0; type && i < sizeof(types) / sizeof(*types); i++)
+		if (!strcasecmp(type, types[i]))
+			return types[i];
+	return "";
+}
+
+int log_eni_set_names(struct log_eni *eni, const char *const names[LOG_NAMES_MAX])
+{
+	char escaped[LOG_NAMES_MAX][LOG_NAME_MAX], *at;
+
+	for (int i = 0; i < LOG_NAMES_MAX; i++) {
+		log_escape(names[i] ? names[i] : "", escaped[i]);
+		eni->names_bytes += strlen(escaped[i]) + 1;
+	}
+	at = eni->names = malloc(eni->names_bytes);
+	for (int i = 0; at && i < LOG_NAMES_MAX; i++)
+		at = stpcpy(at, escaped[i]) + 1;
+	return at ? 0 : -ENOMEM;
+}
+
+static int name_eni(struct log_eni *eni, const struct eni *from)
+{
+	const char *zone = from->subnet && from->subnet->az ? from->subnet->az : "";
+	char region[ID_MAX];
+
+	log_region(zone, region);
+	return log_eni_set_names(eni, (const char *const[LOG_NAMES_MAX]){
+					      [LOG_NAME_VPC] = from->vpc ? from->vpc->id : "",
+					      [LOG_NAME_SUBNET] = from->subnet ? from->subnet->id : "",
+					      [LOG_NAME_INSTANCE] = from->instance,
+					      [LOG_NAME_REGION] = region,
+					      [LOG_NAME_AZ] = from->subnet ? from->subnet->az_id : "",
+					      [LOG_NAME_TYPE] = printed_type(from->type),
+				      });
+}
+
+const char *log_eni_name(const struct log_eni *eni, enum log_name which)
+{
+	const char *name = eni->names;
+
+	for (int i = 0; name && i < (int)which; i++)
+		name += strlen(name) + 1;
+	return name ? name : "";
+}
+
+uint32_t log_eni_wants(const struct log_eni *eni, uint32_t log)
+{
+	for (size_t i = 0; i < eni->nr_wants; i++)
+		if (eni->wants[i].log == log)
+			return eni->wants[i].what;
+	return 0;
 }
 
 static const char *account_of(const struct eni *eni)
@@ -88,39 +187,121 @@ static const char *account_of(const struct eni *eni)
 	return eni->vpc && *eni->vpc->owner ? eni->vpc->owner : "unknown";
 }
 
-static int make_eni(const struct state *state, const struct image_port *port, struct log_eni **ret)
+static int make_eni(const struct state *state, const struct log_enis *enis, const struct image_port *port,
+		    struct log_eni **ret)
 {
 	struct log_eni *eni = calloc(1, sizeof(*eni));
 
-	if (!eni || copy_six(eni, port->eni)) {
-		eni_free(eni);
+	*ret = eni;
+	if (!eni || copy_six(eni, port->eni))
 		return -ENOMEM;
-	}
-	escape(port->id, eni->id);
-	escape(account_of(port->eni), eni->account);
+	log_escape(port->id, eni->id);
+	log_escape(account_of(port->eni), eni->account);
 	eni->primary4 = port->primary4;
 	eni->side_instance = port->flags & PORT_SIDE_INSTANCE;
-	choose_logging(state, eni, port->eni);
-	*ret = eni;
-	return 0;
+	return log_eni_choose(state, enis, eni,
+			      (const char *[LOG_RESOURCES]){port->eni->id,
+							    port->eni->subnet ? port->eni->subnet->id : NULL,
+							    port->eni->vpc ? port->eni->vpc->id : NULL})
+		       ?: name_eni(eni, port->eni);
 }
 
-static int copy_gone(const struct log_eni *from, struct log_eni **ret)
+/* FL-24: a regional NAT gateway has no ENI; its lines name the gateway itself. */
+static int make_regional(const struct state *state, const struct log_enis *enis, const struct image_port *port,
+			 struct log_eni **ret)
+{
+	const struct nat_gateway *nat = NULL;
+	struct log_eni *eni;
+
+	for (size_t i = 0; state->extra && !nat && i < state->extra->nr_nat_gateways; i++)
+		if (!strcmp(state->extra->nat_gateways[i].id, port->id))
+			nat = &state->extra->nat_gateways[i];
+	if (!nat || !nat->regional)
+		return 0;
+	eni = *ret = calloc(1, sizeof(*eni));
+	if (!eni)
+		return -ENOMEM;
+	strcpy(eni->id, "-");
+	log_escape(nat->vpc && *nat->vpc->owner ? nat->vpc->owner : "unknown", eni->account);
+	eni->regional = true;
+	return log_eni_choose(state, enis, eni, (const char *[LOG_RESOURCES]){nat->id, nat->vpc ? nat->vpc->id : NULL})
+		       ?: log_eni_set_names(eni, (const char *const[LOG_NAMES_MAX]){
+							 [LOG_NAME_VPC] = nat->vpc ? nat->vpc->id : "",
+							 [LOG_NAME_TYPE] = "regional_nat_gateway",
+							 [LOG_NAME_RESOURCE] = nat->id,
+						 });
+}
+
+static int copy_gone(const struct log_enis *before, const struct log_enis *enis, const struct log_eni *from,
+		     struct log_eni **ret)
 {
 	struct log_eni *eni = malloc(sizeof(*eni));
+	int r = 0;
 
+	*ret = eni;
 	if (!eni)
 		return -ENOMEM;
 	*eni = *from;
 	eni->gone = true;
+	eni->wants = NULL;
+	eni->nr_wants = 0;
 	eni->six = calloc(from->nr_six + 1, sizeof(*eni->six));
-	if (!eni->six) {
-		free(eni);
+	eni->names = malloc(from->names_bytes + 1);
+	if (!eni->six || !eni->names)
 		return -ENOMEM;
-	}
 	memcpy(eni->six, from->six, from->nr_six * sizeof(*eni->six));
-	*ret = eni;
-	return 0;
+	memcpy(eni->names, from->names, from->names_bytes);
+	for (size_t i = 0; !r && i < from->nr_wants; i++) {
+		int index = log_index(enis, before->logs[from->wants[i].log].id);
+
+		if (index >= 0)
+			r = add_want(eni, (uint32_t)index, from->wants[i].what);
+	}
+	return r;
+}
+
+static int copy_logs(const struct state *state, struct log_enis *enis)
+{
+	enis->logs = calloc(state->nr_flow_logs + 2, sizeof(*enis->logs));
+	if (!enis->logs)
+		return -ENOMEM;
+	for (size_t i = 0; i < state->nr_flow_logs; i++) {
+		int r = state->flow_logs[i].active
+				? log_spec_make(state, &state->flow_logs[i], &enis->logs[enis->nr_logs])
+				: -EINVAL;
+
+		if (r == -ENOMEM)
+			return r;
+		enis->nr_logs += !r;
+	}
+	return log_spec_rejects(&enis->logs[enis->nr_logs++]);
+}
+
+static void place_port(const struct image *image, const struct image_port *port, struct log_place *ret)
+{
+	const struct image_gateway *gateway =
+		port->hop && port->hop <= image->nr_gateways ? &image->gateways[port->hop - 1] : NULL;
+
+	*ret = (struct log_place){.kind = (uint8_t)port->kind,
+				  .gateway = (uint8_t)port->gateway,
+				  .far = gateway && gateway->flags & GATEWAY_FAR,
+				  .zone = port->zone,
+				  .az = port->subnet < image->nr_subnets ? image->subnets[port->subnet].az : 0};
+}
+
+static int add_port(const struct state *state, const struct image *image, const struct image_port *port,
+		    uint32_t number, struct log_enis *enis)
+{
+	int r = 0;
+
+	place_port(image, port, &enis->place[number]);
+	if (port->kind == PORT_REMOTE && !log_is_door(image, port->eni))
+		return 0;
+	if (port->eni)
+		r = make_eni(state, enis, port, &enis->by_port[number]);
+	else if (port->kind == PORT_NAT)
+		r = make_regional(state, enis, port, &enis->by_port[number]);
+	return r;
 }
 
 static int fill(const struct state *state, const struct image *image, port_number_fn number, const void *arg,
@@ -129,14 +310,14 @@ static int fill(const struct state *state, const struct image *image, port_numbe
 	for (size_t i = 0; i < image->nr_ports; i++) {
 		uint32_t port = number(arg, image->ports[i].id);
 
-		if (image->ports[i].kind == PORT_REMOTE || !image->ports[i].eni || !port || port >= PORTS_MAX)
-			continue;
-		if (make_eni(state, &image->ports[i], &enis->by_port[port]))
+		if (port && port < PORTS_MAX && add_port(state, image, &image->ports[i], port, enis))
 			return -ENOMEM;
 	}
+	if (log_transits_make(state, image, number, arg, enis))
+		return -ENOMEM;
 	for (uint32_t port = 0; before && port < before->nr; port++)
 		if (before->by_port[port] && !enis->by_port[port] &&
-		    copy_gone(before->by_port[port], &enis->by_port[port]))
+		    copy_gone(before, enis, before->by_port[port], &enis->by_port[port]))
 			return -ENOMEM;
 	return 0;
 }
@@ -151,7 +332,8 @@ int log_enis_make(const struct state *state, const struct image *image, port_num
 	enis->users = 1;
 	enis->nr = PORTS_MAX;
 	enis->by_port = calloc(PORTS_MAX, sizeof(*enis->by_port));
-	if (!enis->by_port || fill(state, image, number, arg, before, enis)) {
+	enis->place = calloc(PORTS_MAX, sizeof(*enis->place));
+	if (!enis->by_port || !enis->place || copy_logs(state, enis) || fill(state, image, number, arg, before, enis)) {
 		log_enis_drop(&enis);
 		return -ENOMEM;
 	}
@@ -176,6 +358,12 @@ void log_enis_drop(struct log_enis **enis)
 		return;
 	for (uint32_t port = 0; set->by_port && port < set->nr; port++)
 		eni_free(set->by_port[port]);
+	for (size_t i = 0; i < set->nr_logs; i++)
+		log_spec_done(&set->logs[i]);
+	free(set->logs);
+	free(set->place);
+	free(set->transit);
+	free(set->tgw_tables);
 	free(set->by_port);
 	free(set);
 }
@@ -192,8 +380,8 @@ static bool is_inside(const union addr *addr, const struct eni_address *own)
 void log_eni_own(const struct log_eni *eni, int family, const union addr *in_packet, union addr *ret)
 {
 	*ret = *in_packet;
-	if (family == 4) {
-		if (eni->primary4)
+	if (family == 4 || eni->regional) {
+		if (eni->primary4 && !eni->regional)
 			*ret = (union addr){.ip4 = eni->primary4};
 		return;
 	}

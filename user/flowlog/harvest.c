@@ -3,7 +3,12 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "datapath/datapath.h"
+#include "enid/reasons.h"
 #include "flowlog/harvest.h"
+#include "flowlog/line.h"
+#include "flowlog/telling.h"
+#include "flowlog/vantage.h"
 
 #define NS_PER_S 1000000000ll
 
@@ -12,48 +17,111 @@ static uint32_t wall_s(const struct harvest *harvest, uint64_t at_ns)
 	return (uint32_t)(((int64_t)at_ns + harvest->wall_ns) / NS_PER_S);
 }
 
-/* One line's worth: packets seen at `port` with `tuple` (as they were there). */
-static void add(struct harvest *harvest, uint32_t port, bool egress, bool reject, const struct tuple *tuple,
+/* ---- rules */
+
+/* What is known of a decision; asked for once. */
+static const struct known_rule *known(struct harvest *harvest, uint32_t decision)
+{
+	struct known_rule *known = &harvest->known[decision * 0x9e3779b1u >> 16 & (RULES_KNOWN - 1)];
+	uint32_t stage = DECISION_STAGE(decision);
+	struct decision_text text;
+
+	if (known->decision == decision)
+		return known;
+	*known = (struct known_rule){.decision = decision};
+	if (harvest->decide && harvest->decide(harvest->decide_arg, decision, &text)) {
+		known->slot = harvest->rules ? rulebook_slot(harvest->rules, stage, text.id, text.rule) : 0;
+		known->tgw = stage == STAGE_TGW_ROUTE ? log_enis_tgw(harvest->enis, text.id) : 0;
+	}
+	return known;
+}
+
+/* The slot of a decision in the rulebook; 0 = none. */
+static uint32_t rule_slot(struct harvest *harvest, uint32_t decision)
+{
+	if (!decision || !harvest->rules || DECISION_STAGE(decision) == STAGE_CONNTRACK)
+		return 0;
+	return known(harvest, decision)->slot;
+}
+
+static void find_transit(struct harvest *harvest, const struct flow_record *record, struct way *way)
+{
+	for (int side = 0; side < 2 && harvest->enis->nr_transit; side++) {
+		way->tgw[side] = 0;
+		for (int i = 0; i < record->half[side].nr_trace && i < HALF_TRACE_MAX && !way->tgw[side]; i++)
+			if (DECISION_STAGE(way->trace[side][i]) == STAGE_TGW_ROUTE)
+				way->tgw[side] = known(harvest, way->trace[side][i])->tgw;
+	}
+}
+
+void harvest_forget_rules(struct harvest *harvest)
+{
+	memset(harvest->known, 0, sizeof(harvest->known));
+}
+
+static void use_rules(struct harvest *harvest, const struct flow_half *half, const uint32_t *trace,
+		      const struct window_count *count)
+{
+	for (int i = 0; harvest->rules && i < half->nr_trace && i < HALF_TRACE_MAX; i++)
+		rulebook_use(harvest->rules, rule_slot(harvest, trace[i]), count->packets, count->bytes, false,
+			     count->last_s);
+}
+
+/* Which of a way's decisions stands for a line: the group's of that ENI, else the network ACL's. */
+static uint32_t deciding_rule(struct harvest *harvest, const struct flow_half *half, const uint32_t *trace, bool egress)
+{
+	uint32_t acl = 0;
+
+	for (int i = 0; i < half->nr_trace && i < HALF_TRACE_MAX; i++) {
+		uint32_t stage = DECISION_STAGE(trace[i]);
+
+		if (stage == (egress ? STAGE_SG_EGRESS : STAGE_SG_INGRESS))
+			return rule_slot(harvest, trace[i]);
+		if (stage == (egress ? STAGE_NACL_EGRESS : STAGE_NACL_INGRESS))
+			acl = trace[i];
+	}
+	return rule_slot(harvest, acl);
+}
+
+/* ---- lines */
+
+/* Within the window that is open, or the one of the last packet; the earliest where nobody knows. */
+static void clip(const struct harvest *harvest, uint32_t step, struct window_key *key, struct window_count *count)
+{
+	uint32_t open_s = harvest->open_s / step * step, last_s = count->last_s / step * step;
+
+	key->start_s = last_s < open_s ? last_s : open_s;
+	if (count->last_s >= key->start_s + step)
+		count->last_s = key->start_s + step - 1;
+	if (count->first_s < key->start_s)
+		count->first_s = key->start_s;
+	if (count->first_s > count->last_s)
+		count->first_s = count->last_s;
+}
+
+/* One line's worth: packets seen at `port` with `tuple` (as they were there). key: what else is known */
+static void add(struct harvest *harvest, struct window_key key, const struct tuple *tuple,
 		const struct window_count *count)
 {
-	const struct log_eni *eni = log_eni(harvest->enis, port);
-	struct window_key key = {.port = port, .egress = egress, .reject = reject};
+	const struct log_eni *eni = log_eni(harvest->enis, key.port);
 	struct window_count clipped = *count;
-	uint32_t step, open_s;
 
+	if (eni && !eni->transit)
+		meters_count(harvest->meters, key.port, eni->id, key.egress, key.reject,
+			     &(const struct counter){.packets = count->packets, .bytes = count->bytes});
 	if (!eni || !eni->what)
 		return;
-	step = eni->interval_s;
-	open_s = harvest->open_s / step * step;
-	key.start_s = count->last_s / step * step < open_s ? count->last_s / step * step : open_s;
-	if (clipped.last_s >= key.start_s + step)
-		clipped.last_s = key.start_s + step - 1;
-	if (clipped.first_s < key.start_s)
-		clipped.first_s = key.start_s;
-	if (clipped.first_s > clipped.last_s)
-		clipped.first_s = clipped.last_s;
+	clip(harvest, eni->interval_s, &key, &clipped);
 	key.src = tuple->saddr;
 	key.dst = tuple->daddr;
-	log_eni_own(eni, tuple->family, egress ? &tuple->saddr : &tuple->daddr, egress ? &key.src : &key.dst);
 	if (tuple->proto != IPPROTO_ICMP && tuple->proto != IPPROTO_ICMPV6) {
 		key.sport = tuple->sport;
 		key.dport = tuple->dport;
 	}
 	key.proto = tuple->proto;
 	key.family = tuple->family;
-	if (window_add(harvest->window, &key, step, &clipped))
-		books_skip(harvest->books, port, count->packets);
-}
-
-static struct tuple reversed(const struct tuple *tuple)
-{
-	struct tuple r = *tuple;
-
-	r.saddr = tuple->daddr;
-	r.daddr = tuple->saddr;
-	r.sport = tuple->dport;
-	r.dport = tuple->sport;
-	return r;
+	if (window_add(harvest->window, &key, eni->interval_s, &clipped))
+		books_skip(harvest->books, key.port, count->packets);
 }
 
 #define NAT64_GROWTH 20
@@ -68,145 +136,218 @@ static uint64_t bytes_leaving(const struct window_count *count, uint8_t came, ui
 	return leaves == 6 ? count->bytes + change : count->bytes > change ? count->bytes - change : 0;
 }
 
-/* Accepted packets of one direction: at the ENI whose guest sent them, and at the one whose guest gets them. What a
- * device receives came from the guest, unless the device is the ENI itself; what the host sends out of it goes there.
- * Such packets (IN_TX) have no other end here. */
-static void add_half(struct harvest *harvest, const struct flow_record *record, int side,
-		     const struct window_count *count)
-{
-	const struct flow_half *half = &record->half[side];
-	const struct log_eni *eni = log_eni(harvest->enis, IN_PORT(half->in));
-	bool tx = half->in & IN_TX, egress = eni && eni->side_instance == tx;
-	struct window_count told = *count;
-	struct tuple leaves;
-
-	if (eni)
-		add(harvest, IN_PORT(half->in), egress, false, &half->tuple, count);
-	if (tx || (eni && !egress) || !half->exit)
-		return;
-	leaves = half->flags & HALF_REWRITE ? reversed(&record->half[!side].tuple) : half->tuple;
-	told.bytes = bytes_leaving(count, half->tuple.family, leaves.family);
-	add(harvest, half->exit, false, false, &leaves, &told);
-}
-
-struct delta {
-	uint64_t packets, bytes;
+/* What a record has to say: by half, and who saw it. */
+struct news {
+	struct delta {
+		uint64_t packets, bytes;
+	} delta[2];
+	struct sight sights[2][SIGHTS_MAX];
+	int nr[2];
 };
 
-static bool find_deltas(const struct flow_record *record, const struct ledger *ledger, uint32_t generation,
-			struct delta ret[2])
-{
-	bool told = ledger->generation == generation;
+_Static_assert(2 * SIGHTS_MAX <= TELLING_SIGHTS, "a place for each");
 
+/* Accepted packets of one direction, at all ENIs that saw them. first: their number in the telling */
+static void add_half(struct harvest *harvest, const struct flow_record *record, const struct way *way, int side,
+		     const struct news *news, const struct window_count *count, int first)
+{
+	const struct flow_half *half = &record->half[side];
+	const struct sight *sights = news->sights[side];
+	int nr = news->nr[side];
+
+	use_rules(harvest, half, way->trace[side], count);
+	for (int i = 0; i < nr; i++) {
+		struct window_key key = {.port = sights[i].port,
+					 .egress = sights[i].egress,
+					 .path = sights[i].path,
+					 .pair = sights[i].pair,
+					 .from = sights[i].from,
+					 .to = sights[i].to};
+		struct window_count told = *count;
+		bool end = i == 0 || i == nr - 1;
+
+		told.bytes = bytes_leaving(count, half->tuple.family, sights[i].tuple.family);
+		told.rule = end ? deciding_rule(harvest, half, way->trace[side], key.egress) : 0;
+		add(harvest, key, &sights[i].tuple, &told);
+		telling_is_in(&harvest->books->page->telling, (uint32_t)(first + i));
+	}
+}
+
+static bool find_deltas(const struct flow_record *record, uint32_t generation, struct delta ret[2])
+{
 	for (int side = 0; side < 2; side++) {
-		ret[side].packets = half_packets(&record->half[side]) - (told ? ledger->half[side].packets : 0);
-		ret[side].bytes = half_bytes(&record->half[side]) - (told ? ledger->half[side].bytes : 0);
+		const struct flow_half *half = &record->half[side];
+
+		ret[side].packets = half_untold(half, generation, half_packets(half));
+		ret[side].bytes = half_untold_bytes(half, generation, half_bytes(half));
 	}
 	return ret[0].packets || ret[1].packets;
 }
 
-static void add_deltas(struct harvest *harvest, const struct flow_record *record, const struct delta deltas[2])
+static void add_deltas(struct harvest *harvest, uint32_t index, const struct flow_record *record, const struct way *way,
+		       const struct news *news)
 {
 	for (int side = 0; side < 2; side++) {
 		const struct flow_half *half = &record->half[side];
 		struct window_count count = {
-			.packets = deltas[side].packets,
-			.bytes = deltas[side].bytes,
+			.packets = news->delta[side].packets,
+			.bytes = news->delta[side].bytes,
 			.last_s = wall_s(harvest, half->last_ns),
 			.tcp_flags = half->tcp_flags,
+			.flow = line_flow_id(index, GS_GENERATION(record->half[0].gs)),
 		};
 
 		if (count.packets || count.bytes)
-			add_half(harvest, record, side, &count);
+			add_half(harvest, record, way, side, news, &count, side ? news->nr[0] : 0);
 	}
 }
 
-static void tell(struct ledger *ledger, const struct flow_record *record, uint32_t generation)
+static bool is_logged(const struct harvest *harvest, uint32_t port)
 {
-	if (ledger->generation != generation)
-		__atomic_store_n(&ledger->generation, 0, __ATOMIC_RELEASE);
+	const struct log_eni *eni = log_eni(harvest->enis, port);
+
+	return eni && eni->what;
+}
+
+/* From the record to the window, at once for whoever looks later (telling.h). copy: with the counters that are told */
+static void tell(struct harvest *harvest, uint32_t index, struct flow_record *record, const struct flow_record *copy,
+		 const struct way *way, struct news *news)
+{
+	struct telling *telling = &harvest->books->page->telling;
+	uint32_t nr = 0;
+
+	telling_note(telling, index, copy);
 	for (int side = 0; side < 2; side++) {
-		ledger->half[side].packets = half_packets(&record->half[side]);
-		ledger->half[side].bytes = half_bytes(&record->half[side]);
+		news->nr[side] = vantage_sights(harvest->enis, copy, way, side, news->sights[side]);
+		for (int i = 0; i < news->nr[side]; i++, nr++)
+			telling_owe(telling, nr, news->sights[side][i].port,
+				    is_logged(harvest, news->sights[side][i].port) ? news->delta[side].packets : 0);
 	}
-	__atomic_store_n(&ledger->generation, generation, __ATOMIC_RELEASE);
+	telling_begin(telling, nr, record);
+	add_deltas(harvest, index, copy, way, news);
+	telling_end(telling);
+}
+
+/* What stands beside a record. */
+static void copy_way(const struct harvest *harvest, uint32_t index, const struct flow_record *record, struct way *ret)
+{
+	const struct side *side = beside_side(&harvest->beside, record, index);
+
+	memset(ret, 0, sizeof(*ret));
+	for (int half = 0; half < 2; half++)
+		memcpy(ret->trace[half], beside_trace(&harvest->beside, index, half), sizeof(ret->trace[half]));
+	if (side)
+		ret->mapping = side->mapping;
+}
+
+#define COUNT_TRIES 16
+
+/* The counters as they are at one moment, although the owner may move some of them meanwhile. */
+static bool copy_counters(const struct flow_half *half, struct flow_half *ret)
+{
+	for (int i = 0; i < COUNT_TRIES; i++) {
+		uint64_t packets = __atomic_load_n(&half->others.packets, __ATOMIC_ACQUIRE);
+		uint64_t bytes = __atomic_load_n(&half->others.bytes, __ATOMIC_ACQUIRE);
+		uint64_t own = __atomic_load_n(&half->own, __ATOMIC_ACQUIRE);
+
+		if (own & OWN_MOVING || __atomic_load_n(&half->others.packets, __ATOMIC_ACQUIRE) != packets ||
+		    __atomic_load_n(&half->others.bytes, __ATOMIC_ACQUIRE) != bytes)
+			continue;
+		ret->own = own;
+		ret->others.packets = packets;
+		ret->others.bytes = bytes;
+		return true;
+	}
+	return false;
 }
 
 /* Copy a record that packets may be writing. ret: false = it is not in use, or was given to another flow meanwhile */
-static bool copy_record(const struct flow_record *record, struct flow_record *ret)
+static bool copy_record(const struct harvest *harvest, uint32_t index, const struct flow_record *record,
+			struct flow_record *ret, struct way *ret_way)
 {
 	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_ACQUIRE);
 
 	if (GS_STATE(gs) != RECORD_LIVE && GS_STATE(gs) != RECORD_CLOSING)
 		return false;
 	memcpy(ret, record, sizeof(*ret));
+	copy_way(harvest, index, ret, ret_way);
+	for (int side = 0; side < 2; side++)
+		if (!copy_counters(&record->half[side], &ret->half[side]))
+			return false; /* another time */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	ret->half[0].gs = gs;
 	return GS_GENERATION(__atomic_load_n(&record->half[0].gs, __ATOMIC_RELAXED)) == GS_GENERATION(gs);
 }
 
-static void walk_changed(struct harvest *harvest, struct flow_record *record, struct ledger *ledger)
+static void walk_changed(struct harvest *harvest, uint32_t index, struct flow_record *record)
 {
 	struct flow_record copy;
-	struct delta deltas[2];
+	struct way way;
+	struct news news;
 	uint32_t generation;
 
-	if (!copy_record(record, &copy))
+	if (!copy_record(harvest, index, record, &copy, &way))
 		return;
 	generation = GS_GENERATION(copy.half[0].gs);
-	if (!find_deltas(&copy, ledger, generation, deltas))
+	if (!find_deltas(&copy, generation, news.delta))
 		return;
 	/* The flags of a half whose packets are not told now stay for the window in which they are. */
 	for (int side = 0; side < 2; side++)
 		copy.half[side].tcp_flags =
-			deltas[side].packets ? __atomic_exchange_n(&record->half[side].tcp_flags, 0, __ATOMIC_RELAXED)
-					     : 0;
-	tell(ledger, &copy, generation);
-	add_deltas(harvest, &copy, deltas);
+			news.delta[side].packets
+				? __atomic_exchange_n(&record->half[side].tcp_flags, 0, __ATOMIC_RELAXED)
+				: 0;
+	find_transit(harvest, &copy, &way);
+	tell(harvest, index, record, &copy, &way, &news);
 }
 
-static bool has_news(const struct flow_record *record, const struct ledger *ledger)
+static bool has_news(const struct flow_record *record)
 {
 	uint32_t gs = __atomic_load_n(&record->half[0].gs, __ATOMIC_RELAXED);
 
 	if (GS_STATE(gs) != RECORD_LIVE && GS_STATE(gs) != RECORD_CLOSING)
 		return false;
-	return ledger->generation != GS_GENERATION(gs) || ledger->half[0].packets != half_packets(&record->half[0]) ||
-	       ledger->half[1].packets != half_packets(&record->half[1]);
+	return half_untold(&record->half[0], GS_GENERATION(gs), half_packets(&record->half[0])) ||
+	       half_untold(&record->half[1], GS_GENERATION(gs), half_packets(&record->half[1]));
 }
 
-uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, struct ledger *ledger, uint32_t from,
-		      uint32_t nr, uint32_t budget)
+uint32_t harvest_walk(struct harvest *harvest, struct flow_record *records, uint32_t from, uint32_t nr, uint32_t budget)
 {
 	for (; from < nr && budget; from++) {
-		if (!has_news(&records[from], &ledger[from]))
+		if (!has_news(&records[from]))
 			continue;
-		walk_changed(harvest, &records[from], &ledger[from]);
+		walk_changed(harvest, from, &records[from]);
 		budget--;
 	}
 	return from;
 }
 
-void harvest_final(struct harvest *harvest, const struct flow_record *record, struct ledger *ledger)
+void harvest_final(struct harvest *harvest, uint32_t index, struct flow_record *record)
 {
 	uint32_t generation = GS_GENERATION(record->half[0].gs);
-	struct delta deltas[2];
+	struct news news;
+	struct way way;
 
-	find_deltas(record, ledger, generation, deltas);
-	if (ledger->generation == generation)
-		__atomic_store_n(&ledger->generation, 0, __ATOMIC_RELEASE);
-	add_deltas(harvest, record, deltas);
+	copy_way(harvest, index, record, &way);
+	find_transit(harvest, record, &way);
+	if (find_deltas(record, generation, news.delta))
+		tell(harvest, index, record, record, &way, &news);
 }
 
 void harvest_tally(struct harvest *harvest, const struct tally_key *key, const struct tally *tally)
 {
+	struct window_key line = {.port = key->port, .egress = key->egress, .reject = key->reject};
 	struct window_count count = {
 		.packets = tally->packets,
 		.bytes = tally->bytes,
 		.first_s = wall_s(harvest, tally->first_ns),
 		.last_s = wall_s(harvest, tally->last_ns),
 		.tcp_flags = tally->tcp_flags,
+		.rule = rule_slot(harvest, tally_refused_by(key, tally)),
 	};
 
-	add(harvest, key->port, key->egress, key->reject, &key->tuple, &count);
+	line.reason = key->reject ? key->reason : 0;
+	if (key->reject)
+		rulebook_use(harvest->rules, count.rule, count.packets, count.bytes, true, count.last_s);
+	add(harvest, line, &key->tuple, &count);
 }

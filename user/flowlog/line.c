@@ -1,35 +1,350 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The text of a flow log record. Ids are escaped where they enter (enis.c), so nothing here can break a line. */
+/* Flow log records as text and as JSON: one value a field. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "enid/reasons.h"
 #include "flowlog/line.h"
 
-static void address_text(int family, const union addr *addr, char ret[INET6_ADDRSTRLEN])
+#define VALUE_MAX (2 * LOG_NAME_MAX)
+
+static const char *const reason_names[REASON_MAX] = {
+#define X(symbol, name, meaning) name,
+	ENID_REASONS(X)
+#undef X
+};
+
+static const char *const stage_names[STAGE_MAX] = {
+#define X(symbol, name) name,
+	ENID_STAGES(X)
+#undef X
+};
+
+static size_t copy(const char *text, char *ret)
 {
-	if (family == 4)
-		inet_ntop(AF_INET, &addr->ip4, ret, INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET6, addr, ret, INET6_ADDRSTRLEN);
+	size_t len = strlen(text);
+
+	if (!len)
+		return 0;
+	memcpy(ret, text, len);
+	return len;
 }
 
-size_t line_traffic(const struct log_eni *eni, const struct window_entry *entry, char *buf)
+static size_t number(uint64_t value, char *ret)
 {
-	const struct window_key *key = &entry->key;
-	const struct window_count *count = &entry->count;
-	char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
+	char digits[20];
+	size_t nr = 0;
 
-	address_text(key->family, &key->src, src);
-	address_text(key->family, &key->dst, dst);
-	return (size_t)snprintf(buf, LINE_MAX_BYTES, "2 %s %s %s %s %u %u %u %llu %llu %u %u %s OK\n", eni->account,
-				eni->id, src, dst, ntohs(key->sport), ntohs(key->dport), key->proto,
-				(unsigned long long)count->packets, (unsigned long long)count->bytes, count->first_s,
-				count->last_s, key->reject ? "REJECT" : "ACCEPT");
+	do
+		digits[nr++] = (char)('0' + value % 10);
+	while (value /= 10);
+	for (size_t i = 0; i < nr; i++)
+		ret[i] = digits[nr - 1 - i];
+	return nr;
 }
 
-size_t line_empty(const struct log_eni *eni, uint32_t start_s, uint32_t interval_s, const char *status, char *buf)
+static size_t address(const struct log_line *line, const union addr *addr, char *ret)
 {
-	return (size_t)snprintf(buf, LINE_MAX_BYTES, "2 %s %s - - - - - - - %u %u - %s\n", eni->account, eni->id,
-				start_s, start_s + interval_s - 1, status);
+	bool four = line->key->family == 4;
+
+	inet_ntop(four ? AF_INET : AF_INET6, four ? (const void *)&addr->ip4 : (const void *)addr->bytes, ret,
+		  INET6_ADDRSTRLEN);
+	return strlen(ret);
+}
+
+/* FL-10, FL-11: on the own side the ENI's address stands for whatever is in the packet. */
+static size_t printed_address(const struct log_line *line, bool source, char *ret)
+{
+	union addr addr = source ? line->key->src : line->key->dst;
+
+	if (source == line->key->egress)
+		log_eni_own(line->eni, line->key->family, source ? &line->key->src : &line->key->dst, &addr);
+	return address(line, &addr, ret);
+}
+
+static size_t service(const struct log_line *line, const union addr *addr, char *ret)
+{
+	return copy(ranges_find(line->enis ? line->enis->ranges : NULL, line->key->family, addr), ret);
+}
+
+/* An id and what it calls its rule: sg-web/IpPermissions[0]; no blank can stand in either. */
+static size_t rule(const struct log_line *line, bool stage, char *ret)
+{
+	struct rule_words words;
+	size_t len;
+
+	if (line->eni->transit || !line->enis || !line->enis->rules ||
+	    !rulebook_words(line->enis->rules, line->count->rule, &words) || words.stage >= STAGE_MAX)
+		return 0;
+	if (stage)
+		return copy(stage_names[words.stage], ret);
+	len = (size_t)snprintf(ret, VALUE_MAX, *words.rule ? "%s/%s" : "%s", words.id, words.rule);
+	for (size_t i = 0; i < len; i++)
+		if (ret[i] <= ' ' || ret[i] >= 0x7f)
+			ret[i] = '_';
+	return len;
+}
+
+static size_t reject_reason(const struct log_line *line, char *ret)
+{
+	return line->key->reject && line->key->reason == REASON_BPA ? copy("BPA", ret) : 0;
+}
+
+static size_t flow(const struct log_line *line, char *ret)
+{
+	return line->count->flow ? (size_t)sprintf(ret, "%016llx", (unsigned long long)line->count->flow) : 0;
+}
+
+static size_t zone(const struct log_line *line, char *ret)
+{
+	return line->enis && line->enis->place ? number(line->enis->place[line->port].zone, ret) : 0;
+}
+
+/* Fields that every line has. */
+static size_t common_value(const struct format *format, const struct log_line *line, uint8_t meaning, char *ret)
+{
+	static const char *const statuses[] = {"OK", "NODATA", "SKIPDATA"};
+
+	switch (meaning) {
+	case FIELD_VERSION:
+		return number(format->version, ret);
+	case FIELD_ACCOUNT:
+		return copy(line->eni->account, ret);
+	case FIELD_INTERFACE:
+		return line->eni->transit ? 0 : copy(line->eni->id, ret);
+	case FIELD_RESOURCE_TYPE:
+		return line->eni->transit ? copy("TransitGateway", ret) : 0;
+	case FIELD_TGW:
+		return copy(log_eni_name(line->eni, LOG_NAME_TGW), ret);
+	case FIELD_TGW_ATTACHMENT:
+		return line->eni->transit ? copy(line->eni->id, ret) : 0;
+	case FIELD_START:
+		return number(line->start_s, ret);
+	case FIELD_END:
+		return number(line->end_s, ret);
+	case FIELD_STATUS:
+		return copy(statuses[line->status], ret);
+	case FIELD_RESOURCE:
+		return copy(log_eni_name(line->eni, LOG_NAME_RESOURCE), ret);
+	}
+	return 0;
+}
+
+static size_t eni_value(const struct log_line *line, uint8_t meaning, char *ret)
+{
+	switch (meaning) {
+	case FIELD_VPC:
+		return copy(log_eni_name(line->eni, LOG_NAME_VPC), ret);
+	case FIELD_SUBNET:
+		return copy(log_eni_name(line->eni, LOG_NAME_SUBNET), ret);
+	case FIELD_INSTANCE:
+		return copy(log_eni_name(line->eni, LOG_NAME_INSTANCE), ret);
+	case FIELD_REGION:
+		return copy(log_eni_name(line->eni, LOG_NAME_REGION), ret);
+	case FIELD_AZ:
+		return copy(log_eni_name(line->eni, LOG_NAME_AZ), ret);
+	case FIELD_INTERFACE_TYPE:
+		return copy(log_eni_name(line->eni, LOG_NAME_TYPE), ret);
+	case FIELD_X_ZONE:
+		return zone(line, ret);
+	}
+	return 0;
+}
+
+/* Of a port that stands in a key; 0 = "-". */
+static size_t name_at(const struct log_line *line, uint32_t port, enum log_name name, char *ret)
+{
+	const struct log_eni *eni = port && line->enis ? log_eni(line->enis, port) : NULL;
+
+	return eni ? copy(log_eni_name(eni, name), ret) : 0;
+}
+
+static size_t id_at(const struct log_line *line, uint32_t port, char *ret)
+{
+	const struct log_eni *eni = port && line->enis ? log_eni(line->enis, port) : NULL;
+
+	return eni ? copy(eni->id, ret) : 0;
+}
+
+/* The attachment's ENI says more than the attachment, which may stand in several zones. */
+static size_t place_at(const struct log_line *line, uint32_t eni, uint32_t attachment, enum log_name name, char *ret)
+{
+	return name_at(line, eni, name, ret) ?: name_at(line, attachment, name, ret);
+}
+
+static size_t lost(const struct log_line *line, uint8_t reason, char *ret)
+{
+	return number(line->key->reject && line->key->reason == reason ? line->count->packets : 0, ret);
+}
+
+/* FL-27. */
+static size_t transit_value(const struct log_line *line, uint8_t meaning, char *ret)
+{
+	const struct window_key *key = line->key;
+	uint32_t src = key->egress ? key->pair : line->port, dst = key->egress ? line->port : key->pair;
+
+	switch (meaning) {
+	case FIELD_TGW_PAIR:
+		return id_at(line, key->pair, ret);
+	case FIELD_SRC_ACCOUNT:
+	case FIELD_DST_ACCOUNT:
+		return name_at(line, meaning == FIELD_SRC_ACCOUNT ? src : dst, LOG_NAME_VPC_ACCOUNT, ret);
+	case FIELD_SRC_VPC:
+	case FIELD_DST_VPC:
+		return name_at(line, meaning == FIELD_SRC_VPC ? src : dst, LOG_NAME_VPC, ret);
+	case FIELD_SRC_SUBNET:
+		return place_at(line, key->from, src, LOG_NAME_SUBNET, ret);
+	case FIELD_DST_SUBNET:
+		return place_at(line, key->to, dst, LOG_NAME_SUBNET, ret);
+	case FIELD_SRC_AZ:
+		return place_at(line, key->from, src, LOG_NAME_AZ, ret);
+	case FIELD_DST_AZ:
+		return place_at(line, key->to, dst, LOG_NAME_AZ, ret);
+	case FIELD_SRC_ENI:
+	case FIELD_DST_ENI:
+		return id_at(line, meaning == FIELD_SRC_ENI ? key->from : key->to, ret);
+	case FIELD_LOST_NO_ROUTE:
+		return lost(line, REASON_TGW_NO_ROUTE, ret);
+	case FIELD_LOST_BLACKHOLE:
+		return lost(line, REASON_TGW_BLACKHOLE, ret);
+	case FIELD_LOST_MTU:
+		return lost(line, REASON_MTU, ret);
+	case FIELD_LOST_TTL:
+		return lost(line, REASON_TTL, ret);
+	}
+	return 0;
+}
+
+static size_t tuple_value(const struct log_line *line, uint8_t meaning, char *ret)
+{
+	const struct window_key *key = line->key;
+
+	switch (meaning) {
+	case FIELD_SRCADDR:
+	case FIELD_DSTADDR:
+		return printed_address(line, meaning == FIELD_SRCADDR, ret);
+	case FIELD_PKT_SRCADDR:
+		return address(line, &key->src, ret);
+	case FIELD_PKT_DSTADDR:
+		return address(line, &key->dst, ret);
+	case FIELD_SRC_SERVICE:
+		return service(line, &key->src, ret);
+	case FIELD_DST_SERVICE:
+		return service(line, &key->dst, ret);
+	case FIELD_SRCPORT:
+		return number(ntohs(key->sport), ret);
+	case FIELD_DSTPORT:
+		return number(ntohs(key->dport), ret);
+	case FIELD_PROTOCOL:
+		return number(key->proto, ret);
+	case FIELD_TYPE:
+		return copy(key->family == 4 ? "IPv4" : "IPv6", ret);
+	}
+	return line->eni->transit && meaning != FIELD_REGION ? transit_value(line, meaning, ret)
+							     : eni_value(line, meaning, ret);
+}
+
+static size_t traffic_value(const struct log_line *line, uint8_t meaning, char *ret)
+{
+	const struct window_key *key = line->key;
+
+	switch (meaning) {
+	case FIELD_PACKETS:
+		return number(line->count->packets, ret);
+	case FIELD_BYTES:
+		return number(line->count->bytes, ret);
+	case FIELD_TCP_FLAGS:
+		return number(key->proto == IPPROTO_TCP ? line->count->tcp_flags : 0, ret);
+	case FIELD_ACTION:
+		return line->eni->transit ? 0 : copy(key->reject ? "REJECT" : "ACCEPT", ret);
+	case FIELD_DIRECTION:
+		return copy(key->egress ? "egress" : "ingress", ret);
+	case FIELD_PATH:
+		return key->egress && key->path ? number(key->path, ret) : 0;
+	case FIELD_REJECT_REASON:
+		return reject_reason(line, ret);
+	case FIELD_X_RULE:
+	case FIELD_X_STAGE:
+		return rule(line, meaning == FIELD_X_STAGE, ret);
+	case FIELD_X_REASON:
+		return key->reject && key->reason && key->reason < REASON_MAX ? copy(reason_names[key->reason], ret)
+									      : 0;
+	case FIELD_X_FLOW:
+		return flow(line, ret);
+	}
+	return tuple_value(line, meaning, ret);
+}
+
+/* ret: length; 0 = not applicable, or not known */
+static size_t value(const struct format *format, const struct log_line *line, uint8_t meaning, char ret[VALUE_MAX])
+{
+	size_t len = common_value(format, line, meaning, ret);
+
+	return len || line->status != LINE_OK ? len : traffic_value(line, meaning, ret);
+}
+
+size_t line_text(const struct format *format, const struct log_line *line, char *buf)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < format->nr; i++) {
+		size_t len = value(format, line, format->fields[i].meaning, buf + at);
+
+		if (!len)
+			buf[at + len++] = '-';
+		at += len;
+		buf[at++] = i + 1 < format->nr ? ' ' : '\n';
+	}
+	return at;
+}
+
+/* account_id, as Athena's tables and other readers of flow logs have it. */
+static size_t json_key(const struct format_field *field, char *ret)
+{
+	ret[0] = '"';
+	for (int i = 0; i < field->len; i++)
+		ret[1 + i] = field->name[i] == '-' ? '_' : field->name[i];
+	memcpy(ret + 1 + field->len, "\":", 2);
+	return field->len + 3u;
+}
+
+/* Values are printable ASCII; of what JSON minds there may be quotes and backslashes. */
+static size_t json_value(const struct format_field *field, const char *text, size_t len, char *ret)
+{
+	size_t at = 0;
+
+	if (!len)
+		return copy("null", ret);
+	if (field->number) {
+		memcpy(ret, text, len);
+		return len;
+	}
+	ret[at++] = '"';
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '"' || text[i] == '\\')
+			ret[at++] = '\\';
+		ret[at++] = text[i];
+	}
+	ret[at++] = '"';
+	return at;
+}
+
+size_t line_json(const struct format *format, const struct log_line *line, char *buf)
+{
+	char text[VALUE_MAX];
+	size_t at = 0;
+
+	for (size_t i = 0; i < format->nr; i++) {
+		const struct format_field *field = &format->fields[i];
+		size_t len = value(format, line, field->meaning, text);
+
+		buf[at++] = i ? ',' : '{';
+		at += json_key(field, buf + at);
+		at += json_value(field, text, len, buf + at);
+	}
+	buf[at++] = '}';
+	buf[at++] = '\n';
+	return at;
 }

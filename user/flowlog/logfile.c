@@ -92,13 +92,13 @@ static size_t whole_lines(const char *lines, size_t len)
 	return end ? (size_t)(end + 1 - lines) : 0;
 }
 
-int logfile_append(struct logfile *file, const char *lines, size_t len, size_t *ret_kept)
+int lines_append(int fd, uint64_t size, const char *lines, size_t len, size_t *ret_kept)
 {
 	size_t done = 0;
 	int r = 0;
 
 	while (!r && done < len) {
-		ssize_t n = write(file->fd, lines + done, len - done);
+		ssize_t n = write(fd, lines + done, len - done);
 
 		if (n > 0)
 			done += (size_t)n;
@@ -109,13 +109,20 @@ int logfile_append(struct logfile *file, const char *lines, size_t len, size_t *
 		size_t kept = whole_lines(lines, done);
 
 		/* Cutting back needs no space; should it fail, the reader skips what is no line. */
-		if (kept < done && ftruncate(file->fd, (off_t)(file->size + kept)))
+		if (kept < done && ftruncate(fd, (off_t)(size + kept)))
 			r = -errno;
 		done = kept;
 	}
-	file->size += done;
-	file->written = time(NULL);
 	*ret_kept = done;
+	return r;
+}
+
+int logfile_append(struct logfile *file, const char *lines, size_t len, size_t *ret_kept)
+{
+	int r = lines_append(file->fd, file->size, lines, len, ret_kept);
+
+	file->size += *ret_kept;
+	file->written = time(NULL);
 	return r;
 }
 
@@ -136,15 +143,14 @@ static int copy_to_gz(int fd, gzFile gz)
 	return n < 0 ? -errno : 0;
 }
 
-/* flow.log.1 -> flow.log.1.gz.part, complete and on the disk. */
-static int compress_first(int dir_fd)
+int log_compress(int dir_fd, const char *name, const char *part)
 {
-	int from = openat(dir_fd, LOG_FILE ".1", O_RDONLY | O_CLOEXEC), to, r;
+	int from = openat(dir_fd, name, O_RDONLY | O_CLOEXEC), to, r;
 	gzFile gz;
 
 	if (from < 0)
 		return -errno;
-	to = openat(dir_fd, LOG_FILE ".1.gz.part", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	to = openat(dir_fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
 	gz = to >= 0 ? gzdopen(dup(to), "wb6") : NULL;
 	r = gz ? copy_to_gz(from, gz) : -errno;
 	if (gz && gzclose(gz) != Z_OK && !r)
@@ -154,6 +160,8 @@ static int compress_first(int dir_fd)
 	if (to >= 0)
 		close(to);
 	close(from);
+	if (r)
+		unlinkat(dir_fd, part, 0);
 	return r;
 }
 
@@ -164,11 +172,9 @@ static int finish_rotation(struct logfile *file)
 	if (faccessat(file->dir_fd, LOG_FILE ".1", F_OK, 0))
 		return 0;
 	if (faccessat(file->dir_fd, LOG_FILE ".1.gz", F_OK, 0)) {
-		r = compress_first(file->dir_fd);
-		if (r) {
-			unlinkat(file->dir_fd, LOG_FILE ".1.gz.part", 0);
+		r = log_compress(file->dir_fd, LOG_FILE ".1", LOG_FILE ".1.gz.part");
+		if (r)
 			return r;
-		}
 		if (flock(file->dir_fd, LOCK_EX | LOCK_NB))
 			return -EAGAIN;
 		if (renameat(file->dir_fd, LOG_FILE ".1.gz.part", file->dir_fd, LOG_FILE ".1.gz"))

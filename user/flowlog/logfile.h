@@ -38,6 +38,10 @@ int logfile_ready(struct logfile *file);
 /* Append whole lines. *ret_kept: bytes that stay, up to a line's end; less than len only with an error.
  * ret: 0 | -errno */
 int logfile_append(struct logfile *file, const char *lines, size_t len, size_t *ret_kept);
+/* The same at the end of any file that has this size. */
+int lines_append(int fd, uint64_t size, const char *lines, size_t len, size_t *ret_kept);
+/* dir_fd/name -> dir_fd/part, complete and on the disk. ret: 0 | -errno, and there is no part */
+int log_compress(int dir_fd, const char *name, const char *part);
 /* Forget what was appended since the file had this inode and size (a flush that was killed). */
 void logfile_rewind(struct logfile *file, uint64_t inode, uint64_t size);
 /* Rotate when the file is too large or from an earlier day (UTC); compress what a rotation left. ret: 0 | -errno */

@@ -16,6 +16,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "datapath/beside.h"
 #include "datapath/datapath.h"
 #include "datapath/records.h"
 #include "flowlog/source.h"
@@ -36,7 +37,10 @@ struct kernel {
 	uint32_t batch; /* entries read at once */
 	struct tally_key *keys, *old;
 	struct tally *tallies;
+	uint64_t tidied_ns;
 };
+
+#define TIDY_NS 10000000000ull /* between two looks at the traces */
 
 /* ---- tallies */
 
@@ -234,7 +238,16 @@ static int kernel_sweep(void *self, uint64_t now_ns, record_fn last, void *arg)
 	struct kernel *kernel = self;
 
 	(void)records_sweep(kernel->datapath, now_ns, last, arg);
+	if (now_ns - kernel->tidied_ns >= TIDY_NS) {
+		kernel->tidied_ns = now_ns;
+		(void)traces_tidy(kernel->datapath);
+	}
 	return follow_cpus(kernel);
+}
+
+static bool kernel_decision(void *self, uint32_t decision, struct decision_text *ret)
+{
+	return datapath_decision(((struct kernel *)self)->datapath, decision, ret);
 }
 
 static uint64_t kernel_lost_events(void *self)
@@ -283,13 +296,14 @@ int source_open(struct datapath *datapath, struct source *ret, char **ret_why)
 	*ret = (struct source){
 		.control = kernel->control,
 		.records = datapath_records(datapath),
-		.ledger = datapath_ledger(datapath),
+		.beside = datapath_beside(datapath),
 		.stats = datapath_port_stats(datapath),
 		.flows_max = datapath_flows_max(datapath),
 		.self = kernel,
 		.tallies = kernel_tallies,
 		.events = kernel_events,
 		.sweep = kernel_sweep,
+		.decision = kernel_decision,
 		.lost_events = kernel_lost_events,
 		.fd = kernel_fd,
 		.close = kernel_close,

@@ -4,21 +4,24 @@
 #ifndef ENID_FLOWLOG_SOURCE_H
 #define ENID_FLOWLOG_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "datapath/beside.h"
 #include "enid/flow.h"
 #include "enid/port.h"
 #include "enid/report.h"
 
 struct datapath;
+struct decision_text;
 
 typedef void (*tally_fn)(void *arg, const struct tally_key *key, const struct tally *tally);
-typedef void (*record_fn)(void *arg, uint32_t index, const struct flow_record *record);
+typedef void (*record_fn)(void *arg, uint32_t index, struct flow_record *record);
 
 struct source {
 	volatile struct control *control;
 	struct flow_record *records;
-	struct ledger *ledger;
+	struct beside beside;     /* .limbo NULL = none: ways and rules are not known */
 	struct port_stats *stats; /* by port number */
 	uint32_t flows_max;
 	void *self;
@@ -28,6 +31,8 @@ struct source {
 	int (*events)(void *self, tally_fn spilled, void *arg);
 	/* Close and free what expired; `last` sees each record before it is free. ret: 0 | -errno */
 	int (*sweep)(void *self, uint64_t now_ns, record_fn last, void *arg);
+	/* Words of a decision number; NULL = none. ret: false = unknown */
+	bool (*decision)(void *self, uint32_t decision, struct decision_text *ret);
 	/* Events that the ring had no room for, since the start. */
 	uint64_t (*lost_events)(void *self);
 	/* Readable when the ring fills up; -1 = none. */

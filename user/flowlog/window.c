@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "enid/flow_hash.h"
 #include "flowlog/window.h"
 
 #define ENTRIES_FIRST 1024u
 
-_Static_assert(sizeof(struct window_key) == 48, "keys are hashed and compared as six words");
+_Static_assert(sizeof(struct window_key) == 56, "keys are hashed and compared as seven words");
 
 static size_t bytes_for(uint32_t entries)
 {
@@ -132,8 +133,12 @@ static int make_room(struct window *window)
 	return r;
 }
 
-static void merge(struct window_count *into, const struct window_count *count)
+void window_merge(struct window_count *into, const struct window_count *count)
 {
+	if (count->last_s >= into->last_s && count->rule)
+		into->rule = count->rule;
+	if (count->last_s >= into->last_s && count->flow)
+		into->flow = count->flow;
 	into->packets += count->packets;
 	into->bytes += count->bytes;
 	into->tcp_flags |= count->tcp_flags;
@@ -150,7 +155,7 @@ int window_add(struct window *window, const struct window_key *key, uint32_t int
 	int r;
 
 	if (*slot) {
-		merge(&window_entries(window)[*slot - 1].count, count);
+		window_merge(&window_entries(window)[*slot - 1].count, count);
 		return 0;
 	}
 	r = make_room(window);
@@ -179,11 +184,21 @@ static int copy_unfinished(const struct window *window, struct window *next)
 	return 0;
 }
 
+static uint64_t new_sequence(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 int window_hand_over(struct window *window, struct window *next, uint32_t from_s, uint32_t due_s, bool partial)
 {
 	struct window_header *header = window_header(window), *next_header = window_header(next);
 	int r;
 
+	if (!header->sequence) /* nobody shall take it for an earlier one that he has done (sink.h) */
+		header->sequence = new_sequence();
 	header->from_s = from_s;
 	header->due_s = due_s;
 	header->partial = partial;

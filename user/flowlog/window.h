@@ -19,21 +19,27 @@
 #include "flowlog/store.h"
 
 #define WINDOW_ENTRIES_MAX (4u << 20)
-#define WINDOW_MAGIC       0x31676f6c64696e65ull
+#define WINDOW_MAGIC       0x32676f6c64696e65ull
 
 struct window_key {
-	union addr src, dst; /* as printed: own addresses are the ENI's already (FL-11) */
+	union addr src, dst; /* as in the packet there; the own one is replaced where lines are made (FL-11) */
 	__be16 sport, dport;
 	uint8_t proto, family;
 	uint8_t egress, reject;
-	uint32_t port;    /* whose line it is */
-	uint32_t start_s; /* of the window, Unix time */
+	uint32_t port;     /* whose line it is */
+	uint32_t start_s;  /* of the window, Unix time */
+	uint8_t reason;    /* enum enid_reason, rejects only */
+	uint8_t path;      /* FL-14; 0 = none */
+	uint16_t pair;     /* at a transit gateway: port of the other attachment (FL-27) */
+	uint16_t from, to; /* ... ports of the ENIs by which packets came in and go out; 0 = none is known */
 };
 
 struct window_count {
 	uint64_t packets, bytes;
 	uint32_t first_s, last_s; /* Unix time of the first and last packet, as far as known */
 	uint32_t tcp_flags;       /* FL-13 */
+	uint32_t rule;            /* rulebook.h: who decided, as far as known; 0 = nobody */
+	uint64_t flow;            /* number and generation of the record; 0 = none */
 };
 
 struct window_entry {
@@ -76,6 +82,9 @@ struct window_entry *window_entries(const struct window *window);
 /* Add to the entry of `key`, making it if need be. ret: 0 | -ENOSPC (table full, nothing added) | -ENOMEM */
 int window_add(struct window *window, const struct window_key *key, uint32_t interval_s,
 	       const struct window_count *count);
+
+/* Both are of the same flow: sums, the earliest and latest packet, the rule of the latest. */
+void window_merge(struct window_count *into, const struct window_count *count);
 
 /* Copy what is not due by `due_s` into `next` and close `window`. ret: 0 | -errno (nothing changed) */
 int window_hand_over(struct window *window, struct window *next, uint32_t from_s, uint32_t due_s, bool partial);

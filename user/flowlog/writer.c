@@ -9,15 +9,17 @@
 #include <time.h>
 
 #include "flowlog/flush.h"
+#include "flowlog/sink.h"
 #include "flowlog/writer.h"
 
-#define RETRY_S 1 /* out of memory: the window stays until there is some */
+#define RETRY_S 1
 
 struct writer {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct logfile file;
+	struct sinks sinks;
 	struct books *books;
 	struct window *window; /* the job; NULL = idle */
 	struct log_enis *enis;
@@ -26,10 +28,10 @@ struct writer {
 	char attention[256];
 };
 
-static void set_attention(struct writer *writer, int flush_r, int rotate_r)
+static void set_attention(struct writer *writer, int flush_r, int rotate_r, int sinks_r)
 {
 	pthread_mutex_lock(&writer->lock);
-	writer->problem = flush_r;
+	writer->problem = flush_r ? flush_r : sinks_r;
 	if (flush_r)
 		snprintf(writer->attention, sizeof(writer->attention),
 			 "flow log %s/" LOG_FILE " cannot be written: %s: lost lines will be declared by SKIPDATA",
@@ -37,26 +39,47 @@ static void set_attention(struct writer *writer, int flush_r, int rotate_r)
 	else if (rotate_r && rotate_r != -EAGAIN)
 		snprintf(writer->attention, sizeof(writer->attention), "flow log %s/" LOG_FILE " cannot be rotated: %s",
 			 writer->file.dir, strerror(-rotate_r));
+	else if (sinks_r)
+		snprintf(writer->attention, sizeof(writer->attention), "flow log %s", writer->sinks.problem);
 	else
 		writer->attention[0] = 0;
 	pthread_mutex_unlock(&writer->lock);
 }
 
+/* Out of memory: the window stays until there is some. */
+static int insist(struct writer *writer, int (*flush)(struct writer *writer))
+{
+	int r = flush(writer);
+
+	while (r == -ENOMEM && window_header(writer->window)->state == WINDOW_CLOSED) {
+		struct timespec pause = {.tv_sec = RETRY_S};
+
+		nanosleep(&pause, NULL);
+		r = flush(writer);
+	}
+	return r;
+}
+
+static int flush_sinks(struct writer *writer)
+{
+	return sinks_flush(&writer->sinks, writer->window, writer->enis, writer->books);
+}
+
+static int flush_file(struct writer *writer)
+{
+	return flush_window(&writer->file, writer->window, writer->enis, writer->books);
+}
+
 static void run_job(struct writer *writer)
 {
-	int flush_r, rotate_r = logfile_ready(&writer->file);
+	int sinks_r, flush_r, rotate_r = logfile_ready(&writer->file);
 
 	/* A flush that was killed is cut back before the file may change its name. */
 	if (!rotate_r && !window_header(writer->window)->log_inode)
 		rotate_r = logfile_rotate(&writer->file, time(NULL));
-	flush_r = flush_window(&writer->file, writer->window, writer->enis, writer->books);
-	while (flush_r == -ENOMEM && window_header(writer->window)->state == WINDOW_CLOSED) {
-		struct timespec pause = {.tv_sec = RETRY_S};
-
-		nanosleep(&pause, NULL);
-		flush_r = flush_window(&writer->file, writer->window, writer->enis, writer->books);
-	}
-	set_attention(writer, flush_r, rotate_r);
+	sinks_r = insist(writer, flush_sinks);
+	flush_r = insist(writer, flush_file);
+	set_attention(writer, flush_r, rotate_r, sinks_r);
 }
 
 static void *work(void *arg)
@@ -80,7 +103,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int writer_open(const char *dir, struct books *books, struct writer **ret)
+int writer_open(const char *dir, uint64_t instance, struct books *books, struct writer **ret)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
 	sigset_t all, before;
@@ -90,6 +113,7 @@ int writer_open(const char *dir, struct books *books, struct writer **ret)
 		return -ENOMEM;
 	logfile_init(&writer->file, dir);
 	writer->books = books;
+	writer->sinks = (struct sinks){.dir = dir, .instance = instance};
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_cond_init(&writer->changed, NULL);
 	/* Signals are the agent's business: the thread inherits the mask. */
@@ -118,6 +142,7 @@ void writer_close(struct writer **writer)
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
 	logfile_done(&w->file);
+	sinks_close(&w->sinks);
 	pthread_cond_destroy(&w->changed);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

@@ -17,8 +17,8 @@
 
 struct writer;
 
-/* dir and books are borrowed. ret: 0 | -ENOMEM | -errno of the thread */
-int writer_open(const char *dir, struct books *books, struct writer **ret);
+/* dir and books are borrowed. instance: of the kernel side. ret: 0 | -ENOMEM | -errno of the thread */
+int writer_open(const char *dir, uint64_t instance, struct books *books, struct writer **ret);
 /* Waits for the flush under way. */
 void writer_close(struct writer **writer);
 

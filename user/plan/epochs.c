@@ -36,6 +36,8 @@ struct raise {
 	uint8_t *subnets; /* by number */
 	uint8_t *zones;   /* enum concern, by zone */
 	uint32_t nr_zones;
+	const uint32_t *touched; /* NULL = it may be any port */
+	size_t nr_touched;
 	uint32_t *realms; /* by zone: another of its realm, in the end the lowest; of old and new gateways together */
 };
 
@@ -106,19 +108,25 @@ static bool outside_differs(const struct port_policy *old, const struct port_pol
 	       memcmp(old->mac, new->mac, sizeof(old->mac)) != 0;
 }
 
+static void concern_port(struct raise *raise, uint32_t number)
+{
+	const struct port_policy *old = old_policy(raise, number), *new = new_policy(raise, number);
+
+	if (!memcmp(old, new, sizeof(*old))) /* epochs are still the same */
+		return;
+	raise->ports[number] = 1;
+	if (outside_differs(old, new) || new->kind == PORT_NAT || old->kind == PORT_NAT) {
+		raise->zones[old->zone] |= CONCERN_PORTS;
+		raise->zones[new->zone] |= CONCERN_PORTS;
+	}
+}
+
 static void concern_ports(struct raise *raise)
 {
-	for (uint32_t number = 1; number < raise->plan->next.nr_ports; number++) {
-		const struct port_policy *old = old_policy(raise, number), *new = new_policy(raise, number);
-
-		if (!memcmp(old, new, sizeof(*old))) /* epochs are still the same */
-			continue;
-		raise->ports[number] = 1;
-		if (outside_differs(old, new) || new->kind == PORT_NAT || old->kind == PORT_NAT) {
-			raise->zones[old->zone] |= CONCERN_PORTS;
-			raise->zones[new->zone] |= CONCERN_PORTS;
-		}
-	}
+	for (size_t i = 0; raise->touched && i < raise->nr_touched; i++)
+		concern_port(raise, raise->touched[i]);
+	for (uint32_t number = 1; !raise->touched && number < raise->plan->next.nr_ports; number++)
+		concern_port(raise, number);
 }
 
 static void concern_owner(struct raise *raise, const struct entry *entry)
@@ -136,7 +144,8 @@ static void concern_owner(struct raise *raise, const struct entry *entry)
 static void mark_edges(struct raise *raise, const struct placement *placement)
 {
 	for (uint32_t number = 1; number < placement->nr_gateways; number++)
-		if (placement->gateways[number].kind == GATEWAY_EDGE)
+		if (placement->gateways[number].kind == GATEWAY_EDGE &&
+		    (placement->gateways[number].table[0] || placement->gateways[number].table[1]))
 			raise->zones[placement->gateways[number].zone[0]] |= CONCERN_EDGE;
 }
 
@@ -196,7 +205,7 @@ static void concern_gateways(struct raise *raise, const struct placement *placem
 			if (raise->subnets[gateway->members[i]])
 				concern_realm(raise, gateway);
 	}
-	for (uint32_t number = 1; number < placement->nr_ports; number++) {
+	for (uint32_t number = 1; plan->nr_subnets && number < placement->nr_ports; number++) {
 		const struct port_policy *policy = &placement->ports[number].policy;
 
 		if (policy->kind == PORT_NAT && raise->subnets[policy->subnet])
@@ -238,17 +247,60 @@ static bool concerned(const struct raise *raise, uint32_t number)
 	       hop_concerns(raise, raise->current, old) || hop_concerns(raise, &raise->plan->next, new);
 }
 
-int plan_raise_epochs(const struct placement *current, struct plan *plan)
+/* Whether something concerns more ports than those that are marked one by one. */
+static bool concerns_many(const struct raise *raise)
+{
+	if (!raise->touched || raise->plan->router_mac || raise->plan->nr_subnets)
+		return true;
+	for (uint32_t zone = 0; zone <= raise->nr_zones; zone++)
+		if (raise->zones[zone] & ~CONCERN_EDGE)
+			return true;
+	return false;
+}
+
+static void raise_port(struct raise *raise, uint32_t number)
+{
+	struct plan *plan = raise->plan;
+	bool raised = concerned(raise, number);
+
+	plan->next.ports[number].policy.epoch += raised;
+	if (raised ||
+	    raise->ports[number]) /* a number of nobody has no epoch to raise, but may be of nobody in two ways */
+		plan->raised[plan->nr_raised++] = number;
+}
+
+static int raise_concerned(struct raise *raise)
+{
+	struct plan *plan = raise->plan;
+	bool many = concerns_many(raise);
+
+	plan->raised = calloc(many ? plan->next.nr_ports : raise->nr_touched + 1, sizeof(*plan->raised));
+	if (!plan->raised)
+		return -ENOMEM;
+	for (uint32_t number = 1; many && number < plan->next.nr_ports; number++)
+		raise_port(raise, number);
+	for (size_t i = 0; !many && i < raise->nr_touched; i++)
+		raise_port(raise, raise->touched[i]);
+	return 0;
+}
+
+int plan_raise_epochs(const struct placement *current, struct plan *plan, const uint32_t *touched, size_t nr_touched)
 {
 	struct placement *next = &plan->next;
-	struct raise raise = {.current = current, .plan = plan};
+	struct raise raise = {.current = current, .plan = plan, .touched = touched, .nr_touched = nr_touched};
 	_cleanup_free_ uint8_t *ports = calloc(next->nr_ports, 1);
 	_cleanup_free_ uint8_t *subnets = calloc(next->nr_subnets, 1);
 	_cleanup_free_ uint8_t *zones = NULL;
 	_cleanup_free_ uint32_t *realms = NULL;
 
-	highest_zone(current, &raise.nr_zones);
-	highest_zone(next, &raise.nr_zones);
+	if (next->shape && next->shape == current->shape) { /* nothing has moved to another */
+		next->highest_zone = current->highest_zone;
+	} else {
+		highest_zone(current, &raise.nr_zones);
+		highest_zone(next, &next->highest_zone);
+	}
+	if (next->highest_zone > raise.nr_zones)
+		raise.nr_zones = next->highest_zone;
 	zones = calloc((size_t)raise.nr_zones + 1, 1);
 	realms = calloc((size_t)raise.nr_zones + 1, sizeof(*realms));
 	if (!ports || !subnets || !zones || !realms)
@@ -271,8 +323,5 @@ int plan_raise_epochs(const struct placement *current, struct plan *plan)
 	concern_gateways(&raise, current);
 	concern_gateways(&raise, next);
 	spread_over_realms(&raise);
-	for (uint32_t number = 1; number < next->nr_ports; number++)
-		if (concerned(&raise, number))
-			next->ports[number].policy.epoch++;
-	return 0;
+	return raise_concerned(&raise);
 }

@@ -15,6 +15,10 @@ int plan_number_gateways(struct planner *planner)
 	struct placement *next = &planner->plan->next;
 	uint32_t free_number = 1;
 
+	if (planner->same_shape) {
+		memcpy(planner->gateways, current->shape_gateways, image->nr_gateways * sizeof(*planner->gateways));
+		return 0;
+	}
 	for (size_t i = 0; i < image->nr_ports; i++) {
 		uint32_t port = planner->plan->port_numbers[i], hop = image->ports[i].hop;
 
@@ -28,7 +32,9 @@ int plan_number_gateways(struct planner *planner)
 			free_number++;
 		if (free_number == GATEWAYS_MAX)
 			return refuse(planner->ret_why, -ENOSPC,
-				      "map gateways is full: %d, old and new together, are the most", GATEWAYS_MAX - 1);
+				      "map gateways is full: %zu gateways, and '%s' is one more than %d, old and new "
+				      "together",
+				      image->nr_gateways, image->gateways[i].id, GATEWAYS_MAX - 1);
 		planner->gateways[i] = free_number++;
 		if (free_number > next->nr_gateways)
 			next->nr_gateways = free_number;
@@ -61,10 +67,9 @@ static struct gateway_policy gateway_policy(const struct planner *planner, const
 	policy.flags = gateway->flags;
 	policy.realm = gateway->realm;
 	policy.nr = gateway->nr;
-	for (int i = 0; i < 2; i++) {
-		policy.zone[i] = gateway->zone[i];
+	memcpy(policy.zone, gateway->zone, sizeof(policy.zone));
+	for (int i = 0; i < GATEWAY_TABLES; i++)
 		policy.table[i] = gateway->table[i] == IMAGE_NONE ? 0 : planner->tables[gateway->table[i]];
-	}
 	for (uint32_t i = 0; i < GATEWAY_MEMBERS_MAX; i++)
 		policy.members[i] = gateway_member(planner, gateway, i);
 	memcpy(policy.az, gateway->az, sizeof(policy.az));

@@ -34,12 +34,44 @@ int placement_init(struct placement *placement, uint32_t policy_lines)
 	return 0;
 }
 
+int entry_list_new(struct entry_list *list, size_t nr)
+{
+	*list = (struct entry_list){.entries = calloc(nr + 1, sizeof(struct entry)),
+				    .references = malloc(sizeof(*list->references))};
+	if (!list->entries || !list->references) {
+		free(list->entries);
+		free(list->references);
+		*list = (struct entry_list){};
+		return -ENOMEM;
+	}
+	list->nr = nr;
+	*list->references = 1;
+	return 0;
+}
+
+struct entry_list entry_list_ref(const struct entry_list *list)
+{
+	++*list->references;
+	return *list;
+}
+
+static void entry_list_unref(struct entry_list *list)
+{
+	if (list->references && --*list->references)
+		return;
+	free(list->references);
+	free(list->entries);
+}
+
 void placement_done(struct placement *placement)
 {
 	for (size_t i = 0; i < placement->nr_tables; i++)
 		table_routes_unref(&placement->tables[i].routes);
 	for (int kind = 0; kind < ENTRY_KINDS; kind++)
-		free(placement->entries[kind].entries);
+		entry_list_unref(&placement->entries[kind]);
+	free(placement->shape_ports);
+	free(placement->shape_subnets);
+	free(placement->shape_gateways);
 	free(placement->ports);
 	free(placement->port_order);
 	free(placement->subnets);
@@ -171,6 +203,8 @@ static void sort_lists(struct placement *placement)
 	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
 		struct entry_list *list = &placement->entries[kind];
 
+		if (list->references && *list->references > 1)
+			continue;
 		if (!entries_are_sorted(list))
 			qsort(list->entries, list->nr, sizeof(*list->entries), entry_order);
 	}
@@ -219,9 +253,9 @@ static uint32_t *copy_order(const uint32_t *order, uint32_t nr)
 	return copy;
 }
 
-int placement_sort_like(struct placement *placement, const struct placement *other)
+int placement_sort_like(struct placement *placement, const struct placement *other, bool same)
 {
-	if (!same_ids(placement, other))
+	if (!same && !same_ids(placement, other))
 		return placement_sort(placement);
 	return take_orders(placement, copy_order(other->port_order, other->nr_ports),
 			   copy_order(other->subnet_order, other->nr_subnets));

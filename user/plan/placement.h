@@ -73,9 +73,11 @@ struct entry {
 	uint32_t value[ENTRY_VALUE_MAX / 4]; /* [0] = port number */
 };
 
+/* May be shared between placements; then nobody changes it. */
 struct entry_list {
 	struct entry *entries;
 	size_t nr;
+	unsigned int *references; /* NULL = not shared */
 };
 
 struct placement {
@@ -95,6 +97,13 @@ struct placement {
 	struct arena lines, rules, table_numbers;
 	uint64_t nr_routes4, nr_routes6;
 	uint8_t router_mac[6];
+	uint64_t shape;           /* of the image that this is of; 0 = none, the next two are not there */
+	uint32_t *shape_ports;    /* numbers, by index in image.ports */
+	uint32_t *shape_subnets;  /* ... in image.subnets */
+	uint32_t *shape_gateways; /* ... in image.gateways */
+	size_t nr_shape_ports, nr_shape_subnets, nr_shape_gateways;
+	uint32_t highest_zone; /* of any port, gateway and address; where there is a shape */
+	uint64_t version;      /* of the image; 0 = unknown */
 };
 
 /* An empty placement for a policy map of `policy_lines` lines. */
@@ -107,10 +116,14 @@ uint32_t placement_subnet(const struct placement *placement, const char *id);
 const struct placed_object *placement_object(const struct placement *placement, const struct content_hash *hash);
 const struct placed_table *placement_table(const struct placement *placement, const struct content_hash *hash);
 
+/* A list of `nr` entries, all zero, to be shared. ret: 0 | -ENOMEM */
+int entry_list_new(struct entry_list *list, size_t nr);
+struct entry_list entry_list_ref(const struct entry_list *list);
+
 /* Sort everything by P3, after the lists were filled in any order. */
 int placement_sort(struct placement *placement);
-/* The same where the ids may be those of another placement, by the same numbers. */
-int placement_sort_like(struct placement *placement, const struct placement *other);
+/* The same where the ids may be those of another placement, by the same numbers; same: they are. */
+int placement_sort_like(struct placement *placement, const struct placement *other, bool same);
 
 int content_hash_compare(const void *left, const void *right);
 

@@ -10,10 +10,13 @@
 /* Room for a copy of `nr` elements and `extra` more; never an empty allocation. */
 static void *copy_array(const void *from, size_t nr, size_t extra, size_t size)
 {
-	void *copy = calloc(nr + extra + 1, size);
+	char *copy = reallocarray(NULL, nr + extra + 1, size);
 
-	if (copy && nr)
+	if (!copy)
+		return NULL;
+	if (nr)
 		memcpy(copy, from, nr * size);
+	memset(copy + nr * size, 0, (extra + 1) * size);
 	return copy;
 }
 
@@ -26,8 +29,10 @@ static int start_next(struct planner *planner)
 	*next = (struct placement){
 		.nr_ports = current->nr_ports, .nr_subnets = current->nr_subnets, .nr_gateways = current->nr_gateways};
 	memcpy(next->router_mac, image->router_mac, sizeof(next->router_mac));
-	next->ports = copy_array(current->ports, current->nr_ports, image->nr_ports, sizeof(*next->ports));
-	next->subnets = copy_array(current->subnets, current->nr_subnets, image->nr_subnets, sizeof(*next->subnets));
+	next->ports = copy_array(current->ports, current->nr_ports, planner->same_shape ? 0 : image->nr_ports,
+				 sizeof(*next->ports));
+	next->subnets = copy_array(current->subnets, current->nr_subnets, planner->same_shape ? 0 : image->nr_subnets,
+				   sizeof(*next->subnets));
 	next->gateways = calloc(current->nr_gateways + image->nr_gateways, sizeof(*next->gateways));
 	next->objects = calloc(image->nr_objects + 1, sizeof(*next->objects));
 	next->tables = calloc(image->nr_tables + 1, sizeof(*next->tables));
@@ -52,8 +57,9 @@ static int start(struct planner *planner)
 	plan->objects = calloc(image->nr_objects + 1, sizeof(*plan->objects));
 	plan->tables = calloc(image->nr_tables + 1, sizeof(*plan->tables));
 	plan->old_tables = calloc(planner->current->nr_tables + 1, sizeof(void *));
+	plan->old_objects = calloc(planner->current->nr_objects + 1, sizeof(void *));
 	if (!planner->lines || !planner->tables || !planner->subnets || !planner->gateways || !plan->port_numbers ||
-	    !plan->objects || !plan->tables || !plan->old_tables)
+	    !plan->objects || !plan->tables || !plan->old_tables || !plan->old_objects)
 		return -ENOMEM;
 	return start_next(planner);
 }
@@ -73,10 +79,33 @@ static int take_rules(struct planner *planner, uint32_t nr, uint32_t *ret_base)
 	return r;
 }
 
+static uint64_t lines_in_all(const struct placement *placement)
+{
+	uint64_t nr = arena_left(&placement->lines);
+
+	for (size_t i = 0; i < placement->nr_objects; i++)
+		nr += placement->objects[i].nr_lines;
+	return nr;
+}
+
+/* Lists that are by hash and differ in little, walked side by side: what is looked for mostly stands where the last one
+ * was found, or behind it. */
+static const struct placed_object *find_object(const struct placement *placement, const struct content_hash *hash,
+					       size_t *likely)
+{
+	const struct placed_object *found = placement->objects + *likely;
+
+	if (*likely >= placement->nr_objects || memcmp(&found->hash, hash, sizeof(*hash)) != 0)
+		found = placement_object(placement, hash);
+	if (found)
+		*likely = (size_t)(found - placement->objects) + 1;
+	return found;
+}
+
 static int place_object(struct planner *planner, size_t index)
 {
 	const struct image_object *object = &planner->image->objects[index];
-	const struct placed_object *placed = placement_object(planner->current, &object->hash);
+	const struct placed_object *placed = find_object(planner->current, &object->hash, &planner->next_object);
 	struct plan *plan = planner->plan;
 	struct placed_object new = {.hash = object->hash, .nr_lines = object->nr_lines, .nr_rules = object->nr_rules};
 	int r;
@@ -89,8 +118,9 @@ static int place_object(struct planner *planner, size_t index)
 	r = arena_take(&plan->next.lines, object->nr_lines, &new.line);
 	if (r == -ENOSPC)
 		return refuse(planner->ret_why, r,
-			      "map policy is full: an object of %u lines does not fit, %llu lines are free",
-			      object->nr_lines, (unsigned long long)arena_left(&plan->next.lines));
+			      "map policy is full: an object of %u lines does not fit, %llu of %llu lines are free",
+			      object->nr_lines, (unsigned long long)arena_left(&plan->next.lines),
+			      (unsigned long long)lines_in_all(planner->current));
 	if (r >= 0)
 		r = take_rules(planner, object->nr_rules, &new.rule_base);
 	if (r < 0)
@@ -116,6 +146,16 @@ static struct table_routes *routes_of(const struct image_table *table)
 	return routes;
 }
 
+/* While the flip is under way. */
+static size_t tables_in_all(const struct planner *planner)
+{
+	size_t nr = planner->current->nr_tables;
+
+	for (size_t i = 0; i < planner->image->nr_tables; i++)
+		nr += !placement_table(planner->current, &planner->image->tables[i].hash);
+	return nr;
+}
+
 static int place_table(struct planner *planner, size_t index)
 {
 	const struct image_table *table = &planner->image->tables[index];
@@ -134,8 +174,9 @@ static int place_table(struct planner *planner, size_t index)
 	}
 	r = arena_take_next(&plan->next.table_numbers, 1, &new.number);
 	if (r == -ENOSPC)
-		return refuse(planner->ret_why, r, "map tables is full: %d route table versions at the most",
-			      TABLES_MAX);
+		return refuse(planner->ret_why, r,
+			      "map tables is full: %zu route table versions, old and new together, and %d is the most",
+			      tables_in_all(planner), TABLES_MAX - 1);
 	if (r >= 0)
 		r = take_rules(planner, table->nr_rules, &new.rule_base);
 	if (r < 0)
@@ -175,98 +216,11 @@ static int check_routes(struct planner *planner)
 	return 0;
 }
 
-/* A number for an id that has none: a fresh one; else (P1) one whose port is gone from both states. `in_image`: by
- * number. */
-static int take_port_number(struct planner *planner, const char *id, const bool *in_image, uint32_t *ret_number)
-{
-	struct placement *next = &planner->plan->next;
-	uint32_t number = next->nr_ports;
-
-	if (number < PORTS_MAX) {
-		next->nr_ports++;
-	} else {
-		for (number = 1; number < PORTS_MAX; number++)
-			if (!in_image[number] && next->ports[number].policy.kind == PORT_NONE &&
-			    next->ports[number].id[0])
-				break;
-		if (number == PORTS_MAX)
-			return refuse(planner->ret_why, -ENOSPC, "map ports is full: '%s' is one port more than %d", id,
-				      PORTS_MAX - 1);
-	}
-	memset(next->ports[number].id, 0, ID_MAX);
-	strncpy(next->ports[number].id, id, ID_MAX - 1);
-	*ret_number = number;
-	return 0;
-}
-
-/* Both lists are by id, so one pass over them finds what placement_port() would. */
-static void known_numbers(struct planner *planner)
-{
-	const struct placement *current = planner->current;
-	const struct image *image = planner->image;
-	size_t known = 0;
-
-	for (size_t i = 0; i < image->nr_ports; i++) {
-		int order = -1;
-
-		while (known + 1 < current->nr_ports && order < 0) {
-			order = strcmp(current->ports[current->port_order[known]].id, image->ports[i].id);
-			known += order < 0;
-		}
-		planner->plan->port_numbers[i] = order ? 0 : current->port_order[known];
-	}
-}
-
-static int number_ports(struct planner *planner)
-{
-	const struct image *image = planner->image;
-	struct plan *plan = planner->plan;
-	_cleanup_free_ bool *in_image = calloc(PORTS_MAX, sizeof(*in_image));
-
-	if (!in_image)
-		return -ENOMEM;
-	known_numbers(planner);
-	for (size_t i = 0; i < image->nr_ports; i++)
-		in_image[plan->port_numbers[i]] = true;
-	for (size_t i = 0; i < image->nr_ports; i++) {
-		int r;
-
-		if (plan->port_numbers[i])
-			continue;
-		r = take_port_number(planner, image->ports[i].id, in_image, &plan->port_numbers[i]);
-		if (r < 0)
-			return r;
-		in_image[plan->port_numbers[i]] = true;
-	}
-	return 0;
-}
-
 static bool subnet_is_empty(const struct subnet_policy *policy)
 {
 	static const struct subnet_policy none;
 
 	return !memcmp(policy, &none, sizeof(none));
-}
-
-static int number_subnets(struct planner *planner)
-{
-	struct placement *next = &planner->plan->next;
-	const struct image *image = planner->image;
-
-	for (size_t i = 0; i < image->nr_subnets; i++) {
-		uint32_t number = placement_subnet(planner->current, image->subnets[i].id);
-
-		if (!number) {
-			if (next->nr_subnets == SUBNETS_MAX)
-				return refuse(planner->ret_why, -ENOSPC,
-					      "map subnets is full: '%s' is one subnet more than %d",
-					      image->subnets[i].id, SUBNETS_MAX - 1);
-			number = next->nr_subnets++;
-			strncpy(next->subnets[number].id, image->subnets[i].id, ID_MAX - 1);
-		}
-		planner->subnets[i] = number;
-	}
-	return 0;
 }
 
 static uint32_t line_of(const struct planner *planner, uint32_t object)
@@ -302,6 +256,7 @@ static struct port_policy port_policy(const struct planner *planner, const struc
 	policy.subnet = port->subnet == IMAGE_NONE ? 0 : planner->subnets[port->subnet];
 	policy.sg_in = line_of(planner, port->sg_in);
 	policy.sg_out = line_of(planner, port->sg_out);
+	policy.mirror = line_of(planner, port->mirror);
 	policy.identity = port->identity;
 	policy.tcp_established_s = port->tcp_established_s;
 	policy.udp_s = port->udp_s;
@@ -341,10 +296,24 @@ static int compare_subnets(struct planner *planner)
 	return 0;
 }
 
+static void want_port(struct planner *planner, uint32_t index)
+{
+	struct port_policy *policy = &planner->plan->next.ports[planner->plan->port_numbers[index]].policy;
+	uint32_t epoch = policy->epoch;
+
+	*policy = port_policy(planner, &planner->image->ports[index]);
+	policy->epoch = epoch;
+}
+
 static void want_ports(struct planner *planner)
 {
 	struct placement *next = &planner->plan->next;
 
+	if (planner->few) {
+		for (size_t i = 0; i < planner->image->nr_touched; i++)
+			want_port(planner, planner->image->touched[i]);
+		return;
+	}
 	for (uint32_t number = 1; number < next->nr_ports; number++) {
 		struct port_policy none;
 
@@ -352,13 +321,31 @@ static void want_ports(struct planner *planner)
 		none.epoch = next->ports[number].policy.epoch; /* P2 */
 		next->ports[number].policy = none;
 	}
-	for (size_t i = 0; i < planner->image->nr_ports; i++) {
-		struct port_policy *policy = &next->ports[planner->plan->port_numbers[i]].policy;
-		uint32_t epoch = policy->epoch;
+	for (uint32_t i = 0; i < planner->image->nr_ports; i++)
+		want_port(planner, i);
+}
 
-		*policy = port_policy(planner, &planner->image->ports[i]);
-		policy->epoch = epoch;
+/* By number. ret: NULL = no memory */
+static uint32_t *touched_ports(const struct planner *planner)
+{
+	size_t nr = planner->image->nr_touched;
+	uint32_t *numbers = malloc((nr + 1) * sizeof(*numbers));
+
+	for (size_t i = 0; i < nr && numbers; i++)
+		numbers[i] = planner->plan->port_numbers[planner->image->touched[i]];
+	return numbers;
+}
+
+static int raise_epochs(struct planner *planner)
+{
+	_cleanup_free_ uint32_t *touched = NULL;
+
+	if (planner->few) {
+		touched = touched_ports(planner);
+		if (!touched)
+			return -ENOMEM;
 	}
+	return plan_raise_epochs(planner->current, planner->plan, touched, planner->image->nr_touched);
 }
 
 /* Runs after the epochs were raised: whatever concerns a port differs in its epoch. */
@@ -368,23 +355,23 @@ static int compare_ports(struct planner *planner)
 	const struct placement *current = planner->current;
 	struct plan *plan = planner->plan;
 
-	plan->ports = calloc(plan->next.nr_ports, sizeof(*plan->ports));
+	plan->ports = calloc(plan->nr_raised + 1, sizeof(*plan->ports));
 	if (!plan->ports)
 		return -ENOMEM;
-	for (uint32_t number = 1; number < plan->next.nr_ports; number++) {
+	for (size_t i = 0; i < plan->nr_raised; i++) {
+		uint32_t number = plan->raised[i];
 		const struct placed_port *old = number < current->nr_ports ? &current->ports[number] : &nobody;
 		const struct placed_port *new = &plan->next.ports[number];
 		struct port_policy policy = new->policy;
 		struct plan_port change = {.number = number};
 
-		if (!memcmp(&old->policy, &policy, sizeof(policy)))
-			continue;
 		policy.epoch = old->policy.epoch;
 		change.epoch_only = !memcmp(&old->policy, &policy, sizeof(policy));
 		change.named = strcmp(old->id, new->id) != 0;
 		change.fell = old->policy.kind != PORT_NONE &&
 			      (policy.kind != old->policy.kind ||
 			       ((old->policy.flags & PORT_LIVE) && !(policy.flags & PORT_LIVE)));
+		plan->other_kinds |= policy.kind != old->policy.kind;
 		plan->ports[plan->nr_ports++] = change;
 		plan->changed += !change.epoch_only;
 	}
@@ -397,13 +384,15 @@ static int retire(struct planner *planner)
 	const struct placement *current = planner->current;
 	struct plan *plan = planner->plan;
 	struct placement *next = &plan->next;
+	size_t likely = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < current->nr_objects && !r; i++) {
 		const struct placed_object *object = &current->objects[i];
 
-		if (placement_object(next, &object->hash))
+		if (find_object(next, &object->hash, &likely))
 			continue;
+		plan->old_objects[plan->nr_old_objects++] = object;
 		r = arena_give(&next->lines, object->line, object->nr_lines);
 		if (!r && object->nr_rules)
 			r = arena_give(&next->rules, object->rule_base, object->nr_rules);
@@ -461,13 +450,14 @@ static int want_entries(struct planner *planner)
 	const struct image *image = planner->image;
 	const size_t nr[ENTRY_KINDS] = {image->nr_addresses, image->nr_associations, image->nr_macs};
 	struct entry_list *lists = planner->plan->next.entries;
+	int r = 0;
 
-	for (int kind = 0; kind < ENTRY_KINDS; kind++) {
-		lists[kind].entries = calloc(nr[kind] + 1, sizeof(struct entry));
-		if (!lists[kind].entries)
-			return -ENOMEM;
-		lists[kind].nr = nr[kind];
-	}
+	for (int kind = 0; kind < ENTRY_KINDS && planner->same_shape; kind++)
+		lists[kind] = entry_list_ref(&planner->current->entries[kind]);
+	for (int kind = 0; kind < ENTRY_KINDS && !planner->same_shape && !r; kind++)
+		r = entry_list_new(&lists[kind], nr[kind]);
+	if (r || planner->same_shape)
+		return r;
 	want_addresses(planner, lists[ENTRY_ADDRESS].entries);
 	want_associations(planner, lists[ENTRY_ASSOCIATION].entries);
 	want_macs(planner, lists[ENTRY_MAC].entries);
@@ -481,6 +471,8 @@ static int compare_entries(struct planner *planner, int kind)
 	struct plan *plan = planner->plan;
 	size_t i = 0, j = 0, coming = 0;
 
+	if (old->entries == new->entries)
+		return 0;
 	plan->entries[kind] = calloc(old->nr + new->nr + 1, sizeof(struct plan_entry));
 	if (!plan->entries[kind])
 		return -ENOMEM;
@@ -507,6 +499,29 @@ static int compare_entries(struct planner *planner, int kind)
 	return 0;
 }
 
+/* The next plan of an image of this shape needs to look up nothing. */
+static int keep_shape(struct planner *planner)
+{
+	struct placement *next = &planner->plan->next;
+	const struct image *image = planner->image;
+
+	next->shape_ports = copy_array(planner->plan->port_numbers, image->nr_ports, 0, sizeof(uint32_t));
+	next->shape_subnets = copy_array(planner->subnets, image->nr_subnets, 0, sizeof(uint32_t));
+	next->shape_gateways = copy_array(planner->gateways, image->nr_gateways, 0, sizeof(uint32_t));
+	next->nr_shape_ports = image->nr_ports;
+	next->nr_shape_subnets = image->nr_subnets;
+	next->nr_shape_gateways = image->nr_gateways;
+	next->shape = image->shape;
+	next->version = image->version;
+	return next->shape_ports && next->shape_subnets && next->shape_gateways ? 0 : -ENOMEM;
+}
+
+static bool has_shape(const struct placement *current, const struct image *image)
+{
+	return image->shape && current->shape == image->shape && current->nr_shape_ports == image->nr_ports &&
+	       current->nr_shape_subnets == image->nr_subnets && current->nr_shape_gateways == image->nr_gateways;
+}
+
 static int place(struct planner *planner)
 {
 	const struct image *image = planner->image;
@@ -517,12 +532,12 @@ static int place(struct planner *planner)
 	for (size_t i = 0; i < image->nr_tables && !r; i++)
 		r = place_table(planner, i);
 	if (!r)
-		r = number_ports(planner);
+		r = plan_number_ports(planner);
 	if (!r)
-		r = number_subnets(planner);
+		r = plan_number_subnets(planner);
 	if (!r)
 		r = plan_number_gateways(planner);
-	return r;
+	return r ? r : keep_shape(planner);
 }
 
 static int compare(struct planner *planner)
@@ -536,7 +551,7 @@ static int compare(struct planner *planner)
 		r = want_entries(planner);
 	if (!r) {
 		want_ports(planner);
-		r = placement_sort_like(&plan->next, planner->current);
+		r = placement_sort_like(&plan->next, planner->current, planner->same_shape);
 	}
 	if (!r)
 		r = check_routes(planner);
@@ -544,7 +559,7 @@ static int compare(struct planner *planner)
 		r = compare_entries(planner, kind);
 	plan->router_mac = memcmp(planner->current->router_mac, planner->image->router_mac, 6) != 0;
 	if (!r)
-		r = plan_raise_epochs(planner->current, plan);
+		r = raise_epochs(planner);
 	if (!r)
 		r = compare_ports(planner);
 	if (!r)
@@ -562,6 +577,8 @@ int plan_make(const struct placement *current, const struct image *image, struct
 
 	if (!plan)
 		return -ENOMEM;
+	planner.same_shape = has_shape(current, image);
+	planner.few = planner.same_shape && image->before && image->before == current->version;
 	r = place(&planner);
 	if (!r)
 		r = compare(&planner);
@@ -606,21 +623,24 @@ void plan_free(struct plan **plan)
 	free(old->objects);
 	free(old->tables);
 	free(old->ports);
+	free(old->raised);
 	free(old->subnets);
 	free(old->gateways);
 	free(old->old_tables);
+	free(old->old_objects);
 	free(old->port_numbers);
 	free(old);
 	*plan = NULL;
+}
+
+struct route route_value(const struct image_route *route, uint32_t target, uint32_t rule_base)
+{
+	return (struct route){.kind = route->kind, .target = target, .rule = rule_base + route->rule};
 }
 
 struct route plan_route(const struct plan *plan, const struct image_table *table, size_t index, uint32_t rule_base)
 {
 	const struct image_route *route = &table->routes[index];
 
-	return (struct route){
-		.kind = route->kind,
-		.target = route->target == IMAGE_NONE ? 0 : plan->port_numbers[route->target],
-		.rule = rule_base + route->rule,
-	};
+	return route_value(route, route->target == IMAGE_NONE ? 0 : plan->port_numbers[route->target], rule_base);
 }

@@ -53,6 +53,8 @@ struct plan {
 	size_t nr_tables;
 	struct plan_port *ports;
 	size_t nr_ports;
+	uint32_t *raised; /* numbers of the ports whose epoch rises, or that differ otherwise */
+	size_t nr_raised;
 	struct plan_subnet *subnets;
 	size_t nr_subnets;
 	uint32_t *gateways; /* numbers of those that differ */
@@ -61,7 +63,10 @@ struct plan {
 	size_t nr_entries[ENTRY_KINDS];
 	const struct placed_table **old_tables; /* in the current placement: nobody needs them afterwards */
 	size_t nr_old_tables;
+	const struct placed_object **old_objects; /* likewise */
+	size_t nr_old_objects;
 	bool router_mac;
+	bool other_kinds;       /* a port comes, goes, or becomes something else */
 	uint32_t changed;       /* objects of the state that differ: what the user is told */
 	uint32_t *port_numbers; /* by index in image.ports */
 };
@@ -75,11 +80,13 @@ bool plan_is_empty(const struct plan *plan);
 void plan_commit(struct placement *current, struct plan *plan);
 void plan_free(struct plan **plan);
 
-/* epochs.c: raise the epoch of every port a change may concern (flow.h, I5). Policies of `plan->next` are otherwise
- * final and hold the epochs of `current`. ret: 0 | -ENOMEM */
-int plan_raise_epochs(const struct placement *current, struct plan *plan);
+/* epochs.c: raise the epoch of every port a change may concern (flow.h, I5), and list them. Policies of `plan->next`
+ * are otherwise final and hold the epochs of `current`; if `touched` is not NULL, only these ports' differ from there.
+ * ret: 0 | -ENOMEM */
+int plan_raise_epochs(const struct placement *current, struct plan *plan, const uint32_t *touched, size_t nr_touched);
 
 /* What the kernel gets for route `index` of a table. */
+struct route route_value(const struct image_route *route, uint32_t target, uint32_t rule_base);
 struct route plan_route(const struct plan *plan, const struct image_table *table, size_t index, uint32_t rule_base);
 
 #endif

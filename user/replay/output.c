@@ -7,23 +7,12 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/names.h"
 #include "base/text.h"
 #include "replay/cut.h"
 #include "replay/line.h"
 
 #define OUTPUT_CHUNK (1u << 20)
-
-static const char *const action_names[ACTION_MAX] = {
-#define X(symbol, name) [ACTION_##symbol] = (name),
-	ENID_ACTIONS(X)
-#undef X
-};
-
-static const char *const reason_names[REASON_MAX] = {
-#define X(symbol, name, meaning) [REASON_##symbol] = (name),
-	ENID_REASONS(X)
-#undef X
-};
 
 int output_init(struct output *output, int fd)
 {
@@ -214,13 +203,13 @@ static void put_where(struct output *output, const char *action, const char *to)
 	put_string(output, to);
 }
 
-/* All fragments but the first, which stands where a whole packet would. */
-static int put_also(struct output *output, const struct verdict *verdict, const char *action, const char *to)
+/* All fragments but the first, which stands where a whole packet would. ret: how many, or -ENOMEM */
+static int put_pieces(struct output *output, const struct verdict *verdict, const char *action, const char *to)
 {
 	struct piece piece;
+	uint32_t nr;
 
-	PUT(output, ",\"also\":[");
-	for (uint32_t nr = 1; cut_frame(verdict->head, verdict->cut, nr, &piece); nr++) {
+	for (nr = 1; cut_frame(verdict->head, verdict->cut, nr, &piece); nr++) {
 		if (reserve(output, 2 * piece.length + 6 * ID_MAX + 4096) < 0)
 			return -ENOMEM;
 		put(output, nr > 1 ? ",{" : "{", nr > 1 ? 2 : 1);
@@ -228,21 +217,70 @@ static int put_also(struct output *output, const struct verdict *verdict, const 
 		put_piece(output, verdict, &piece);
 		PUT(output, "}");
 	}
-	PUT(output, "]");
+	return (int)nr - 1;
+}
+
+static void put_copied_frame(struct output *output, const struct verdict *verdict, const struct mirror_copy *copy)
+{
+	size_t rest = copy->length - copy->seen;
+
+	PUT(output, ",\"packet\":\"");
+	put_hex(output, copy->dmac, sizeof(copy->dmac));
+	put_hex(output, copy->smac, sizeof(copy->smac));
+	PUT(output, "0800");
+	put_hex(output, (const uint8_t *)&copy->outer, MIRROR_ROOM);
+	put_hex(output, copy->bytes, copy->seen);
+	put_hex(output, verdict->rest, rest < verdict->nr_rest ? rest : verdict->nr_rest);
+	PUT(output, "\"");
+}
+
+/* What a traffic mirror session made of the packet. */
+static int put_copy(struct output *output, const struct datapath *datapath, const struct verdict *verdict,
+		    const struct mirror_copy *copy)
+{
+	const char *action = action_name(copy->action);
+	const char *reason = reason_name(copy->reason);
+
+	if (reserve(output, 2 * (size_t)copy->length + 12 * ID_MAX + 4096) < 0)
+		return -ENOMEM;
+	PUT(output, "{");
+	put_where(output, action, copy->reason ? NULL : datapath_port_id(datapath, copy->exit));
+	PUT(output, ",\"reason\":\"");
+	put(output, reason, strlen(reason));
+	PUT(output, "\",\"mirror\":");
+	put_string(output, datapath_port_id(datapath, copy->source));
+	PUT(output, ",\"session\":");
+	put_number(output, copy->session);
+	if (!copy->reason)
+		put_copied_frame(output, verdict, copy);
+	PUT(output, "}");
 	return 0;
 }
 
-static const char *name_of(const char *const *names, uint32_t nr, uint32_t value)
+static int put_also(struct output *output, const struct datapath *datapath, const struct verdict *verdict,
+		    const char *action, const char *to)
 {
-	return value < nr ? names[value] : "unknown";
+	int nr = 0;
+
+	PUT(output, ",\"also\":[");
+	if (verdict->cut)
+		nr = put_pieces(output, verdict, action, to);
+	for (uint32_t i = 0; i < verdict->copies && nr >= 0; i++) {
+		if (nr + (int)i)
+			PUT(output, ",");
+		if (put_copy(output, datapath, verdict, datapath_copies(datapath) + i) < 0)
+			return -ENOMEM;
+	}
+	PUT(output, "]");
+	return nr < 0 ? nr : 0;
 }
 
 int output_verdict(struct output *output, uint64_t n, const struct datapath *datapath, const char *from,
 		   const struct verdict *verdict)
 {
 	const char *to = verdict->action == ACTION_REPLY ? from : datapath_port_id(datapath, verdict->exit);
-	const char *action = name_of(action_names, ACTION_MAX, verdict->action);
-	const char *reason = name_of(reason_names, REASON_MAX, verdict->reason);
+	const char *action = action_name(verdict->action);
+	const char *reason = reason_name(verdict->reason);
 	struct piece piece;
 
 	if (verdict->action == ACTION_DROP || verdict->action == ACTION_PASS)
@@ -266,7 +304,7 @@ int output_verdict(struct output *output, uint64_t n, const struct datapath *dat
 	}
 	if (put_decisions(output, datapath, verdict) < 0)
 		return -ENOMEM;
-	if (verdict->cut && put_also(output, verdict, action, to) < 0)
+	if ((verdict->cut || verdict->copies) && put_also(output, datapath, verdict, action, to) < 0)
 		return -ENOMEM;
 	PUT(output, "}");
 	return end_line(output);

@@ -62,6 +62,7 @@ static void read_report(const struct runner *runner, struct verdict *ret)
 
 	*ret = (struct verdict){.action = report->action, .reason = report->reason, .exit = report->exit};
 	ret->cut = report->cut;
+	ret->copies = report->copies < REPORT_COPIES_MAX ? report->copies : REPORT_COPIES_MAX;
 	ret->nr_trace = report->nr_trace < TRACE_MAX ? report->nr_trace : TRACE_MAX;
 	memcpy(ret->trace, report->trace, ret->nr_trace * sizeof(*ret->trace));
 }
@@ -85,6 +86,7 @@ int runner_run(struct runner *runner, uint32_t in, uint64_t now_ns, const uint8_
 	report->reason = REASON_NO_POLICY;
 	report->nr_trace = 0;
 	report->cut = 0;
+	report->copies = 0;
 	runner->opts.data_in = frame;
 	runner->opts.data_size_in = (uint32_t)seen;
 	if (seen < RUN_MIN) {
@@ -99,6 +101,8 @@ int runner_run(struct runner *runner, uint32_t in, uint64_t now_ns, const uint8_
 	if (r < 0)
 		return r;
 	read_report(runner, ret);
+	ret->rest = frame + seen;
+	ret->nr_rest = length - seen;
 	if (ret->action != ACTION_DROP)
 		join(runner, frame, length, seen, ret);
 	return 0;

@@ -28,6 +28,9 @@ struct verdict {
 	uint32_t cut;               /* leaves in fragments of this size; 0 = whole */
 	const uint8_t *head, *tail; /* the frame as it leaves, in two pieces; head in the runner, tail in the input */
 	size_t nr_head, nr_tail;
+	uint32_t copies;     /* in datapath_copies() */
+	const uint8_t *rest; /* what no program saw of the frame */
+	size_t nr_rest;
 };
 
 int runner_init(struct runner *runner, struct datapath *datapath, bool xdp);

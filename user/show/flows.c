@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "datapath/beside.h"
 #include "datapath/records.h"
+#include "show/flows.h"
 #include "show/nat.h"
 #include "show/show.h"
 
@@ -75,18 +77,19 @@ static json_t *half_value(const struct view *view, const struct flow_half *half,
 			 (json_int_t)half_packets(half), "bytes", (json_int_t)half_bytes(half), "rules", rules);
 }
 
-static json_t *flow_row(const struct view *view, const struct flow_record *record, const struct limbo *limbo)
+json_t *show_flow(const struct view *view, const struct flow_record *record, uint32_t index)
 {
+	const struct beside beside = datapath_beside(view->datapath);
 	uint64_t now_ns = datapath_now_ns(view->datapath), at_ns = 0;
 	bool tracked = record->half[0].leg == LEG_TRACKED || record->half[1].leg == LEG_TRACKED;
-	bool over = record_expired(record, limbo, now_ns, &at_ns);
+	bool over = record_expired(record, beside_side(&beside, record, index), now_ns, &at_ns);
 
 	return json_pack("{s:o, s:s, s:I, s:b, s:b, s:o, s:o}", "protocol", protocol_name(record->half[0].tuple.proto),
 			 "state", conversation_name(record), "expires_s",
 			 (json_int_t)(over ? 0 : (at_ns - now_ns) / NS_PER_S), "tracked", tracked, "translated",
 			 !!((record->half[0].flags | record->half[1].flags) & HALF_REWRITE), "forward",
-			 half_value(view, &record->half[0], limbo->trace[0]), "reverse",
-			 half_value(view, &record->half[1], limbo->trace[1]));
+			 half_value(view, &record->half[0], beside_trace(&beside, index, 0)), "reverse",
+			 half_value(view, &record->half[1], beside_trace(&beside, index, 1)));
 }
 
 static char *half_line(const json_t *half)
@@ -110,7 +113,7 @@ static char *half_line(const json_t *half)
 
 /* tcp 431987 ESTABLISHED eni-web>eni-db src=.. dst=.. sport=.. dport=.. packets=.. bytes=.. src=.. ... tracked rules=..
  */
-static char *flow_line(const json_t *row)
+char *show_flow_line(const json_t *row)
 {
 	const json_t *forward = json_object_get(row, "forward"), *reverse = json_object_get(row, "reverse");
 	_cleanup_free_ char *there = half_line(forward), *back = half_line(reverse);
@@ -129,6 +132,32 @@ static char *flow_line(const json_t *row)
 	return line;
 }
 
+static bool half_matches(const struct filter *filter, const struct tuple *tuple)
+{
+	bool icmp = tuple->proto == IPPROTO_ICMP || tuple->proto == IPPROTO_ICMPV6;
+
+	return filter_ends(filter, &(const struct filter_ends){.family = tuple->family,
+							       .protocol = tuple->proto,
+							       .src = tuple->saddr,
+							       .dst = tuple->daddr,
+							       .sport = icmp ? -1 : ntohs(tuple->sport),
+							       .dport = icmp ? -1 : ntohs(tuple->dport)});
+}
+
+/* Either half: behind a translation they have other addresses. */
+static bool is_asked_for(const struct view *view, const struct flow_record *record)
+{
+	const struct filter *filter = &view->filter;
+	uint32_t eni = filter->eni ? datapath_port_number(view->datapath, filter->eni) : 0;
+	const struct flow_half *half = record->half;
+
+	if (!filter->any)
+		return true;
+	if (filter->eni && (!eni || (IN_PORT(half[0].in) != eni && half[0].exit != eni)))
+		return false;
+	return half_matches(filter, &half[0].tuple) || half_matches(filter, &half[1].tuple);
+}
+
 static void print_flows(const struct view *view, struct output *output, uint16_t flags)
 {
 	const struct flow_record *records = datapath_records(view->datapath);
@@ -140,11 +169,11 @@ static void print_flows(const struct view *view, struct output *output, uint16_t
 		json_t *row;
 
 		if (!copy_live(&records[i], &record) ||
-		    (flags && !((record.half[0].flags | record.half[1].flags) & flags)))
+		    (flags && !((record.half[0].flags | record.half[1].flags) & flags)) || !is_asked_for(view, &record))
 			continue;
-		row = flow_row(view, &record, &datapath_limbo(view->datapath)[i]);
+		row = show_flow(view, &record, i);
 		if (row && !output->json)
-			line = flow_line(row);
+			line = show_flow_line(row);
 		output_row(output, row, line);
 	}
 }
@@ -156,21 +185,44 @@ int show_flows(const struct view *view, struct output *output, bool json)
 	return output_end(output);
 }
 
-static void print_association(const struct view *view, struct output *output, const struct association_key *key,
-			      const struct association *association)
+static json_t *association_row(const struct view *view, const struct association_key *key,
+			       const struct association *association)
 {
 	union addr inside = {.ip4 = key->addr}, outside = {.ip4 = association->slot[view->slot].other};
-	_cleanup_free_ char *line = NULL, *eni = NULL;
-	json_t *row =
-		json_pack("{s:s, s:o, s:o, s:o, s:o}", "association", "1:1", "vpc", view_zone_name(view, key->zone),
-			  "eni", view_port_name(view, association->slot[view->slot].port), "private",
-			  view_address(4, &inside), "public", view_address(4, &outside));
 
-	eni = output_text(json_object_get(row, "eni"));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "association", "1:1", "vpc", view_zone_name(view, key->zone),
+			 "eni", view_port_name(view, association->slot[view->slot].port), "private",
+			 view_address(4, &inside), "public", view_address(4, &outside));
+}
+
+static void print_association(struct output *output, json_t *row)
+{
+	_cleanup_free_ char *eni = output_text(json_object_get(row, "eni")), *line = NULL;
+
 	if (asprintf(&line, "1:1    %s private=%s public=%s", eni, json_string_value(json_object_get(row, "private")),
 		     json_string_value(json_object_get(row, "public"))) < 0)
 		line = NULL;
-	output_row(output, row, line);
+	output_row(output, json_incref(row), line);
+}
+
+static void print_associations(const struct view *view, struct output *output)
+{
+	static const char *const order[] = {"eni", "private", NULL};
+	int fd = datapath_map_fd(view->datapath, "associations");
+	struct association_key key, *before = NULL;
+	struct association association;
+	json_t *rows = json_array(), *row;
+	size_t i;
+
+	for (; !bpf_map_get_next_key(fd, before, &key); before = &key)
+		if (key.zone != ZONE_INTERNET && !bpf_map_lookup_elem(fd, &key, &association) &&
+		    association.slot[view->slot].port)
+			json_array_append_new(rows, association_row(view, &key, &association));
+	output_sort(rows, order);
+	json_array_foreach (rows, i, row) {
+		print_association(output, row);
+	}
+	json_decref(rows);
 }
 
 static void print_gateways(const struct view *view, struct output *output)
@@ -200,15 +252,8 @@ static void print_gateways(const struct view *view, struct output *output)
 /* Pairs first, then the gateways, then the flows that are translated by either. */
 int show_nat(const struct view *view, struct output *output, bool json)
 {
-	int fd = datapath_map_fd(view->datapath, "associations");
-	struct association_key key, *before = NULL;
-	struct association association;
-
 	output_begin(output, json, NULL);
-	for (; !bpf_map_get_next_key(fd, before, &key); before = &key)
-		if (key.zone != ZONE_INTERNET && !bpf_map_lookup_elem(fd, &key, &association) &&
-		    association.slot[view->slot].port)
-			print_association(view, output, &key, &association);
+	print_associations(view, output);
 	print_gateways(view, output);
 	print_flows(view, output, HALF_REWRITE);
 	return output_end(output);

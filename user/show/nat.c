@@ -3,19 +3,25 @@
 
 #include <stdlib.h>
 
+#include "datapath/beside.h"
+
 /* What flows carry that still have a record; ended ones have told theirs. */
 static void add_records(struct datapath *datapath, struct nat_stats *sums)
 {
 	const struct flow_record *records = datapath_records(datapath);
-	const struct limbo *limbo = datapath_limbo(datapath);
+	const struct beside beside = datapath_beside(datapath);
 	uint32_t fresh = datapath_control(datapath)->flows_fresh, max = datapath_flows_max(datapath);
 
 	for (uint32_t i = 0; i < fresh && i < max; i++) {
 		const struct flow_half *half = records[i].half;
-		uint32_t gateway = limbo[i].mapping.gateway, state = GS_STATE(half[0].gs);
+		uint32_t state = GS_STATE(half[0].gs), gateway;
+		const struct side *own;
 
-		if ((state != RECORD_LIVE && state != RECORD_CLOSING) || !(half[0].shared & RECORD_GATED) ||
-		    gateway >= PORTS_MAX)
+		if ((state != RECORD_LIVE && state != RECORD_CLOSING) || !(half[0].shared & RECORD_GATED))
+			continue;
+		own = beside_side(&beside, &records[i], i);
+		gateway = own ? own->mapping.gateway : PORTS_MAX;
+		if (gateway >= PORTS_MAX)
 			continue;
 		for (int side = 0; side < 2; side++) {
 			sums[gateway].ended[side].packets += half_packets(&half[side]);

@@ -35,6 +35,42 @@ void output_row(struct output *output, json_t *row, const char *line)
 	json_decref(row);
 }
 
+static const char *text_at(const json_t *value, const char *key)
+{
+	const char *text = json_string_value(key ? json_object_get(value, key) : value);
+
+	return text ? text : "";
+}
+
+static int compare_texts(const void *a, const void *b, void *arg)
+{
+	for (const char *const *key = arg;; key++) {
+		const char *x = text_at(*(json_t *const *)a, *key), *y = text_at(*(json_t *const *)b, *key);
+		int order = !!strchr(x, ':') - !!strchr(y, ':');
+
+		if (!order)
+			order = strverscmp(x, y);
+		if (order || !*key || !key[1])
+			return order;
+	}
+}
+
+void output_sort(json_t *array, const char *const *keys)
+{
+	size_t nr = json_array_size(array);
+	json_t **values = calloc(nr + 1, sizeof(json_t *));
+
+	if (!values) /* as they came */
+		return;
+	for (size_t i = 0; i < nr; i++)
+		values[i] = json_incref(json_array_get(array, i));
+	qsort_r(values, nr, sizeof(json_t *), compare_texts, (void *)keys);
+	json_array_clear(array);
+	for (size_t i = 0; i < nr; i++)
+		json_array_append_new(array, values[i]);
+	free(values);
+}
+
 static char *join(const json_t *array)
 {
 	char *text = NULL, *longer, *part;
@@ -50,6 +86,24 @@ static char *join(const json_t *array)
 		text = longer;
 	}
 	return text ? text : strdup("-");
+}
+
+/* {"sg-ingress": 4} as sg-ingress=4 */
+static char *join_object(const json_t *object)
+{
+	json_t *parts = json_array(), *value;
+	const char *key;
+	char *text;
+
+	json_object_foreach ((json_t *)object, key, value) {
+		char *part = output_text(value);
+
+		json_array_append_new(parts, json_sprintf("%s=%s", key, part ? part : "?"));
+		free(part);
+	}
+	text = join(parts);
+	json_decref(parts);
+	return text;
 }
 
 char *output_text(const json_t *value)
@@ -69,6 +123,8 @@ char *output_text(const json_t *value)
 		return strdup("no");
 	case JSON_ARRAY:
 		return join(value);
+	case JSON_OBJECT:
+		return join_object(value);
 	default:
 		return strdup("-");
 	}

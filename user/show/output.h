@@ -19,6 +19,9 @@ void output_row(struct output *output, json_t *row, const char *line);
 /* ret: 0 | -EIO (stdout) */
 int output_end(struct output *output);
 
+/* Sort objects by the texts at `keys` (NULL ends), or texts, if there is no key: numbers by value, IPv4 before IPv6. */
+void output_sort(json_t *array, const char *const *keys);
+
 /* A value as people read it; "-" for null. To free(). */
 char *output_text(const json_t *value);
 

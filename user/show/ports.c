@@ -51,6 +51,7 @@ static json_t *subnet_name(const struct view *view, uint32_t subnet)
 /* The addresses of every port, from the map `addresses`: an array of arrays by port number. */
 static int collect_addresses(const struct view *view, json_t **ret)
 {
+	static const char *const no_key = NULL;
 	int fd = datapath_map_fd(view->datapath, "addresses");
 	json_t *by_port = json_array();
 	struct address_key key, *before = NULL;
@@ -74,6 +75,8 @@ static int collect_addresses(const struct view *view, json_t **ret)
 	}
 	if (!by_port)
 		return -ENOMEM;
+	for (uint32_t port = 0; port < view->nr_ports; port++)
+		output_sort(json_array_get(by_port, port), &no_key);
 	*ret = by_port;
 	return 0;
 }

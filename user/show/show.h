@@ -14,6 +14,7 @@
 	X(routes) \
 	X(flows) \
 	X(nat) \
+	X(mirrors) \
 	X(rules) \
 	X(drops)
 

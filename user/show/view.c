@@ -10,8 +10,7 @@
 #include "base/base.h"
 #include "show/view.h"
 
-/* The host that the agent acts for, as it left it in status.json; NULL = not said. To free(). */
-static char *served_host(const char *run_dir)
+char *view_host(const char *run_dir)
 {
 	_cleanup_free_ char *path = NULL;
 	char *host = NULL;
@@ -55,7 +54,7 @@ static int name_things(struct view *view, const char *host_id, const char *run_d
 
 static void look_for_names(struct view *view, const char *run_dir)
 {
-	char *why = NULL, *host_id = served_host(run_dir);
+	char *why = NULL, *host_id = view_host(run_dir);
 	int r = name_things(view, host_id, run_dir, &why);
 
 	if (r) {

@@ -8,6 +8,7 @@
 
 #include "compile/image.h"
 #include "datapath/datapath.h"
+#include "show/filter.h"
 #include "state/state.h"
 
 struct view {
@@ -17,11 +18,17 @@ struct view {
 	uint32_t slot;       /* which of the two is in force */
 	struct port *ports;
 	uint32_t nr_ports; /* one more than the highest number in use */
+	const char *run_dir;
+	bool unused_only;     /* of rules: those that no packet has met */
+	struct filter filter; /* of flows */
 };
 
 /* ret: 0 | -errno, *ret_why a sentence to free(). Missing names are told on stderr. */
 int view_open(const char *pin_dir, const char *run_dir, struct view *ret, char **ret_why);
 void view_close(struct view *view);
+
+/* The host that the agent acts for, as it left it in status.json; NULL = not said. To free(). */
+char *view_host(const char *run_dir);
 
 static inline const struct port_policy *view_port(const struct view *view, uint32_t port)
 {

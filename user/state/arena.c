@@ -21,7 +21,8 @@ struct arena_chunk {
 
 static struct arena_chunk *chunk_new(struct arena *arena, size_t bytes)
 {
-	size_t usual = !arena->chunks ? FIRST_BYTES : CHUNK_BYTES;
+	size_t twice = arena->chunks ? 2 * arena->chunks->size : FIRST_BYTES;
+	size_t usual = twice < CHUNK_BYTES ? twice : CHUNK_BYTES;
 	size_t size = bytes > usual ? bytes : usual;
 	struct arena_chunk *chunk = calloc(1, sizeof(*chunk) + size);
 
@@ -92,6 +93,15 @@ void state_arena_join(struct arena *into, struct arena *from)
 	*last = into->chunks;
 	into->chunks = from->chunks;
 	from->chunks = NULL;
+}
+
+size_t state_arena_size(const struct arena *arena)
+{
+	size_t size = 0;
+
+	for (const struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+		size += sizeof(*chunk) + chunk->size;
+	return size;
 }
 
 void state_arena_done(struct arena *arena)

@@ -23,6 +23,7 @@ char *state_arena_vprintf(struct arena *arena, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0), nonnull));
 char *state_arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void state_arena_join(struct arena *into, struct arena *from); /* what is in `from` lives as long as `into` */
+size_t state_arena_size(const struct arena *arena);            /* bytes that it takes */
 void state_arena_done(struct arena *arena);
 
 #define ARENA_ARRAY(arena, nr, type) ((type *)state_arena_alloc(arena, nr, sizeof(type)))

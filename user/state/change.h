@@ -25,8 +25,9 @@ struct changed {
 		struct nacl nacl;
 		struct route_table table;
 		struct eni eni;
-	} other;        /* what it was; after state_change_undo() what it would have been */
-	void *arena;    /* what it is made of */
+	} other;     /* what it was; after state_change_undo() what it would have been */
+	void *arena; /* what it is made of */
+	void *array; /* if not NULL: its routes lie here, and texts of those that stayed in the arenas of what it was */
 	bool exchanged; /* it stands in the state */
 };
 
@@ -42,8 +43,8 @@ struct state_change {
 	struct changed_source *sources;
 	size_t nr_sources;
 	uint64_t revision; /* to be added to the state's */
-	char *documents;   /* the new elements, a document on a line of its own for each: to be loaded over the old ones
-			    */
+	char *documents; /* the new elements, a document on a line of its own for each: to be loaded over the old ones;
+			  * or {"Splice": [...]}, items of a list inside one */
 	size_t documents_length;
 	size_t nr_warnings;
 	char *first_warning;
@@ -52,14 +53,13 @@ struct state_change {
 /* Look at these files again. ret: 0, *ret_change is to be kept, or undone | -EAGAIN | -ENOMEM */
 int state_follow(struct state *state, struct sources *sources, const char *const *paths, size_t nr_paths,
 		 struct state_change **ret_change);
-/* The old objects are gone for good; an image of the state must have been updated. */
+/* The old objects are gone for good; an image of the state must have been updated. Of what was undone, nothing is kept.
+ */
 void state_change_keep(struct state *state, struct state_change **change);
 /* Before keep only: the state and the sources are as they were. The change still says which objects it concerned. */
 void state_change_undo(struct state *state, struct state_change *change);
+/* After undo, and before anything else was followed: the state and the sources are as the change made them. */
+void state_change_redo(struct state *state, struct state_change *change);
 void state_change_free(struct state_change **change);
-
-/* One number for all elements of all lists, whatever their order: the sum of these. object: as read, not reduced.
- * ret: 0 | -ENOMEM */
-int state_element_revision(const char *list, const json_t *object, uint64_t *ret);
 
 #endif

@@ -112,6 +112,27 @@ static void parse_timeouts(const json_t *json, struct eni *eni)
 	eni->udp_stream_s = (uint32_t)get_int(tracking, "UdpStreamTimeout", UDP_STREAM_S);
 }
 
+static const char *name_tag(struct load *load, const json_t *json)
+{
+	const json_t *tag;
+	size_t i;
+
+	json_array_foreach (json_object_get(json, "TagSet"), i, tag) {
+		if (get_is(tag, "Key", "Name"))
+			return get_text(load, tag, "Value");
+	}
+	return "";
+}
+
+/* Whose ENI it is stands there only, in AWS's words: "... for Transit Gateway Attachment tgw-attach-0a1". */
+static const char *transit_of(struct load *load, const json_t *json)
+{
+	static const char words[] = "Transit Gateway Attachment ";
+	const char *found = strstr(get_text(load, json, "Description"), words);
+
+	return found ? found + strlen(words) : "";
+}
+
 static void parse_eni(struct load *load, struct item *item, struct eni *eni)
 {
 	const json_t *json = item->json;
@@ -125,6 +146,8 @@ static void parse_eni(struct load *load, struct item *item, struct eni *eni)
 		eni->type = "nat_gateway";
 	eni->owner = get_text(load, json, "OwnerId");
 	eni->instance = get_text(load, json_object_get(json, "Attachment"), "InstanceId");
+	eni->name = name_tag(load, json);
+	eni->transit = transit_of(load, json);
 	eni->routing = is_routing(eni->type, json_array_size(json_object_get(json, "Groups")));
 	eni->check = get_flag(json, "SourceDestCheck", !eni->routing);
 	eni->deny_igw = get_flag(json, "DenyAllIgwTraffic", false);

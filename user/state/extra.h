@@ -63,6 +63,7 @@ struct vpc_endpoint {
 
 struct tgw {
 	const char *id;
+	const char *owner;
 	bool available, vpn_ecmp, sg_referencing, multicast;
 	const char *association_table, *propagation_table;
 };
@@ -149,6 +150,7 @@ struct mirror_session {
 	int number;
 	uint32_t packet_length; /* 0 = whole packet (TM-11) */
 	int64_t vni;            /* -1 = not given */
+	bool dropped;           /* MirrorDroppedPackets, ours: what is dropped, too */
 };
 
 struct dhcp_configuration {
@@ -171,7 +173,7 @@ struct elastic_ip {
 	struct eni *eni;
 };
 
-/* VpcBlockPublicAccessExclusions in force; already applied to vpc_subnet.bpa. */
+/* VpcBlockPublicAccessExclusions in force; already applied to vpc.bpa and vpc_subnet.bpa. */
 struct bpa_exclusion {
 	const char *id;
 	const char *resource; /* vpc or subnet id at the end of ResourceArn */

@@ -45,10 +45,11 @@ struct load {
 	size_t nr_files, bytes;  /* read so far */
 	struct sources *sources; /* where to keep the texts, or NULL */
 	json_t *document;        /* instead of files, or NULL */
+	json_t *objects;         /* where to tell all objects, by list and id, or NULL */
 };
 
-/* The library says NULL when there is no memory: give the whole load up, never go on without the value. */
-static inline json_t *need(const struct load *load, json_t *value)
+/* NULL is for want of memory: give the whole load up, never go on without the value. */
+static inline void *need(const struct load *load, void *value)
 {
 	if (!value)
 		longjmp(*load->arena->failed, 1);
@@ -158,6 +159,10 @@ void join_group_rules(struct load *load); /* SecurityGroupRules, after load_grou
 void remake_group(struct load *load, struct item *item, struct security_group *group);
 void remake_nacl(struct load *load, struct item *item, struct nacl *nacl);
 bool remake_table(struct load *load, struct item *item, struct route_table *table);
+/* Some routes become others: each item has all of the table but its other routes. first: index of the first of them,
+ * for messages; arena: of the array alone, for texts are load's */
+bool splice_table(struct load *load, struct item *before, struct item *now, size_t first, struct arena *arena,
+		  struct route_table *table);
 bool remake_eni(struct load *load, struct item *item, struct eni *eni);
 void state_changes_free(struct state *state);
 

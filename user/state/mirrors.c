@@ -99,6 +99,9 @@ static void load_targets(struct load *load)
 		target->type = get_text(load, item->json, "Type");
 		target->eni = FIND(load, enis, eni);
 		target->other = *arn ? arn : get_text(load, item->json, "GatewayLoadBalancerEndpointId");
+		if (!*eni)
+			state_warn(load, item, "",
+				   "a target that is no network interface is not served: nothing is mirrored to it");
 		if (*eni && !target->eni)
 			state_warn(load, item, "",
 				   "NetworkInterfaceId %s is not in the state: nothing is mirrored to it", eni);
@@ -118,11 +121,81 @@ static void parse_session(struct load *load, struct item *item, struct mirror_se
 	session->number = (int)get_int(item->json, "SessionNumber", 0);
 	session->packet_length = (uint32_t)get_int(item->json, "PacketLength", 0);
 	session->vni = get_int(item->json, "VirtualNetworkId", -1);
+	session->dropped = get_flag(item->json, "MirrorDroppedPackets", false);
+	if (session->eni && session->target && session->target->eni == session->eni)
+		state_warn(load, item, "", "%s is source and target: nothing is mirrored (TM-01)", eni);
 	if (!session->eni || !session->target || !session->filter)
 		state_warn(load, item, "", "%s is not in the state: nothing is mirrored",
 			   !session->eni      ? eni
 			   : !session->target ? target
 					      : filter);
+}
+
+/* Copies that can be copied again without end: targets that are sources of sessions whose targets are sources in turn,
+ * until it is one of them again (TM-01). Sessions whose target is no source are taken away until none is left. */
+struct rings {
+	size_t *sessions; /* for each ENI: how many not taken away have it as their source */
+	size_t *next;     /* for each session: another one to the same target, +1 */
+	size_t *first;    /* for each ENI: of the sessions that have it as their target, +1 */
+	size_t *ends;     /* ENIs that are nobody's source any more */
+	size_t nr_ends;
+};
+
+static bool sends_on(const struct mirror_session *session)
+{
+	return session->eni && session->target && session->filter && session->target->eni &&
+	       session->target->eni != session->eni;
+}
+
+static void rings_fill(struct rings *rings, const struct state *state)
+{
+	const struct state_extra *extra = state->extra;
+
+	for (size_t i = 0; i < extra->nr_mirror_sessions; i++) {
+		const struct mirror_session *session = &extra->mirror_sessions[i];
+		size_t target;
+
+		if (!sends_on(session))
+			continue;
+		target = (size_t)(session->target->eni - state->enis);
+		rings->sessions[session->eni - state->enis]++;
+		rings->next[i] = rings->first[target];
+		rings->first[target] = i + 1;
+	}
+	for (size_t e = 0; e < state->nr_enis; e++)
+		if (!rings->sessions[e])
+			rings->ends[rings->nr_ends++] = e;
+}
+
+static void refuse_rings(struct load *load)
+{
+	const struct state_extra *extra = load->state->extra;
+	const struct state *state = load->state;
+	struct rings rings = {
+		.sessions = ARENA_ARRAY(load->arena, state->nr_enis + 1, size_t),
+		.next = ARENA_ARRAY(load->arena, extra->nr_mirror_sessions + 1, size_t),
+		.first = ARENA_ARRAY(load->arena, state->nr_enis + 1, size_t),
+		.ends = ARENA_ARRAY(load->arena, state->nr_enis + 1, size_t),
+	};
+	size_t index = 0;
+
+	rings_fill(&rings, state);
+	for (size_t end = 0; end < rings.nr_ends; end++)
+		for (size_t i = rings.first[rings.ends[end]]; i; i = rings.next[i - 1]) {
+			size_t source = (size_t)(extra->mirror_sessions[i - 1].eni - state->enis);
+
+			if (!--rings.sessions[source])
+				rings.ends[rings.nr_ends++] = source;
+		}
+	LIST_FOREACH (load, LIST_MIRROR_SESSIONS, item) {
+		const struct mirror_session *session = &extra->mirror_sessions[index++];
+
+		if (!sends_on(session) || !rings.sessions[session->target->eni - state->enis])
+			continue;
+		state_error(load, item, "", "%s is mirrored to %s, and that one on, in a ring (TM-01)",
+			    session->eni->id, session->target->eni->id);
+		return;
+	}
 }
 
 void load_mirrors(struct load *load)
@@ -135,4 +208,6 @@ void load_mirrors(struct load *load)
 		ARENA_ARRAY(load->arena, load->lists[LIST_MIRROR_SESSIONS].nr + 1, struct mirror_session);
 	LIST_FOREACH (load, LIST_MIRROR_SESSIONS, item)
 		parse_session(load, item, &extra->mirror_sessions[extra->nr_mirror_sessions++]);
+	if (extra->nr_mirror_sessions)
+		refuse_rings(load);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* FlowLogs (FL-03..FL-05), DhcpOptions (DNS-01), and the exclusions of block public access (VPC-18). */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "flowlog/spec.h"
 #include "state/load.h"
 
-#define LOG_FORMAT_DEFAULT /* FL-05 */ \
-	"${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} " \
-	"${bytes} ${start} ${end} ${action} ${log-status}"
 #define LOG_INTERVAL_S 600
 
 static const char *text_or(struct load *load, const json_t *json, const char *key, const char *absent)
@@ -24,32 +24,91 @@ static const char *traffic_type(const json_t *json)
 	return get_is(json, "TrafficType", "reject") ? "REJECT" : "ALL";
 }
 
-static void parse_flow_log(struct load *load, struct item *item, struct flow_log *log)
+static void check_format(struct load *load, struct item *item, const struct flow_log *log)
+{
+	struct format format;
+	char *why = NULL;
+
+	if (format_parse(log->format, &format, &why))
+		state_error(load, item, "LogFormat", "%s", (char *)need(load, why));
+	else if (format.nr_unknown)
+		state_warn(load, item, "LogFormat", "%u fields are unknown: they are written as '-'",
+			   format.nr_unknown);
+	free(why);
+}
+
+/* Where the records go (FL-25, and ours). */
+static void check_destination(struct load *load, struct item *item, const struct flow_log *log)
+{
+	struct sockaddr_storage to;
+	socklen_t len;
+	bool bad = false;
+
+	if (!strcasecmp(log->destination_type, "s3"))
+		free(need(load, log_prefix(log->destination, &bad)));
+	if (bad)
+		state_error(
+			load, item, "LogDestination",
+			"the prefix leaves the log folder, is no plain text, or is longer than %u bytes, %u between "
+			"slashes",
+			LOG_PREFIX_MAX, NAME_MAX);
+	if ((!strcasecmp(log->destination_type, "netflow9") || !strcasecmp(log->destination_type, "ipfix")) &&
+	    log_collector_address(log->destination, &to, &len))
+		state_error(load, item, "LogDestination", "'%s' is not of the form udp://ADDRESS:PORT",
+			    log->destination);
+}
+
+static void check_flow_log(struct load *load, struct item *item, const struct flow_log *log, const json_t *options,
+			   size_t *nr_places)
+{
+	if (log->interval_s != 60 && log->interval_s != 600)
+		state_error(load, item, "", "MaxAggregationInterval %u is neither 60 nor 600", log->interval_s);
+	if (get_is(options, "FileFormat", "parquet"))
+		state_warn(load, item, "DestinationOptions", "parquet is not written: it will be plain text");
+	if (strchr(log->id, '/') || !strcmp(log->id, LOG_REJECTS))
+		state_error(load, item, "",
+			    "a FlowLogId without a slash, and not " LOG_REJECTS
+			    ", is needed: files are named after it");
+	else if (log_kind(log) == SPEC_FOLDER && !log_is_folder(log->id))
+		state_error(load, item, "",
+			    "a FlowLogId is needed that can name a folder of the log's: letters, digits, '.', '_' and "
+			    "'-', no '.' first, not flow.log..., AWSLogs, " LOG_REJECTS " or ....part");
+	if (log->active && log_kind(log) != SPEC_LOCAL && ++*nr_places == SINKS_MAX + 1)
+		state_error(load, item, "", "is one more than the %u FlowLogs that may have a place of their own",
+			    SINKS_MAX);
+	check_format(load, item, log);
+	check_destination(load, item, log);
+}
+
+/* nr_places: of the logs so far, those with files or a collector of their own */
+static void parse_flow_log(struct load *load, struct item *item, struct flow_log *log, size_t *nr_places)
 {
 	const json_t *json = item->json, *options = json_object_get(json, "DestinationOptions");
 
 	log->id = item->id;
 	log->resource = get_text(load, json, "ResourceId");
 	log->traffic = traffic_type(json);
-	log->format = text_or(load, json, "LogFormat", LOG_FORMAT_DEFAULT);
+	log->format = text_or(load, json, "LogFormat", log_format_of(log->resource));
 	log->destination_type = text_or(load, json, "LogDestinationType", "cloud-watch-logs");
 	log->destination = text_or(load, json, "LogDestination", get_text(load, json, "LogGroupName"));
-	log->interval_s = (uint32_t)get_int(json, "MaxAggregationInterval", LOG_INTERVAL_S);
+	log->interval_s = log_is_transit(log->resource)
+				  ? 60 /* FL-27 */
+				  : (uint32_t)get_int(json, "MaxAggregationInterval", LOG_INTERVAL_S);
 	log->active = !json_object_get(json, "FlowLogStatus") || get_is(json, "FlowLogStatus", "active");
 	log->hive = get_flag(options, "HiveCompatiblePartitions", false);
 	log->per_hour = get_flag(options, "PerHourPartition", false);
-	log->plain_text = !json_object_get(options, "FileFormat") || get_is(options, "FileFormat", "plain-text");
-	if (log->interval_s != 60 && log->interval_s != 600)
-		state_error(load, item, "", "MaxAggregationInterval %u is neither 60 nor 600", log->interval_s);
+	log->json = get_is(options, "FileFormat", "json");
+	check_flow_log(load, item, log, options, nr_places);
 }
 
 void load_flow_logs(struct load *load)
 {
 	struct state *state = load->state;
+	size_t nr_places = 0;
 
 	state->flow_logs = ARENA_ARRAY(load->arena, load->lists[LIST_FLOW_LOGS].nr + 1, struct flow_log);
 	LIST_FOREACH (load, LIST_FLOW_LOGS, item)
-		parse_flow_log(load, item, &state->flow_logs[state->nr_flow_logs++]);
+		parse_flow_log(load, item, &state->flow_logs[state->nr_flow_logs++], &nr_places);
 }
 
 static int compare_configurations(const void *a, const void *b)
@@ -133,7 +192,7 @@ static int relax(int mode, bool egress_only)
 	return mode == BPA_BIDIRECTIONAL ? BPA_INGRESS : mode;
 }
 
-/* An exclusion of a VPC reaches all its subnets. */
+/* An exclusion of a VPC reaches all its subnets, and what stands in none of them. */
 static void apply_exclusion(struct load *load, struct item *item, const struct bpa_exclusion *exclusion)
 {
 	struct state *state = load->state;
@@ -144,6 +203,8 @@ static void apply_exclusion(struct load *load, struct item *item, const struct b
 		state_warn(load, item, "",
 			   "ResourceArn names %s, which is not in the state: the exclusion has no effect",
 			   *exclusion->resource ? exclusion->resource : "nothing");
+	if (vpc)
+		vpc->bpa = relax(vpc->bpa, exclusion->egress_only);
 	if (subnet)
 		subnet->bpa = relax(subnet->bpa, exclusion->egress_only);
 	for (size_t i = 0; vpc && i < state->nr_subnets; i++)

@@ -87,6 +87,22 @@ static json_t *keep(struct load *load, json_t *document)
 	return document;
 }
 
+static uint64_t revision_of(const json_t *lists)
+{
+	uint64_t revision = 0;
+	json_t *list, *element;
+	const char *name;
+	size_t index;
+
+	json_object_foreach ((json_t *)lists, name, list) {
+		if (!json_is_array(list))
+			revision += state_element_revision(name, list);
+		json_array_foreach (list, index, element)
+			revision += state_element_revision(name, element);
+	}
+	return revision;
+}
+
 static void add_document(struct load *load, const char *file, json_t *document)
 {
 	const char *id_key;
@@ -97,6 +113,8 @@ static void add_document(struct load *load, const char *file, json_t *document)
 		return;
 	}
 	lists = state_document_lists(file, document, &id_key);
+	if (lists && load->sources)
+		load->sources->revision += revision_of(lists); /* before anything is taken out of them */
 	if (!lists && id_key)
 		state_file_error(load, file, "the file's name is no %s", id_key);
 	else

@@ -200,6 +200,11 @@ static const struct key tracking_keys[] = {
 	KEY_INT("UdpStreamTimeout", 60, 180),
 	KEYS_END,
 };
+static const struct key tag_keys[] = {
+	KEY_TEXT("Key", 255),
+	KEY_TEXT("Value", 511),
+	KEYS_END,
+};
 static const struct key eni_keys[] = {
 	KEY_N("NetworkInterfaceId", V_ID),
 	KEY("VpcId", V_ID),
@@ -207,6 +212,7 @@ static const struct key eni_keys[] = {
 	KEY("MacAddress", V_MAC),
 	KEY("Status", V_WORD),
 	KEY("InterfaceType", V_WORD),
+	KEY_TEXT("Description", 4096),
 	KEY("SourceDestCheck", V_BOOL),
 	KEY("RequesterManaged", V_BOOL),
 	KEY_LIST("Groups", group_id_keys),
@@ -218,6 +224,7 @@ static const struct key eni_keys[] = {
 	KEY_OBJECT("Attachment", attachment_keys),
 	KEY_OBJECT("ConnectionTrackingConfiguration", tracking_keys),
 	KEY("DenyAllIgwTraffic", V_BOOL),
+	KEY_LIST("TagSet", tag_keys),
 	KEY("AvailabilityZone", V_ID),
 	KEY("OwnerId", V_ID),
 	KEYS_END,

@@ -64,6 +64,7 @@ static const struct key tgw_option_keys[] = {
 const struct key tgw_keys[] = {
 	KEY_N("TransitGatewayId", V_ID),
 	KEY("State", V_WORD),
+	KEY("OwnerId", V_ID),
 	KEY_OBJECT("Options", tgw_option_keys),
 	KEYS_END,
 };
@@ -200,10 +201,15 @@ const struct key mirror_filter_keys[] = {
 	KEYS_END,
 };
 const struct key mirror_session_keys[] = {
-	KEY_N("TrafficMirrorSessionId", V_ID),    KEY("NetworkInterfaceId", V_ID),
-	KEY("TrafficMirrorTargetId", V_ID),       KEY("TrafficMirrorFilterId", V_ID),
-	KEY_INT_N("SessionNumber", 1, 32766),     KEY_INT("PacketLength", 1, 8500),
-	KEY_INT("VirtualNetworkId", 0, 16777215), KEYS_END,
+	KEY_N("TrafficMirrorSessionId", V_ID),
+	KEY("NetworkInterfaceId", V_ID),
+	KEY("TrafficMirrorTargetId", V_ID),
+	KEY("TrafficMirrorFilterId", V_ID),
+	KEY_INT_N("SessionNumber", 1, 32766),
+	KEY_INT("PacketLength", 1, 8500),
+	KEY_INT("VirtualNetworkId", 0, 16777215),
+	KEY("MirrorDroppedPackets", V_BOOL),
+	KEYS_END,
 };
 const struct key mirror_target_keys[] = {
 	KEY_N("TrafficMirrorTargetId", V_ID),

@@ -21,6 +21,10 @@ static const char *skip_blanks(const char *c, const char *end)
 /* c: behind the opening quote. ret: behind the closing one */
 static const char *skip_string(const char *c, const char *end)
 {
+	const char *quote = c < end ? memchr(c, '"', (size_t)(end - c)) : NULL;
+
+	if (quote && !memchr(c, '\\', (size_t)(quote - c)))
+		return quote + 1;
 	while (c < end && *c != '"')
 		c += *c == '\\' ? 2 : 1;
 	return c < end ? c + 1 : end;
@@ -123,12 +127,13 @@ static enum list_kind list_of_key(const char *key, size_t length, const char **r
 	return LIST_MAX;
 }
 
-static int find_lists(struct finding *finding, const char *text, size_t length)
+static int find_lists(struct finding *finding, const char *text, size_t length, bool *ret_plain)
 {
 	const char *end = text + length, *c = skip_blanks(text, end);
 	int r = 0;
 
-	if (c == end || *c != '{')
+	*ret_plain = c < end && *c == '{';
+	if (!*ret_plain)
 		return 0;
 	for (c = skip_blanks(c + 1, end); !r && c < end && *c == '"';) {
 		const char *key = c + 1, *key_end = skip_string(key, end) - 1;
@@ -142,6 +147,7 @@ static int find_lists(struct finding *finding, const char *text, size_t length)
 			r = find_elements(finding, text, &c, end, like);
 			c = c < end ? c + 1 : end;
 		} else {
+			*ret_plain &= c < end && *c != '[' && *c != '{';
 			c = skip_value(c, end);
 		}
 		c = skip_blanks(c, end);
@@ -161,7 +167,7 @@ static int index_source(struct source_file *source)
 	source->weight = 0;
 	if (state_weigh(source->text, source->length, 0, &source->weight))
 		return -EINVAL;
-	r = find_lists(&finding, source->text, source->length);
+	r = find_lists(&finding, source->text, source->length, &source->plain);
 	source->elements = finding.elements;
 	source->nr = finding.nr;
 	return r;
@@ -181,7 +187,7 @@ void sources_add(struct sources *sources, const char *path, const struct stat *s
 		}
 	}
 	if (!source.path || sources->nr == sources->room || index_source(&source)) {
-		sources->incomplete = true;
+		sources->incomplete = sources->lost = true;
 		source_done(&source);
 		return;
 	}
@@ -361,4 +367,135 @@ int sources_replace(struct source_file *source, char *text, size_t length, const
 	*ret_old = *source;
 	*source = new;
 	return 0;
+}
+
+/* ---- a list inside an element */
+
+/* Behind the opening bracket of the object's list of this key; NULL = it has none. */
+static const char *find_list(const char *text, const char *end, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (const char *c = skip_blanks(text + 1, end); c < end && *c == '"';) {
+		const char *name = c + 1, *name_end = skip_string(name, end) - 1;
+
+		c = skip_blanks(name_end + 1, end);
+		c = skip_blanks(c < end ? c + 1 : end, end); /* the colon */
+		if ((size_t)(name_end - name) == length && !memcmp(name, key, length))
+			return c < end && *c == '[' ? c + 1 : NULL;
+		c = skip_blanks(skip_value(c, end), end);
+		if (c < end && *c == ',')
+			c = skip_blanks(c + 1, end);
+	}
+	return NULL;
+}
+
+/* Offsets in the element as it was. */
+struct stretch {
+	size_t list, list_end; /* what stands between the brackets */
+	size_t from, to;       /* of the items that may differ; all before and behind them is as it was */
+};
+
+/* The items that touch what differs, [start, end): one before an insertion is one of them. */
+static bool find_stretch(const char *text, size_t start, size_t end, struct stretch *stretch, struct text_splice *ret)
+{
+	const char *limit = text + stretch->list_end, *c = skip_blanks(text + stretch->list, limit);
+	bool ended = false;
+
+	stretch->from = stretch->list;
+	for (; c < limit && *c != ']'; c = skip_blanks(c + 1, limit)) {
+		size_t first = (size_t)(c - text), last;
+
+		c = skip_value(c, limit);
+		last = (size_t)(c - text);
+		if (first <= start) {
+			stretch->from = first;
+			ret->at = ret->nr_items;
+		}
+		ret->nr_items++;
+		if (!ended && last >= end) {
+			ended = true;
+			stretch->to = last;
+			ret->nr_before = ret->nr_items - ret->at;
+		}
+		c = skip_blanks(c, limit);
+		if (c == limit || *c != ',')
+			break;
+	}
+	stretch->list_end = (size_t)(c - text);
+	if (!ended) {
+		stretch->to = stretch->list_end;
+		ret->nr_before = ret->nr_items - ret->at;
+	}
+	return ret->nr_items && stretch->list <= start && end <= stretch->list_end && stretch->to >= end;
+}
+
+/* The items of text[from, to) and nothing else. ret: how many, 0 = that is not what it is */
+static size_t count_items(const char *text, const char *end)
+{
+	size_t nr = 0;
+
+	for (const char *c = skip_blanks(text, end); c < end; c = skip_blanks(c + 1, end)) {
+		const char *item = c;
+
+		c = skip_value(c, end);
+		if (c == item)
+			return 0;
+		nr++;
+		c = skip_blanks(c, end);
+		if (c == end)
+			return nr;
+		if (*c != ',')
+			return 0;
+	}
+	return 0;
+}
+
+/* What stands before the list, some of its items, and what stands behind it. */
+static char *shorten(const char *text, size_t length, const struct stretch *stretch, size_t *ret_length)
+{
+	size_t items = stretch->to - stretch->from, rest = length - stretch->list_end;
+	char *copy = malloc(stretch->list + items + rest + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, stretch->list);
+	memcpy(copy + stretch->list, text + stretch->from, items);
+	memcpy(copy + stretch->list + items, text + stretch->list_end, rest);
+	*ret_length = stretch->list + items + rest;
+	return copy;
+}
+
+int sources_splice(const char *before, size_t before_length, const char *now, size_t now_length, const char *key,
+		   struct text_splice *ret)
+{
+	size_t shorter = before_length < now_length ? before_length : now_length;
+	size_t grown = now_length - before_length; /* modulo its range */
+	size_t start = common_start(before, now, shorter);
+	size_t end = before_length - common_end(before + before_length, now + now_length, shorter - start);
+	const char *list = find_list(before, before + before_length, key);
+	struct stretch stretch = {.list_end = before_length};
+
+	*ret = (struct text_splice){};
+	stretch.list = list ? (size_t)(list - before) : 0;
+	if (!list || !find_stretch(before, start, end, &stretch, ret) || stretch.to + grown < stretch.from ||
+	    stretch.to + grown > now_length)
+		return -EAGAIN;
+	ret->before = shorten(before, before_length, &stretch, &ret->before_length);
+	stretch.to += grown;
+	stretch.list_end += grown;
+	ret->nr_now = count_items(now + stretch.from, now + stretch.to);
+	if (ret->nr_now)
+		ret->now = shorten(now, now_length, &stretch, &ret->now_length);
+	if (ret->before && ret->now)
+		return 0;
+	text_splice_done(ret);
+	return ret->nr_now ? -ENOMEM : -EAGAIN;
+}
+
+void text_splice_done(struct text_splice *splice)
+{
+	free(splice->before);
+	free(splice->now);
+	splice->before = splice->now = NULL;
 }

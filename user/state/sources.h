@@ -34,6 +34,7 @@ struct source_file {
 	unsigned long long weight; /* as objects in memory: scan.c */
 	struct source_element *elements;
 	size_t nr;
+	bool plain; /* beside its elements there is nothing but scalars */
 };
 
 struct sources {
@@ -41,11 +42,18 @@ struct sources {
 	size_t nr, room;
 	size_t bytes;
 	bool fixed[LIST_MAX]; /* an element of this list does not stand for one object of the state */
-	bool incomplete;      /* memory was short: nothing can be followed */
+	bool incomplete;      /* nothing can be followed */
+	bool lost;            /* memory was short: a text is missing */
+	uint64_t revision;    /* of all documents: state_element_revision(), summed up */
 };
 
 /* Take over the text of a file that was found valid. */
 void sources_add(struct sources *sources, const char *path, const struct stat *st, char *text, size_t length);
+/* What an element, or what stands in place of a list, says: a number that does not depend on the order of keys. */
+uint64_t state_element_revision(const char *list, const json_t *object);
+/* All texts as one document, list by list (JSON-01), without blanks: good to be loaded again.
+ * ret: 0, *ret_text to free() | -ENOMEM */
+int sources_document(const struct sources *sources, char **ret_text, size_t *ret_length);
 /* After all were added. */
 void sources_settle(struct sources *sources);
 void sources_free(struct sources **sources);
@@ -63,5 +71,19 @@ int sources_compare(const struct source_file *before, const char *text, size_t l
 int sources_replace(struct source_file *source, char *text, size_t length, const struct stat *st,
 		    const struct text_change *change, struct source_file *ret_old);
 void source_done(struct source_file *source);
+
+/* What changed in one list inside an element. The two texts are the element as it was and as it is, with nothing in
+ * that list but the items that may differ, and at least one. */
+struct text_splice {
+	char *before, *now; /* to free() */
+	size_t before_length, now_length;
+	size_t at;                /* which of the items is the first */
+	size_t nr_before, nr_now; /* items in these texts */
+	size_t nr_items;          /* of the list as it was */
+};
+/* before: a valid element. ret: 0 | -EAGAIN (something else changed, or the list is not to be seen) | -ENOMEM */
+int sources_splice(const char *before, size_t before_length, const char *now, size_t now_length, const char *key,
+		   struct text_splice *ret);
+void text_splice_done(struct text_splice *splice);
 
 #endif

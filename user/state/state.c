@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* state_load(): read, merge, resolve, in this order; either a whole state comes out or all errors. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,24 @@ static void resolve(struct load *load)
 	check_quotas(load);
 }
 
+/* By now each object has one spelling, and its ids are its own. */
+static void tell_objects(struct load *load)
+{
+	for (enum list_kind kind = 0; kind < LIST_MAX; kind++) {
+		json_t *objects = need(load, json_object());
+
+		if (json_object_set_new(load->objects, state_lists[kind].name, objects))
+			longjmp(*load->arena->failed, 1);
+		LIST_FOREACH (load, kind, it) {
+			char key[2 * ID_MAX + 2];
+
+			snprintf(key, sizeof(key), "%s%s%s", it->id, *it->id2 ? " " : "", it->id2);
+			if (json_object_set(objects, key, it->json))
+				longjmp(*load->arena->failed, 1);
+		}
+	}
+}
+
 /* ret: 0 | -EINVAL | -ENOMEM. A function of its own, because setjmp() leaves locals undefined. */
 static int fill(struct load *load, const char *const *paths, size_t nr_paths)
 {
@@ -48,6 +67,8 @@ static int fill(struct load *load, const char *const *paths, size_t nr_paths)
 	if (load->document)
 		state_read_document(load, paths[0], load->document);
 	state_merge(load);
+	if (load->objects)
+		tell_objects(load);
 	resolve(load);
 	state_messages_finish(load);
 	if (load->sources) /* these say of a group what its own element does not */
@@ -65,9 +86,8 @@ static void arena_free(struct arena **arena)
 }
 
 /* jansson 2.14 does not always tell when it has no memory: it calls a string an invalid token, goes on with a part of
- * it
- * ("10.0.0.0/16" becomes "10.0.0.0/1"), dumps text with a hole. So watch its allocations: one that fails is the end of
- * the whole load, whatever came out. */
+ * it ("10.0.0.0/16" becomes "10.0.0.0/1"), dumps text with a hole. So watch its allocations: one that fails is the end
+ * of the whole load, whatever came out. */
 static bool library_lacked_memory;
 
 static void *watched_malloc(size_t size)
@@ -105,7 +125,7 @@ static int fill_watched(struct load *load, const char *const *paths, size_t nr_p
 }
 
 static int load_from(const char *const *paths, size_t nr_paths, struct sources *sources, json_t *document,
-		     struct state **ret_state, struct state_messages *messages)
+		     json_t *objects, struct state **ret_state, struct state_messages *messages)
 {
 	struct arena *arena = calloc(1, sizeof(*arena));
 	struct load *load = calloc(1, sizeof(*load));
@@ -118,6 +138,7 @@ static int load_from(const char *const *paths, size_t nr_paths, struct sources *
 		load->messages = messages;
 		load->sources = sources;
 		load->document = document;
+		load->objects = objects;
 		r = fill_watched(load, paths, nr_paths);
 		arena->failed = NULL;
 		((struct arena *)messages->arena)->failed = NULL;
@@ -134,19 +155,32 @@ static int load_from(const char *const *paths, size_t nr_paths, struct sources *
 
 int state_load(const char *const *paths, size_t nr_paths, struct state **ret_state, struct state_messages *messages)
 {
-	return load_from(paths, nr_paths, NULL, NULL, ret_state, messages);
+	return load_from(paths, nr_paths, NULL, NULL, NULL, ret_state, messages);
 }
 
 int state_load_document(json_t *document, const char *name, struct state **ret_state, struct state_messages *messages)
 {
-	return load_from(&name, 1, NULL, document, ret_state, messages);
+	return load_from(&name, 1, NULL, document, NULL, ret_state, messages);
+}
+
+int state_load_objects(const char *const *paths, size_t nr_paths, json_t *document, struct state **ret_state,
+		       struct state_messages *messages, json_t **ret_objects)
+{
+	json_t *objects = json_object();
+	int r = objects ? load_from(paths, nr_paths, NULL, document, objects, ret_state, messages) : -ENOMEM;
+
+	if (r)
+		json_decref(objects);
+	else
+		*ret_objects = objects;
+	return r;
 }
 
 int state_load_sources(const char *const *paths, size_t nr_paths, struct state **ret_state,
 		       struct state_messages *messages, struct sources **ret_sources)
 {
 	struct sources *sources = calloc(1, sizeof(*sources));
-	int r = load_from(paths, nr_paths, sources, NULL, ret_state, messages);
+	int r = load_from(paths, nr_paths, sources, NULL, NULL, ret_state, messages);
 
 	if (!r && sources)
 		sources_settle(sources);

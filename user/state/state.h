@@ -34,7 +34,7 @@ struct vpc {
 	size_t nr_cidrs;
 	uint32_t zone; /* 1 + position in the order of VpcIds: also the VNI unless Vni is set */
 	uint32_t vni;
-	int bpa;          /* enum bpa_mode of BlockPublicAccessStates, or of VpcBlockPublicAccessOptions */
+	int bpa; /* enum bpa_mode of BlockPublicAccessStates, or of VpcBlockPublicAccessOptions; exclusions applied */
 	bool dns_support; /* EnableDnsSupport, default true */
 };
 
@@ -187,6 +187,8 @@ struct eni {
 	const char *type; /* InterfaceType; "interface" if absent */
 	const char *owner;
 	const char *instance;           /* Attachment.InstanceId, or "" */
+	const char *name;               /* of the tag Name, or "" */
+	const char *transit;            /* attachment to a transit gateway that its Description names, or "" */
 	struct security_group **groups; /* without missing ones */
 	size_t nr_groups;
 	struct eni_address *addresses; /* primary IPv4 first */
@@ -242,10 +244,10 @@ struct flow_log {
 	const char *resource;
 	const char *traffic; /* ACCEPT, REJECT, ALL */
 	const char *format;
-	const char *destination_type;
+	const char *destination_type; /* cloud-watch-logs, s3, ...; ours: netflow9, ipfix */
 	const char *destination;
 	uint32_t interval_s; /* 60 or 600 */
-	bool active, hive, per_hour, plain_text;
+	bool active, hive, per_hour, json;
 };
 
 struct state_message {
@@ -293,6 +295,10 @@ struct state_messages {
 int state_load(const char *const *paths, size_t nr_paths, struct state **ret_state, struct state_messages *messages);
 /* The same of one document that was read already; it is reduced by this. name: for messages */
 int state_load_document(json_t *document, const char *name, struct state **ret_state, struct state_messages *messages);
+/* As state_load(), or of a document where that is not NULL (then paths[0] is its name); and tell all objects as they
+ * were understood, in one spelling: {list: {id: object}}. */
+int state_load_objects(const char *const *paths, size_t nr_paths, json_t *document, struct state **ret_state,
+		       struct state_messages *messages, json_t **ret_objects);
 /* As state_load(), and keep the texts, so that change.h can follow what happens to the files. *ret_sources: to
  * sources_free(); NULL on failure, and also where memory was too short for them. */
 struct sources;

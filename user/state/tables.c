@@ -151,14 +151,17 @@ static void associate(struct load *load, struct item *item, struct route_table *
 		state_error(load, item, "Associations", "the main route table cannot be that of a gateway");
 }
 
-static void parse_routes(struct load *load, struct item *item, struct route_table *table, bool of_gateway)
+/* first: index of the first of the item's routes, for messages */
+static void parse_routes(struct load *load, struct item *item, struct route_table *table, size_t first)
 {
 	const json_t *list = json_object_get(item->json, "Routes"), *json;
+	bool of_gateway = is_of_gateway(item->json);
 	size_t index, nr = 0;
 
 	table->routes = ARENA_ARRAY(load->arena, json_array_size(list) + 1, struct vpc_route);
 	json_array_foreach (list, index, json)
-		if (json_is_object(json) && parse_route(load, item, index, json, table, of_gateway, &table->routes[nr]))
+		if (json_is_object(json) &&
+		    parse_route(load, item, first + index, json, table, of_gateway, &table->routes[nr]))
 			nr++;
 	table->nr_routes = sort_routes(load, item, table->routes, nr);
 }
@@ -179,8 +182,83 @@ bool remake_table(struct load *load, struct item *item, struct route_table *tabl
 {
 	if (tells_others(table))
 		return false;
-	parse_routes(load, item, table, is_of_gateway(item->json));
+	parse_routes(load, item, table, 0);
 	return !tells_others(table);
+}
+
+/* ---- some routes of a table become others */
+
+/* The first route that does not come before this one. */
+static size_t route_place(const struct route_table *table, const struct vpc_route *route)
+{
+	size_t low = 0, high = table->nr_routes;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_routes(&table->routes[middle], route) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool drop_route(struct route_table *table, const struct vpc_route *route)
+{
+	size_t at = route_place(table, route);
+
+	if (at == table->nr_routes || compare_routes(&table->routes[at], route) != 0)
+		return false;
+	memmove(table->routes + at, table->routes + at + 1, (--table->nr_routes - at) * sizeof(*route));
+	return true;
+}
+
+static bool same_destination(const struct vpc_route *a, const struct vpc_route *b)
+{
+	return !strcmp(a->destination, b->destination);
+}
+
+/* The table has room for it. ret: false = there is one to this destination already: sort_routes() tells what that means
+ */
+static bool put_route(struct route_table *table, const struct vpc_route *route)
+{
+	size_t at = route_place(table, route);
+
+	if ((at && same_destination(&table->routes[at - 1], route)) ||
+	    (at < table->nr_routes && same_destination(&table->routes[at], route)))
+		return false;
+	memmove(table->routes + at + 1, table->routes + at, (table->nr_routes++ - at) * sizeof(*route));
+	table->routes[at] = *route;
+	return true;
+}
+
+/* Two destinations may be one prefix, which order decides by their texts: both are compared by all that
+ * compare_routes() looks at, so the table is in the order in which parse_routes() leaves it. */
+bool splice_table(struct load *load, struct item *before, struct item *now, size_t first, struct arena *arena,
+		  struct route_table *table)
+{
+	size_t nr_warnings = load->nr_warnings, nr_kept = load->messages->nr_warnings;
+	struct route_table gone = *table, come = *table;
+	bool good = !tells_others(table);
+
+	if (!good)
+		return false;
+	parse_routes(load, before, &gone, first);
+	load->nr_warnings = nr_warnings; /* of what is gone */
+	load->messages->nr_warnings = nr_kept;
+	parse_routes(load, now, &come, first);
+	if (gone.nr_routes != json_array_size(json_object_get(before->json, "Routes")) ||
+	    come.nr_routes != json_array_size(json_object_get(now->json, "Routes")) || tells_others(&come))
+		return false;
+	arena->failed = load->arena->failed;
+	table->routes = memcpy(ARENA_ARRAY(arena, table->nr_routes + come.nr_routes + 1, struct vpc_route),
+			       table->routes, table->nr_routes * sizeof(*table->routes));
+	for (size_t i = 0; i < gone.nr_routes && good; i++)
+		good = drop_route(table, &gone.routes[i]);
+	for (size_t i = 0; i < come.nr_routes && good; i++)
+		good = put_route(table, &come.routes[i]);
+	return good;
 }
 
 /* VPC-17: the main table serves the subnets that no table names. */
@@ -224,7 +302,7 @@ void load_tables(struct load *load)
 			find_vpc(load, item, get_text(load, item->json, "VpcId"), "the table is main to no subnet");
 		parse_propagating(load, item, table);
 		associate(load, item, table);
-		parse_routes(load, item, table, is_of_gateway(item->json));
+		parse_routes(load, item, table, 0);
 	}
 	apply_main(load);
 }

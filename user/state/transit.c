@@ -30,6 +30,7 @@ static void load_tgws(struct load *load)
 		const json_t *options = json_object_get(item->json, "Options");
 
 		tgw->id = item->id;
+		tgw->owner = get_text(load, item->json, "OwnerId");
 		tgw->available = state_is(item->json, "available");
 		tgw->vpn_ecmp = get_is(options, "VpnEcmpSupport", "enable");
 		tgw->sg_referencing =

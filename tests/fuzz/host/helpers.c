@@ -141,6 +141,11 @@ __u64 helper_ktime_get_coarse_ns(void)
 	return host_clock_ns;
 }
 
+__u64 helper_jiffies64(void)
+{
+	return host_clock_ns;
+}
+
 __u64 helper_ktime_get_ns(void)
 {
 	return host_clock_ns;

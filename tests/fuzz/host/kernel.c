@@ -6,6 +6,8 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,9 @@
 
 uint32_t host_entries_max;
 
-static struct bpf_object *object; /* opened once, never loaded */
+static struct bpf_object *object;                       /* opened once, never loaded */
+static const struct bpf_object_skeleton *loaded_by;     /* whose maps these are */
+static _Thread_local bool shares_maps;                  /* what this thread loads next is for maps that are there */
 static struct host_map maps[MAPS_MAX];
 static size_t nr_maps;
 
@@ -172,12 +176,23 @@ static void load_map(const struct bpf_map *map)
 	host_map_init(loaded, bpf_map__is_internal(map) ? variable_of(map) : NULL);
 }
 
+int bpf_map__reuse_fd(struct bpf_map *map, int fd)
+{
+	(void)map;
+	shares_maps = fd >= FD_MAP;
+	return shares_maps ? 0 : told(-EBADF);
+}
+
 int bpf_object__load_skeleton(struct bpf_object_skeleton *s)
 {
 	const struct bpf_map *map;
 
-	(void)s;
+	if (shares_maps) {
+		shares_maps = false;
+		return 0;
+	}
 	unload();
+	loaded_by = s;
 	bpf_object__for_each_map(map, object)
 		load_map(map);
 	return 0;
@@ -187,7 +202,10 @@ void bpf_object__destroy_skeleton(struct bpf_object_skeleton *s)
 {
 	if (!s)
 		return;
-	unload();
+	if (s == loaded_by) {
+		unload();
+		loaded_by = NULL;
+	}
 	free(s->maps);
 	free(s->progs);
 	free(s);
@@ -287,7 +305,22 @@ int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *info_len)
  * period is over at once. */
 long host_syscall(long number, ...);
 void *host_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+int host_fcntl(int fd, int command, ...);
 int host_munmap(void *at, size_t size);
+
+/* Only to have a descriptor twice. */
+int host_fcntl(int fd, int command, ...)
+{
+	va_list more;
+	int r;
+
+	if (fd >= FD_MAP)
+		return fd;
+	va_start(more, command);
+	r = fcntl(fd, command, va_arg(more, int));
+	va_end(more);
+	return r;
+}
 
 void *host_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset)
 {

@@ -6,6 +6,7 @@ been replaced, which is the last thing an agent does for a new state.
 """
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -13,9 +14,12 @@ import subprocess
 import tempfile
 import time
 
+from vpcnet.where import whereabouts
+
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 ENID = os.environ.get("ENID", os.path.join(REPO, "build", "enid"))
 SLOW = float(os.environ.get("ENID_SLOW", "1"))  # limits are this much longer: a kernel under emulation is slow
+USER = os.environ.get("ENID_USER", "64123")  # whom root becomes: nobody whom a machine knows
 PINS = "/sys/fs/bpf"
 
 
@@ -42,8 +46,12 @@ class Agent:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, kind, *_):
+        late = None
+        try:
+            self.stop()
+        except AgentError as error:
+            late = error
         try:
             self.command("detach", "--all", "--run-dir", self.run_dir)
         except (OSError, subprocess.SubprocessError):
@@ -51,35 +59,46 @@ class Agent:
         if os.path.isdir(self.pin_dir):
             shutil.rmtree(self.pin_dir, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if late and kind is None:
+            raise late
+        if late:  # that it could not even start, say, is not to be hidden by that
+            print(f"# {late}", flush=True)
 
     # ---- life
 
-    def start(self, *more, timeout=20):
-        """Start and wait for READY=1."""
+    def words(self, *more):
+        """What start() starts."""
+        return (ENID, "run", "--state", self.state_dir, "--host", self.fabric.host_id, "--run-dir", self.run_dir,
+                "--pin-dir", self.pin_dir, "--log-dir", self.log_dir, "--user", USER,
+                *(("--max-flows", str(self.max_flows)) if self.max_flows else ()), *more)
+
+    def start(self, *more, timeout=60):
+        """Start and wait for READY=1: a second and a half of CPU for the verifier, twenty seconds where ten others want it."""
         notify_path = os.path.join(self.folder, "notify")
         if os.path.exists(notify_path):
             os.unlink(notify_path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, open(self.stderr_path, "ab") as stderr:
             notify.bind(notify_path)
-            notify.settimeout(0.2)
-            self.process = self.fabric.host.popen(
-                ENID, "run", "--state", self.state_dir, "--host", self.fabric.host_id, "--run-dir", self.run_dir,
-                "--pin-dir", self.pin_dir, "--log-dir", self.log_dir, "--max-flows", str(self.max_flows), *more,
-                stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                env={**os.environ, "NOTIFY_SOCKET": notify_path})
+            os.chmod(notify_path, 0o666)  # as systemd's
+            notify.setblocking(False)
+            self.process = self.fabric.host.popen(*self.words(*more), stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+                                                  env={**os.environ, "NOTIFY_SOCKET": notify_path})
             self._wait_ready(notify, timeout * SLOW)
 
     def _wait_ready(self, notify, timeout):
         until = time.monotonic() + timeout
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                raise AgentError(f"enid run: exit {self.process.returncode}\n{self.log_tail()}")
-            try:
-                if b"READY=1" in notify.recv(4096):
+        with open(os.pidfd_open(self.process.pid), "rb", buffering=0) as end:
+            while time.monotonic() < until:
+                select.select([notify, end], [], [], max(0, until - time.monotonic()))
+                try:
+                    while b"READY=1" not in notify.recv(4096):
+                        pass
                     return
-            except TimeoutError:
-                continue
-        raise AgentError(f"enid run: not ready after {timeout:.0f} s\n{self.log_tail()}")
+                except BlockingIOError:
+                    if self.process.poll() is not None:
+                        raise AgentError(f"enid run: exit {self.process.returncode}\n{self.log_tail()}") from None
+        raise AgentError(f"enid run: not ready after {timeout:.0f} s\n{whereabouts(self.process.pid)}\n"
+                         f"{self.log_tail()}")
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -97,8 +116,9 @@ class Agent:
         try:
             return self.process.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:
+            where = whereabouts(self.process.pid)
             self.kill()
-            raise AgentError(f"enid run: still there {timeout} s after SIGTERM\n{self.log_tail()}") from None
+            raise AgentError(f"enid run: still there {timeout} s after SIGTERM\n{where}\n{self.log_tail()}") from None
 
     def log_tail(self, lines=15):
         with open(self.stderr_path, encoding="utf-8", errors="replace") as log:
@@ -116,7 +136,7 @@ class Agent:
                 seen.append(None)
         return seen
 
-    def apply(self, write=None, timeout=10):
+    def apply(self, write=None, timeout=30):
         """Write the state (or call write()), and wait until it is in force. Returns the seconds it took."""
         before, began = self._applied(), time.monotonic()
         if write:

@@ -99,8 +99,10 @@ def make_fit_for_xdp(fabric, folder, guests):
 class Fabric:
     """Everything around the agent for one host of a state. Use as a context manager."""
 
-    def __init__(self, state, host_id=None, mtu=1500, prefix="wires"):
+    def __init__(self, state, host_id=None, mtu=1500, prefix="wires", cable=TapCable):
+        """cable: what carries the frames between two taps"""
         self.state = state
+        self.make_cable = cable
         self.host_id = host_id or state["Hosts"][0]["HostId"]
         self.prefix = f"{prefix}-{os.getpid()}"
         self.mtu = mtu
@@ -141,10 +143,12 @@ class Fabric:
         self.namespaces.clear()
 
     def namespace(self, name):
-        """One more namespace of this fabric; its devices take no router advertisements."""
+        """One more namespace of this fabric. Its devices take no router advertisements, and tell of their multicast groups
+        at once, not again at some time in the next ten seconds: tests count what guests send."""
         namespace = Namespace(f"{self.prefix}-{name}")
         self.namespaces.append(namespace)
-        namespace.sysctl(net__ipv6__conf__default__accept_ra=0)
+        namespace.sysctl(net__ipv6__conf__default__accept_ra=0, net__ipv6__conf__default__mldv1_unsolicited_report_interval=20,
+                         net__ipv6__conf__default__mldv2_unsolicited_report_interval=20)
         return namespace
 
     def guest(self, eni_id):
@@ -155,7 +159,7 @@ class Fabric:
         guest = self.guests.get(eni_id) or self.namespace(eni_id)
         self.guests[eni_id] = guest
         if device.startswith("tap"):
-            self.cables[eni_id] = TapCable(self.host, device, guest, "eth0")
+            self.cables[eni_id] = self.make_cable(self.host, device, guest, "eth0")
         else:
             self.host.ip(f"link add {device} type veth peer name eth0 netns {guest.name}")
         self.host.ip(f"link set {device} mtu {self.mtu} up")

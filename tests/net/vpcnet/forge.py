@@ -192,6 +192,7 @@ def solicits(cast):
         if cast.guard:
             claim = source != "::" or target in (me.six, me.link_local)
             fate = "martian" if source in ROUTER6 else "l2" if not claim else "source-check" if not own else "flood"
+            fate = "multicast" if fate == "flood" and (hops != 255 or code) else fate  # no discovery (RFC 4861), so a packet like others
             fate = "bridge" if fate == "flood" and to == peer.mac else fate
         elif not own and not source.startswith("fe80:"):
             fate = "source-check"

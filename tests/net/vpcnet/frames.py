@@ -168,11 +168,3 @@ class Watch:
 
     def __exit__(self, *_):
         self.stop()
-
-
-def to_port(protocol, *ports):
-    """A `matching` for Watch: frames of a protocol to one of these destination ports."""
-    def matching(frame):
-        found = transport(frame)
-        return bool(found) and found[0] == protocol and found[2] in ports
-    return matching

@@ -195,3 +195,28 @@ def write_json(path, value):
     with open(draft, "w", encoding="utf-8") as out:
         json.dump(value, out, indent=1)
     os.rename(draft, path)
+
+
+def client_and_server(rules, client_rules=(), hook="auto"):
+    """Two subnets of a VPC, in both families: eni-client (10.0.1.10, 2001:db8:1:1::10; sg-client) in one, eni-server
+    (10.0.2.10, 2001:db8:1:2::10; sg-server, whose ingress rules are `rules`) in the other, on two veths of a host."""
+    state = State()
+    state.vpc("vpc-1", "10.0.0.0/16", "2001:db8:1::/56")
+    for number in (1, 2):
+        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
+    state.table("rtb-main", "vpc-1")
+    state.group("sg-client", "vpc-1", client_rules)
+    state.group("sg-server", "vpc-1", rules)
+    state.eni("eni-client", "s1", "10.0.1.10", ["sg-client"], "2001:db8:1:1::10")
+    state.eni("eni-server", "s2", "10.0.2.10", ["sg-server"], "2001:db8:1:2::10")
+    state.host("host-a", [("eni-client", "veth-client", {"Hook": hook}), ("eni-server", "veth-server")])
+    return state
+
+
+def two_subnets():
+    """A State of one VPC, vpc-1, and two subnets of both families, s1 and s2."""
+    state = State()
+    state.vpc("vpc-1", "10.0.0.0/16", "2001:db8:1::/56")
+    for number in (1, 2):
+        state.subnet(f"s{number}", "vpc-1", f"10.0.{number}.0/24", f"2001:db8:1:{number}::/64")
+    return state
