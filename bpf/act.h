@@ -99,13 +99,25 @@ static __always_inline int drop_late(struct pkt *p, __u32 reason)
 /* Of what bpf_clone_redirect() returns, the one above 0 that is a loss: NET_XMIT_DROP, NET_RX_DROP. */
 #define NET_LOST 1
 
+/* turn: by the uplink's ingress once more. ret: true = it is lost */
+__noinline int tc_leave_piece(struct __sk_buff *ctx, __u32 ifindex, __u32 turn)
+{
+	long sent;
+
+	if (turn)
+		ctx->mark = cut_mark();
+	else
+		hand_over(ctx, ifindex);
+	sent = bpf_clone_redirect(ctx, ifindex, turn ? BPF_F_INGRESS : 0);
+	return sent < 0 || sent == NET_LOST;
+}
+
 /* A packet in pieces. Each needs the neighbour of an uplink, which only a packet at a hook can ask for: so they come
  * in by the uplink once more, with a mark that nobody else knows (cut_returns). */
 __noinline int tc_deliver_pieces(struct __sk_buff *ctx, struct pkt *p)
 {
 	struct port *port = p ? port_at(p->exit) : NULL;
 	bool turn, lost = false;
-	long sent;
 	int more;
 
 	if (!port)
@@ -120,12 +132,7 @@ __noinline int tc_deliver_pieces(struct __sk_buff *ctx, struct pkt *p)
 		lost = more < 0;
 		if (more <= 0)
 			break;
-		if (turn)
-			ctx->mark = cut_mark();
-		else
-			hand_over(ctx, port->ifindex);
-		sent = bpf_clone_redirect(ctx, port->ifindex, turn ? BPF_F_INGRESS : 0);
-		lost = sent < 0 || sent == NET_LOST;
+		lost = tc_leave_piece(ctx, port->ifindex, turn);
 		if (lost)
 			break;
 	}

@@ -330,7 +330,7 @@ static __always_inline void sender_was_reset(struct pkt *p, __u32 ref)
 	    within(p->now, entry_last(record, ref), record->half[0].leg_s)) {
 		record->half[0].ct = CT_CLOSED;
 		record->half[0].last_ns = p->now;
-		flow_settle(p, record, ref);
+		flow_settle(p, ref);
 	}
 }
 

@@ -82,6 +82,16 @@ static __always_inline void half_take_entry(const struct pkt *p, struct flow_hal
 		gate_note(spot, ref);
 }
 
+/* ... of a flow that has a record. Verified by itself: inline the verifier walks it once for each way to it. */
+__noinline int entry_take(const struct pkt *p, struct spot *spot, __u32 backwards, __u32 ref)
+{
+	struct flow_record *record = record_at(ref);
+
+	if (p && spot && record)
+		half_take_entry(p, half_of(record, ref), spot, backwards, ref);
+	return 0;
+}
+
 /* A packet that took another way touches the entry, but not the mapping of a gateway that it did not pass (EIGW-02). */
 static __always_inline void mapping_pause(struct flow_record *record, __u32 ref)
 {
@@ -112,8 +122,8 @@ static __always_inline void touch_target(struct pkt *p)
 	if (p->kind == KIND_PLAIN && acknowledges(p)) /* what the entry's own resets are compared with */
 		sibling_of(record, p->target.ref)->ack = p->ack;
 	if (p->target.fresh) {
-		half_take_entry(p, half, &p->target, !(p->target.ref & 1), p->target.ref);
-		flow_settle(p, record, p->target.ref);
+		entry_take(p, &p->target, !(p->target.ref & 1), p->target.ref);
+		flow_settle(p, p->target.ref);
 	}
 	if (CT_STATE(half->ct) != CT_CLOSED)
 		half->last_ns = p->now;
@@ -260,7 +270,7 @@ static __always_inline int flow_open(struct pkt *p, const bool hold_target)
 	if (claim == CLAIM_ONE && p->target.ref != REF_NONE)
 		touch_target(p);
 	if (claim == CLAIM_ONE)
-		flow_settle(p, record, index << 1);
+		flow_settle(p, index << 1);
 	p->ref = index << 1;
 	guess_learn(p, &record->half[1]);
 	flow_count(p, &record->half[0]);
@@ -372,9 +382,9 @@ static __always_inline int flow_refresh(struct pkt *p)
 	flow_track(p, p->ref,
 		   alone ? MOVE_HALF(p->ref) : MOVE_BOTH); /* first: what this packet opens, it does not move as well */
 	if (p->source.fresh)
-		half_take_entry(p, half, &p->source, p->ref & 1, p->ref);
+		entry_take(p, &p->source, p->ref & 1, p->ref);
 	if (p->target.fresh && !alone)
-		half_take_entry(p, sibling, &p->target, p->ref & 1, p->ref ^ 1);
+		entry_take(p, &p->target, p->ref & 1, p->ref ^ 1);
 	if (alone && p->target.ref != REF_NONE)
 		touch_target(p);
 	if (half->in == p->in) /* else an answer by another tunnel: each is judged */
@@ -382,7 +392,7 @@ static __always_inline int flow_refresh(struct pkt *p)
 	if (p->nat && !(READ_ONCE(record->half[0].shared) & RECORD_MAPPED))
 		decision_forget(half); /* another CPU ended the mapping meanwhile */
 	note_peering(p, record);
-	flow_settle(p, record, p->ref);
+	flow_settle(p, p->ref);
 	flow_count(p, half);
 	return 0;
 }

@@ -406,9 +406,29 @@ static __always_inline __u32 mirror_mark(struct mirror_copy *c)
 	return (__u32)(++c->count * (control.secrets[4] | 1) >> 16) | 1;
 }
 
+/* One clone. ret: why it did not leave; 0 = it did, or nobody says why not */
+__noinline int tc_mirror_clone(struct __sk_buff *ctx)
+{
+	struct mirror_copy *c = copy_at_hand();
+	bool sent;
+
+	if (!c)
+		return 0;
+	c->reason = 0;
+	c->mark = mirror_mark(c);
+	ctx->mark = c->mark;
+	sent = !bpf_clone_redirect(ctx, c->ifindex, 0) && !c->reason;
+	c->mark = 0;
+	if (!sent)
+		return c->reason;
+	c->sent++;
+	c->sent_bytes += be16(c->outer.total);
+	return 0;
+}
+
 /* A clone for each packet that stands in this one. c->sent, c->sent_bytes: of those that left; c->reason: of the others
  */
-static __always_inline void mirror_clone(struct __sk_buff *ctx, struct mirror_copy *c, __u32 nr)
+static __always_inline void mirror_clones(struct __sk_buff *ctx, struct mirror_copy *c, __u32 nr)
 {
 	struct port *port = port_at(c->source);
 	__u32 mark = ctx->mark, reason = REASON_NOT_SERVED;
@@ -417,16 +437,7 @@ static __always_inline void mirror_clone(struct __sk_buff *ctx, struct mirror_co
 	c->ifindex = port ? port->ifindex : 0;
 	for (__u32 i = 0; i < MIRROR_SEGMENTS && i < c->allowed && c->ifindex; i++) {
 		c->segment = nr > 1 ? i + 1 : 0;
-		c->reason = 0;
-		c->mark = mirror_mark(c);
-		ctx->mark = c->mark;
-		if (!bpf_clone_redirect(ctx, c->ifindex, 0) && !c->reason) {
-			c->sent++;
-			c->sent_bytes += be16(c->outer.total);
-		} else if (c->reason) {
-			reason = c->reason;
-		}
-		c->mark = 0;
+		reason = tc_mirror_clone(ctx) ?: reason;
 	}
 	ctx->mark = mark;
 	c->reason = reason;
@@ -484,7 +495,7 @@ __noinline int tc_mirror_copy(struct __sk_buff *ctx)
 	if (replay)
 		mirror_show(ctx, HOOK_TC, c, q);
 	else
-		mirror_clone(ctx, c, q->segments);
+		mirror_clones(ctx, c, q->segments);
 	return 0;
 }
 

@@ -63,12 +63,15 @@ static __always_inline int nat_hop(struct pkt *p, __u32 nat, __be32 from)
 
 /* Where mappings of the gateway's address p->nat_addr towards this destination are counted: p->nat_use.
  * ret: it has room */
-static __always_inline bool use_of(struct pkt *p, __u32 nat)
+__noinline int use_of(struct pkt *p, __u32 nat)
 {
-	__u64 to = (__u64)p->out.dport << 32 | (__u64)p->out.proto << 48 | nat;
-	__u64 hash = flow_mix((__u64)p->nat_addr << 32 | p->out.daddr.ip4, control.secrets[3]) +
-		     flow_mix(to, control.secrets[6]);
+	__u64 to, hash;
 
+	if (!p)
+		return 0;
+	to = (__u64)p->out.dport << 32 | (__u64)p->out.proto << 48 | nat;
+	hash = flow_mix((__u64)p->nat_addr << 32 | p->out.daddr.ip4, control.secrets[3]) +
+	       flow_mix(to, control.secrets[6]);
 	return use_look(p, hash);
 }
 

@@ -81,10 +81,13 @@ static __always_inline __u8 udp_next(__u8 state, bool reply)
 	return state == CT_AGAIN && reply ? CT_ESTABLISHED : state;
 }
 
-static __always_inline __u8 ct_next(const struct pkt *p, __u8 ct, bool backwards, __u8 flags)
+__noinline __u32 ct_next(const struct pkt *p, __u32 ct, __u32 backwards, __u32 flags)
 {
-	bool reply = backwards != !!(ct & CT_BACKWARDS);
+	bool reply = !!backwards != !!(ct & CT_BACKWARDS);
 	__u8 state = CT_STATE(ct);
+
+	if (!p)
+		return ct;
 
 	if (p->tuple.proto == IPPROTO_TCP)
 		state = tcp_next(state, reply, flags);
@@ -219,13 +222,20 @@ static __always_inline bool goes_on_alone(const struct pkt *p, const struct flow
 }
 
 /* After any change of an entry. Charges of a half-open flow end when both entries have seen the handshake, once. */
-static __always_inline void flow_settle(const struct pkt *p, struct flow_record *record, __u32 ref)
+__noinline int flow_settle(const struct pkt *p, __u32 ref)
 {
-	struct flow_half *a = &record->half[0], *b = &record->half[1];
-	struct side *rest = a->shared & RECORD_MAPPED ? side_of(record, ref) : NULL;
+	struct flow_record *record = record_at(ref);
+	struct flow_half *a, *b;
 	struct port_stats *stats;
-	__u32 owner = b->shared;
+	struct side *rest;
+	__u32 owner;
 
+	if (!p || !record)
+		return 0;
+	a = &record->half[0];
+	b = &record->half[1];
+	rest = a->shared & RECORD_MAPPED ? side_of(record, ref) : NULL;
+	owner = b->shared;
 	for (int i = 0; i < SETTLE_TRIES; i++) {
 		__u8 first = READ_ONCE(a->ct), second = READ_ONCE(b->ct);
 
@@ -235,12 +245,13 @@ static __always_inline void flow_settle(const struct pkt *p, struct flow_record 
 			break;
 	}
 	if (!(a->shared & RECORD_HALF_OPEN) || ((half_waits(a) || half_waits(b)) && !goes_on_alone(p, record, ref)))
-		return;
+		return 0;
 	if (!(__sync_fetch_and_and(&a->shared, ~RECORD_HALF_OPEN) & RECORD_HALF_OPEN))
-		return;
+		return 0;
 	stats = bpf_map_lookup_elem(&port_stats, &owner);
 	if (stats)
 		__sync_fetch_and_add(&stats->half_open, -1);
+	return 0;
 }
 
 /* Of a record that nobody else can find yet (BUSY). Without a locked step: it would wait for the record's lines, which
@@ -377,7 +388,7 @@ __noinline int flow_track(struct pkt *p, __u32 ref, __u32 which)
 			moved |= mapping_move(p, &rest->mapping, ref & 1, there);
 	}
 	if (moved || goes_on_alone(p, record, ref))
-		flow_settle(p, record, ref);
+		flow_settle(p, ref);
 	return 0;
 }
 

@@ -115,6 +115,6 @@ ifndef COVER
 TEST_PROGRAMS += $(HOST_FUZZ)
 endif
 LONG_TESTS += fuzz-long
-CHECKS += '/usr/bin/python3 tests/golden/run.py $(H)/enid' 'tests/fuzz/same.py $(B)/enid $(H)' 'tests/fuzz/geneve.py $(B)/enid $(H)/enid' 'make -s fuzz-short'
+CHECKS += '/usr/bin/python3 tests/golden/run.py $(H)/enid' 'tests/fuzz/same.py $(B)/enid $(H)' 'tests/fuzz/geneve.py $(B)/enid $(H)/enid' 'make -s fuzz-short FUZZ_SECONDS=20'
 
 .PHONY: cover cover-programs fuzz-short fuzz-same fuzz-afl fuzz-long

@@ -159,13 +159,14 @@ static bool is_left_out(const struct datapath *datapath, const char *name)
 void programs_start(struct datapath *datapath, bool adopted)
 {
 	const char *const wanted[] = {is_left_out(datapath, "tc_rx") ? "xdp_rx" : "tc_rx", "tc_tx"};
+	size_t nr_wanted = datapath->replay ? 1 : ARRAY_SIZE(wanted); /* no device sends by a replay's tc_tx */
 	char build[40];
 
 	if (datapath->pinned) {
 		build_text(datapath, build);
 		datapath->same_build = adopted && pinned_build_is(datapath, build);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+	for (size_t i = 0; i < nr_wanted; i++)
 		if (!is_left_out(datapath, wanted[i]) &&
 		    (!datapath->same_build || adopt_program(datapath, wanted[i]) < 0))
 			start_loading(datapath, wanted[i], true);
