@@ -55,8 +55,8 @@ def logs():
         follow(folder)
 
 
-REJECTS = [LINES[2] + " sg-ingress - -", LINES[3] + " nacl-ingress nacl-ingress acl-1/90",
-           LINES[5].replace("ACCEPT", "REJECT") + " sg-egress - -", "2 111122223333 eni-c - - - - - - - 100 110 - SKIPDATA - - -"]
+REJECTS = [LINES[2] + " sg-ingress sg-ingress -", LINES[3] + " nacl-ingress nacl-ingress acl-1/90",
+           LINES[5].replace("ACCEPT", "REJECT") + " sg-egress sg-egress -", "2 111122223333 eni-c - - - - - - - 100 110 - SKIPDATA - - -"]
 
 
 def reasons():
@@ -120,7 +120,7 @@ def refused(world):
             return [line.split() for line in out.read().splitlines()]
         mine = "eni-db 10.20.1.10 10.20.11.10 50009 22 6 1 40".split()
         check("the README's line tells what was refused, and why", until(lambda: [line[12:] for line in told() if line[2:10] == mine] == [
-            ["REJECT", "OK", "sg-ingress", "-", "-"]], 30), told())
+            ["REJECT", "OK", "sg-ingress", "sg-ingress", "-"]], 30), told())
         reader.kill()
         reader.wait()
     check("an agent comes back", world.start())
