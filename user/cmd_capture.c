@@ -18,6 +18,7 @@
 #include "agent/agent.h"
 #include "base/base.h"
 #include "base/names.h"
+#include "base/json.h"
 #include "capture/describe.h"
 #include "capture/dissect.h"
 #include "capture/pcapng.h"
@@ -219,7 +220,7 @@ static int print(const struct work *work, const struct captured_packet *packet)
 	if (work->asked->json) {
 		json_t *row = captured_json(&work->view, packet);
 
-		r = json_dumpf(row, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+		r = json_print(row, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
 		json_decref(row);
 		return r || putchar('\n') < 0 ? -EIO : 0;
 	}

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/base.h"
+#include "base/json.h"
 #include "commands.h"
 #include "lint/lint.h"
 #include "state/extra.h"
@@ -119,7 +121,7 @@ static int print_json(const struct state *state, const struct state_messages *me
 			   texts(messages->errors, messages->nr_errors));
 	if (lint)
 		json_object_set(result, "lint", lint);
-	r = result ? json_dumpf(result, stdout, JSON_INDENT(2)) : -1;
+	r = result ? json_print(result, stdout, JSON_INDENT(2)) : -1;
 	putchar('\n');
 	json_decref(result);
 	return r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "base/json.h"
 #include "graph/graph.h"
 
 static int usage(FILE *out, int code)
@@ -26,7 +27,7 @@ static int print(const struct state *state, bool json)
 		return 1;
 	if (!json)
 		graph_print_dot(stdout, graph);
-	else if (!json_dumpf(graph, stdout, JSON_INDENT(2)))
+	else if (!json_print(graph, stdout, JSON_INDENT(2)))
 		putchar('\n');
 	json_decref(graph);
 	return 0;

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "base/json.h"
 #include "commands.h"
 #include "folders.h"
 #include "flowlog/reader.h"
@@ -134,7 +135,7 @@ static int print_json(void *arg, const char *line, size_t len)
 		nr++;
 	}
 	if (nr == nr_fields(arg) && at == len + 1 && is_asked_for(arg, line, len))
-		r = json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) || putchar('\n') < 0 ? -EIO : 0;
+		r = json_print(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) || putchar('\n') < 0 ? -EIO : 0;
 	json_decref(object);
 	return r;
 }

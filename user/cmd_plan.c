@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "base/base.h"
 #include "commands.h"
+#include "base/json.h"
 #include "folders.h"
 #include "rehearse/rehearse.h"
 #include "show/flows.h"
@@ -151,7 +152,7 @@ static int plan(const struct rehearsal *rehearsal, bool json)
 	if (!told)
 		fprintf(stderr, "enid plan: %s\n", why ? why : strerror(-r));
 	else if (json)
-		r |= json_dumpf(told, stdout, JSON_INDENT(2)) | (putchar('\n') == EOF);
+		r |= json_print(told, stdout, JSON_INDENT(2)) | (putchar('\n') == EOF);
 	else
 		print_text(told);
 	json_decref(told);

@@ -9,6 +9,8 @@
 #include "agent/agent.h"
 #include "agent/status.h"
 #include "commands.h"
+#include "base/base.h"
+#include "base/json.h"
 #include "folders.h"
 
 static const char usage[] =
@@ -106,7 +108,7 @@ static void print_rest(json_t *status)
 static int print(json_t *status, bool as_json)
 {
 	if (as_json) {
-		json_dumpf(status, stdout, JSON_INDENT(2));
+		json_print(status, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
 		print_agent(status);

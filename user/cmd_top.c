@@ -11,6 +11,7 @@
 #include "agent/agent.h"
 #include "base/base.h"
 #include "commands.h"
+#include "base/json.h"
 #include "folders.h"
 #include "show/flows.h"
 #include "show/output.h"
@@ -84,7 +85,7 @@ static int print(const struct asked *asked, json_t *top)
 	int r = 0;
 
 	if (asked->json) {
-		r = json_dumpf(top, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII) ||
+		r = json_print(top, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII) ||
 		    putchar('\n') < 0;
 		return r || fflush(stdout) ? -EIO : 0;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "explain/report.h"
+#include "base/json.h"
 #include "explain/session.h"
 
 /* ret: false = not a number from 0 to max */
@@ -132,7 +133,7 @@ int questions_answer(struct explain_session *session, const char *file, FILE *ou
 		if (r < 0) {
 			json_t *error = json_pack("{s:s}", "Error", why ? why : strerror(-r));
 
-			(void)json_dumpf(error, out, JSON_COMPACT);
+			(void)json_print(error, out, JSON_COMPACT);
 			fputc('\n', out);
 			json_decref(error);
 			fprintf(stderr, "enid explain: line %zu: %s\n", n, why ? why : strerror(-r));
