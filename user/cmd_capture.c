@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid capture: packets of ports with the verdict on each, to a pcapng file, as lines, as JSON. */
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <net/ethernet.h>
@@ -17,8 +18,8 @@
 
 #include "agent/agent.h"
 #include "base/base.h"
-#include "base/names.h"
 #include "base/json.h"
+#include "base/names.h"
 #include "capture/describe.h"
 #include "capture/dissect.h"
 #include "capture/pcapng.h"
@@ -387,17 +388,17 @@ static int capture(const struct asked *asked)
 	sigaction(SIGTERM, &action, NULL);
 	r = begin(&work, &why);
 	if (!r) {
-		fprintf(stderr, "enid: capture: %zu port%s\n", work.nr_ports, work.nr_ports == 1 ? "" : "s");
+		warnx("%zu port%s", work.nr_ports, plural(work.nr_ports));
 		r = run(&work);
 		last = end_file(&work, &lost);
 		r = r ? r : last;
-		fprintf(stderr, "enid: capture: %llu packets, %llu not asked for, %llu lost for want of room\n",
-			(unsigned long long)work.told, (unsigned long long)work.passed_over, (unsigned long long)lost);
+		warnx("%llu packet%s, %llu not asked for, %llu lost for want of room", (unsigned long long)work.told,
+		      plural(work.told), (unsigned long long)work.passed_over, (unsigned long long)lost);
 	}
 	if (r && !why && asked->file)
 		r = refuse(&why, r, "'%s': %s", asked->file, strerror(-r));
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: capture: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 	free(why);
 	work_done(&work);
 	return r ? 1 : 0;
@@ -413,7 +414,7 @@ static bool read_number(const char *option, const char *word, double least, doub
 	*ret = strtod(word, &rest);
 	if (!errno && rest != word && !*rest && *ret >= least && *ret <= most)
 		return true;
-	fprintf(stderr, "enid: capture: %s: '%s' is no number from %g to %g\n", option, word, least, most);
+	warnx("%s: '%s' is no number from %g to %g", option, word, least, most);
 	return false;
 }
 
@@ -421,7 +422,7 @@ static bool is_reason(const char *word)
 {
 	if (is_reason_name(word))
 		return true;
-	fprintf(stderr, "enid: '%s' is no reason: enid(8) lists them\n", word);
+	warnx("'%s' is no reason: enid(8) lists them", word);
 	return false;
 }
 

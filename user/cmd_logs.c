@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid logs: flow log records from the files, as they are or as JSON lines (keys as consumers name them: account_id).
  */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -220,13 +221,13 @@ int cmd_logs(int argc, char **argv)
 	}
 	if (optind < argc || (strcmp(format, "default") != 0 && strcmp(format, "json") != 0)) {
 		if (optind < argc)
-			fprintf(stderr, "enid logs: '%s' is no option\n", argv[optind]);
+			warnx("'%s' is no option", argv[optind]);
 		else
-			fprintf(stderr, "enid logs: --format is default or json, not '%s'\n", format);
+			warnx("--format is default or json, not '%s'", format);
 		return usage(stderr, 2);
 	}
 	r = read_logs(folders.logs, follow, strcmp(format, "json") == 0, &filter);
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: logs: %s: %s\n", folders.logs, strerror(-r));
+		warnx("%s: %s", folders.logs, strerror(-r));
 	return r ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid metrics: what `enid run --metrics` serves, once, on stdout; works with the agent dead. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ int cmd_metrics(int argc, char **argv)
 		case 'e':
 			if (!metrics_switch(optarg, &source.per_eni))
 				break;
-			fprintf(stderr, "enid metrics: --per-eni is on or off, not '%s'\n", optarg);
+			warnx("--per-eni is on or off, not '%s'", optarg);
 			return usage(stderr, 2);
 		default:
 			if (!folder_option(&folders, option, optarg))
@@ -51,13 +52,13 @@ int cmd_metrics(int argc, char **argv)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "enid metrics: '%s' is no option\n", argv[optind]);
+		warnx("'%s' is no option", argv[optind]);
 		return usage(stderr, 2);
 	}
 	source.run_dir = folders.run;
 	source.pin_dir = folders.pins;
 	r = metrics_write(&source, stdout, json);
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: metrics: %s\n", strerror(-r));
+		warnx("%s", strerror(-r));
 	return r ? 1 : 0;
 }

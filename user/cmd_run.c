@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid run: the agent. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -56,7 +57,7 @@ static int set_metrics(struct agent_options *options)
 
 	options->metrics = optarg;
 	if (r)
-		fprintf(stderr, "enid: --metrics: %s\n", why ? why : strerror(-r));
+		warnx("--metrics: %s", why ? why : strerror(-r));
 	free(why);
 	return r;
 }
@@ -88,12 +89,12 @@ static int set_option(int option, struct agent_options *options, const char **pa
 	case OPTION_PER_ENI:
 		if (!metrics_switch(optarg, &options->metrics_per_eni))
 			return 0;
-		fprintf(stderr, "enid: --metrics-per-eni is on or off, not '%s'\n", optarg);
+		warnx("--metrics-per-eni is on or off, not '%s'", optarg);
 		return -EINVAL;
 	case 'm':
 		if (!read_count(optarg, &options->flows_max))
 			return 0;
-		fprintf(stderr, "enid: --max-flows '%s' is no number from 1 to %u\n", optarg, UINT32_MAX / 4);
+		warnx("--max-flows '%s' is no number from 1 to %u", optarg, UINT32_MAX / 4);
 		return -EINVAL;
 	default:
 		fputs(usage, stderr);

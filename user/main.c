@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid: one binary, one file per command. */
+#include <err.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ static const struct command *find_command(const char *name)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(name, commands[i].name))
 			return &commands[i];
-	fprintf(stderr, "enid: unknown command '%s'\n", name);
+	warnx("unknown command '%s'", name);
 	return NULL;
 }
 
@@ -51,7 +52,7 @@ static int finish(int code)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	argv[0] = (char *)command->full_name;
+	program_invocation_short_name = argv[0] = (char *)command->full_name;
 	return finish(command->run(argc, argv));
 }
 

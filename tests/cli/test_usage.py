@@ -69,7 +69,7 @@ def named():
                         (("services", "frob", REFERENCE), "frob"), (("detach",), "which device"), (("detach", "--all", "x"), "either --all or")):
         done = enid(*words)
         check(f"enid {' '.join(words).replace(REFERENCE, 'STATE')}: its first line is of that", done.code == 2 and not done.out and
-              done.err.startswith("enid") and what in done.err.splitlines()[0], done)
+              done.err.startswith(f"enid {words[0]}: ") and what in done.err.splitlines()[0], done)
 
 
 def nothing_there():
@@ -120,7 +120,8 @@ def states():
           done.json()["holds"]["network interfaces"] == 6, done)
     with tempfile.TemporaryDirectory() as folder:
         done = enid("check", folder)
-        check("an empty folder is no state", done.code == 1 and "has no *.json file" in done.err, done)
+        check("an empty folder is no state", done.code == 1 and "has no *.json file" in done.err and
+              done.out == "invalid: 1 error, 0 warnings\n", done)
         wrong = {"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/33"}], "SecurityGroups": [
             {"GroupId": "sg-1", "VpcId": "vpc-1", "IpPermissions": [
                 {"IpProtocol": "tcp", "FromPort": 90, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}]}

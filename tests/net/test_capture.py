@@ -36,7 +36,7 @@ class Capture:
 
     def __enter__(self):
         first = self.process.stderr.readline()
-        check(first.startswith(b"enid: capture: ") and b" port" in first, f"it begins with {first}")
+        check(first.startswith(b"enid capture: ") and b" port" in first, f"it begins with {first}")
         return self
 
     def end(self):
