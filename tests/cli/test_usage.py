@@ -83,7 +83,9 @@ def nothing_there():
     for topic in SHOWN:
         done = enid("show", topic, *NOWHERE, "--log-dir", "/nonexistent")
         check(f"enid show {topic} without pins names the folder and exits 1", done.code == 1 and not done.out and
-              "enid-cli-none" in done.err, done)
+              "enid-cli-none" in done.err and done.err.startswith(f"enid show: {topic}: "), done)
+    done = enid("metrics", *NOWHERE)
+    check("enid metrics where nothing is pinned tells that no agent runs", done.code == 0 and "enid_agent_running 0" in done.out, done)
     done = enid("logs", "--log-dir", "/nonexistent/log", *NOWHERE)
     check("enid logs without its folder names it", done.code == 1 and "/nonexistent/log" in done.err, done)
     done = enid("detach", "enid-cli-none")
