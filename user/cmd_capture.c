@@ -74,15 +74,17 @@ static void end(int number)
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid capture [ENI|GATEWAY|DEVICE...] [--write FILE|-] [--json] [--count N] [--seconds S]\n"
-		     "                [--bytes N] [--verdict accept|reject] [--reason R]\n"
-		     "                " FILTER_USAGE "\n                [--run-dir D] [--pin-dir D] [--log-dir D]\n\n"
-		     "Packets of the named ports (all, if none is named) with the verdict on each and what decided.\n\n"
-		     "  --write FILE  pcapng, the verdicts as comments; - is stdout. Without it: a line each\n"
-		     "  --json        one object a line\n"
-		     "  --count N, --seconds S  end after so many packets, after so long\n"
-		     "  --bytes N     of each packet at most so many (9216)\n\n"
-		     "Exit: 0 done, 1 no such port, another capture runs, or the file cannot be written; 2 misuse.\n");
+	fprintf(out,
+		"usage: enid capture [ENI|GATEWAY|DEVICE...] [--write FILE|-] [--json] [--count N] [--seconds S]\n"
+		"                [--bytes N] [--verdict accept|reject] [--reason R]\n"
+		"                " FILTER_USAGE "\n                [--run-dir D] [--pin-dir D] [--log-dir D]\n\n"
+		"Packets of the named ports (all, if none is named) with the verdict on each and what decided.\n\n"
+		"  --write FILE  pcapng, the verdicts as comments; - is stdout. Without it: a line each\n"
+		"  --json        one object a line\n"
+		"  --count N, --seconds S  end after so many packets, after so long\n"
+		"  --bytes N     of each packet at most so many (9216)\n\n"
+		"Exit: 0 done, 1 nothing is pinned there, no such port, another capture runs, or the file cannot be "
+		"written; 2 misuse.\n");
 	return code;
 }
 

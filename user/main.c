@@ -2,9 +2,11 @@
 /* enid: one binary, one file per command. */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 
@@ -41,13 +43,22 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* Results that did not get out are not done. */
+/* Results that did not get out are not done. Why they did not, only a write that failed just now can tell. */
 static int finish(int code)
 {
+	errno = 0;
 	if (!fflush(stdout) && !ferror(stdout))
 		return code;
-	fprintf(stderr, "enid: cannot write to standard output: %s\n", strerror(errno));
+	warnx("cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 	return code ? code : 1;
+}
+
+/* A standard stream that is closed is made one that fails: or what is opened first would be it. */
+static void keep_streams_apart(void)
+{
+	for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+		if (fcntl(stream, F_GETFD) < 0)
+			(void)open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -61,6 +72,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	bool help;
 
+	keep_streams_apart();
 	if (argc < 2)
 		return usage(stderr, 2);
 	if (is_one_of(argv[1], "version", "--version", "-V"))
