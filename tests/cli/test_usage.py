@@ -107,6 +107,30 @@ def full_disk():
               b"standard output" in done.stderr, done)
 
 
+def closed_streams():
+    """What is opened first must not be taken for the stream that is closed."""
+    for words in (("check", REFERENCE), ("graph", REFERENCE), ("status", *NOWHERE), ("--version",)):
+        done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "-", ENID, *words], stderr=subprocess.PIPE, check=False)
+        check(f"enid {words[0]}: a closed standard output is a failure", done.returncode == 1 and
+              b"cannot write to standard output" in done.stderr, done)
+
+
+def refused_start():
+    """A state that cannot be loaded: no folder is made for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        broken = os.path.join(folder, "broken.json")
+        with open(broken, "w", encoding="utf-8") as out:
+            out.write("{")
+        pins = f"/sys/fs/bpf/enid-cli-refused-{os.getpid()}"
+        before = sorted(os.listdir(folder))
+        for state, more, what in ((broken, (), "broken.json"), (os.path.join(folder, "none"), (), "none: cannot read"),
+                                  (REFERENCE, ("--host", "host-x"), "'host-x'")):
+            done = enid("run", "--state", state, *more, "--run-dir", f"{folder}/run/enid", "--log-dir", f"{folder}/log", "--pin-dir", pins)
+            check(f"enid run says what is wrong ({what})", done.code == 1 and what in done.err and
+                  all(line.startswith("enid run: ") for line in done.err.splitlines()), done)
+            check("... and leaves no folder", sorted(os.listdir(folder)) == before and not os.path.exists(pins), os.listdir(folder))
+
+
 def states():
     for words in (("check", "/nonexistent/state"), ("replay", "--state", "/nonexistent/state")):
         done = enid(*words)
@@ -162,4 +186,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    main(help_and_version, misuse, named, nothing_there, full_disk, states, hosts)
+    main(help_and_version, misuse, named, nothing_there, full_disk, closed_streams, refused_start, states, hosts)

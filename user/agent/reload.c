@@ -84,7 +84,7 @@ static int read_files(const struct tree *tree, struct candidate *candidate, uint
 	return say_why(ret_why, -EAGAIN, "", "the files keep changing while they are read");
 }
 
-static int compile(struct agent *agent, struct candidate *candidate, char **ret_why)
+static int compile(const struct agent *agent, struct candidate *candidate, char **ret_why)
 {
 	struct applied *applied = &candidate->applied;
 
@@ -369,5 +369,21 @@ int agent_recover(struct agent *agent)
 	if (!r)
 		log_warning("going on with the state that was in force last, %s", path);
 	free(why);
+	return r;
+}
+
+int agent_try(const struct agent *agent)
+{
+	struct candidate candidate = {};
+	char *why = NULL;
+	uint64_t seen;
+	int r = read_files(&agent->options->tree, &candidate, &seen, &why);
+
+	if (!r)
+		r = compile(agent, &candidate, &why);
+	if (r)
+		log_error("the state is refused, and there is no other to enforce: %s", why ? why : strerror(-r));
+	free(why);
+	candidate_done(&candidate);
 	return r;
 }
