@@ -43,7 +43,8 @@ static const char help[] =
 	"      --pin-dir D      (default: " DEFAULT_PIN_DIR ")\n"
 	"      --json           in the form of aws ec2 describe-network-insights-analyses\n"
 	"\n"
-	"Exit: 0 there is a way there and back, 1 there is none, 2 misuse, 3 model and programs disagree.\n";
+	"Exit: 0 there is a way there and back; 1 there is none, or it failed; 2 misuse; 3 model and programs "
+	"disagree.\n";
 
 static const struct option long_options[] = {
 	{"from", required_argument, NULL, 'f'},

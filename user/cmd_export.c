@@ -14,10 +14,12 @@ static const char *const forms[] = {[EXPORT_LINEAR] = "linear", [EXPORT_SETS] = 
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid export nft [--host ID] [--form linear|sets|concat] STATE...\n"
-		     "  A ruleset for `nft -f`: what may pass between the router-mode ports of a host.\n"
-		     "  --form  how security groups are written: a rule each, address sets (default), sets of\n"
-		     "          address and port. The verdicts are the same.\n");
+	fprintf(out, "usage: enid export nft [--host ID] [--form linear|sets|concat] STATE...\n\n"
+		     "A ruleset for `nft -f`: what may pass between the router-mode ports of a host.\n\n"
+		     "  --host ID  act for this host (default: this machine's name, else the only host of the state)\n"
+		     "  --form     how security groups are written: a rule each, address sets (default), sets of\n"
+		     "             address and port; the verdicts are the same\n\n"
+		     "Exit: 0 printed, 1 the state is invalid or has no such host, 2 misuse.\n");
 	return code;
 }
 

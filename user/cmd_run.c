@@ -35,7 +35,8 @@ static const char usage[] =
 	"                  series of each ENI and port, too (on)\n"
 	"  --no-tcx        attach TC programs as clsact filters even where the kernel has TCX\n"
 	"  --user USER     whom root becomes: a name, or UID[:GID] (enid, if there is such a user)\n"
-	"  --prepare       make run, pin and log folder, hand them over to that user, and end\n";
+	"  --prepare       make run, pin and log folder, hand them over to that user, and end\n\n"
+	"Exit: 0 ended by a signal, 1 failed to start, 2 misuse.\n";
 
 static int read_count(const char *text, uint32_t *ret)
 {

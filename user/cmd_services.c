@@ -12,9 +12,13 @@
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid services dnsmasq|setup [--host ID] [--vpc ID] STATE...\n"
-		     "  dnsmasq  a configuration for dnsmasq\n"
-		     "  setup    a script for sh: addresses, routes and a firewall table on this host\n");
+	fprintf(out,
+		"usage: enid services dnsmasq|setup [--host ID] [--vpc ID] STATE...\n\n"
+		"  dnsmasq    a configuration for dnsmasq\n"
+		"  setup      a script for sh: addresses, routes and a firewall table on this host\n"
+		"  --host ID  act for this host (default: this machine's name, else the only host of the state)\n"
+		"  --vpc ID   serve this VPC only, where guests of several have the same addresses\n\n"
+		"Exit: 0 printed, 1 the state is invalid, or has no such host or VPC, or needs --vpc; 2 misuse.\n");
 	return code;
 }
 

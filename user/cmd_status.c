@@ -64,7 +64,6 @@ static void print_ports(const json_t *status)
 	}
 }
 
-/* Of each table how much is in use, of each NAT gateway its metrics. */
 static void print_skipped(long long accepts, long long rejects)
 {
 	if (accepts || rejects)
@@ -76,6 +75,7 @@ static void print_drops(const char *reason, long long packets, long long bytes)
 	printf("dropped    %-24s %lld packet%s, %lld byte%s\n", reason, packets, plural(packets), bytes, plural(bytes));
 }
 
+/* Of each table how much is in use, of each NAT gateway its metrics. */
 static void print_tables(json_t *status)
 {
 	const json_t *skipped = json_object_get(status, "skipped");
