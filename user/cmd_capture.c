@@ -461,6 +461,23 @@ static int read_option(struct asked *asked, int option)
 	}
 }
 
+/* What can match no packet, or nobody can read. ret: whether that is asked for */
+static bool is_misused(const struct asked *asked)
+{
+	const char *verdict = asked->filter.verdict;
+
+	if (asked->reason && verdict &&
+	    !strcmp(verdict, "ACCEPT") != !strcmp(asked->reason, reason_name(REASON_ACCEPTED)))
+		warnx("no packet has that --verdict and that --reason");
+	else if (asked->file && !strcmp(asked->file, "-") && asked->json)
+		warnx("--json and --write - both go to standard output");
+	else if (asked->file && !strcmp(asked->file, "-") && isatty(STDOUT_FILENO))
+		warnx("--write - does not write to a terminal");
+	else
+		return false;
+	return true;
+}
+
 int cmd_capture(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -487,7 +504,7 @@ int cmd_capture(int argc, char **argv)
 	}
 	asked.names = argv + optind;
 	asked.nr_names = argc - optind;
-	if (asked.file && !strcmp(asked.file, "-") && (asked.json || isatty(STDOUT_FILENO)))
+	if (is_misused(&asked))
 		return usage(stderr, 2);
 	return capture(&asked);
 }

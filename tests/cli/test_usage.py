@@ -64,7 +64,9 @@ def named():
                         (("logs", "eni-db"), "'eni-db'"), (("logs", "--format", "xml"), "'xml'"), (("top", "frob"), "'frob'"),
                         (("top", "enis", "flows"), "'flows'"), (("top", "--rows", "0"), "--rows: '0'"), (("top", "--interval", "x"), "--interval: 'x'"),
                         (("metrics", "x"), "'x'"), (("metrics", "--per-eni", "maybe"), "'maybe'"), (("capture", "--bytes", "1"), "--bytes: '1'"),
-                        (("export", "nft"), "which state"), (("export", "iptables", REFERENCE), "'iptables'"),
+                        (("capture", "--write", "-", "--json"), "--json and --write -"),
+                        (("capture", "--verdict", "accept", "--reason", "ttl"), "--verdict"),
+                        (("capture", "--verdict", "reject", "--reason", "accepted"), "--verdict"), (("export", "nft"), "which state"), (("export", "iptables", REFERENCE), "'iptables'"),
                         (("export", "nft", "--form", "x", REFERENCE), "--form is"), (("services", "setup"), "which state"),
                         (("services", "frob", REFERENCE), "frob"), (("detach",), "which device"), (("detach", "--all", "x"), "either --all or")):
         done = enid(*words)
