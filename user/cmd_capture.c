@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid capture: packets of ports with the verdict on each, to a pcapng file, as lines, as JSON. */
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <net/ethernet.h>
@@ -17,6 +18,7 @@
 
 #include "agent/agent.h"
 #include "base/base.h"
+#include "base/json.h"
 #include "base/names.h"
 #include "capture/describe.h"
 #include "capture/dissect.h"
@@ -72,15 +74,17 @@ static void end(int number)
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid capture [ENI|GATEWAY|DEVICE...] [--write FILE|-] [--json] [--count N] [--seconds S]\n"
-		     "                [--bytes N] [--verdict accept|reject] [--reason R]\n"
-		     "                " FILTER_USAGE "\n                [--run-dir D] [--pin-dir D] [--log-dir D]\n\n"
-		     "Packets of the named ports (all, if none is named) with the verdict on each and what decided.\n\n"
-		     "  --write FILE  pcapng, the verdicts as comments; - is stdout. Without it: a line each\n"
-		     "  --json        one object a line\n"
-		     "  --count N, --seconds S  end after so many packets, after so long\n"
-		     "  --bytes N     of each packet at most so many (9216)\n\n"
-		     "Exit: 0 done, 1 no such port, another capture runs, or the file cannot be written; 2 misuse.\n");
+	fprintf(out,
+		"usage: enid capture [ENI|GATEWAY|DEVICE...] [--write FILE|-] [--json] [--count N] [--seconds S]\n"
+		"                [--bytes N] [--verdict accept|reject] [--reason R]\n"
+		"                " FILTER_USAGE "\n                [--run-dir D] [--pin-dir D] [--log-dir D]\n\n"
+		"Packets of the named ports (all, if none is named) with the verdict on each and what decided.\n\n"
+		"  --write FILE  pcapng, the verdicts as comments; - is stdout. Without it: a line each\n"
+		"  --json        one object a line\n"
+		"  --count N, --seconds S  end after so many packets, after so long\n"
+		"  --bytes N     of each packet at most so many (9216)\n\n"
+		"Exit: 0 done, 1 nothing is pinned there, no such port, another capture runs, or the file cannot be "
+		"written; 2 misuse.\n");
 	return code;
 }
 
@@ -219,7 +223,7 @@ static int print(const struct work *work, const struct captured_packet *packet)
 	if (work->asked->json) {
 		json_t *row = captured_json(&work->view, packet);
 
-		r = json_dumpf(row, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+		r = json_print(row, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
 		json_decref(row);
 		return r || putchar('\n') < 0 ? -EIO : 0;
 	}
@@ -386,17 +390,17 @@ static int capture(const struct asked *asked)
 	sigaction(SIGTERM, &action, NULL);
 	r = begin(&work, &why);
 	if (!r) {
-		fprintf(stderr, "enid: capture: %zu port%s\n", work.nr_ports, work.nr_ports == 1 ? "" : "s");
+		warnx("%zu port%s", work.nr_ports, plural(work.nr_ports));
 		r = run(&work);
 		last = end_file(&work, &lost);
 		r = r ? r : last;
-		fprintf(stderr, "enid: capture: %llu packets, %llu not asked for, %llu lost for want of room\n",
-			(unsigned long long)work.told, (unsigned long long)work.passed_over, (unsigned long long)lost);
+		warnx("%llu packet%s, %llu not asked for, %llu lost for want of room", (unsigned long long)work.told,
+		      plural(work.told), (unsigned long long)work.passed_over, (unsigned long long)lost);
 	}
 	if (r && !why && asked->file)
 		r = refuse(&why, r, "'%s': %s", asked->file, strerror(-r));
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: capture: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 	free(why);
 	work_done(&work);
 	return r ? 1 : 0;
@@ -412,7 +416,7 @@ static bool read_number(const char *option, const char *word, double least, doub
 	*ret = strtod(word, &rest);
 	if (!errno && rest != word && !*rest && *ret >= least && *ret <= most)
 		return true;
-	fprintf(stderr, "enid: capture: %s: '%s' is no number from %g to %g\n", option, word, least, most);
+	warnx("%s: '%s' is no number from %g to %g", option, word, least, most);
 	return false;
 }
 
@@ -420,7 +424,7 @@ static bool is_reason(const char *word)
 {
 	if (is_reason_name(word))
 		return true;
-	fprintf(stderr, "enid: '%s' is no reason: enid(8) lists them\n", word);
+	warnx("'%s' is no reason: enid(8) lists them", word);
 	return false;
 }
 
@@ -457,6 +461,23 @@ static int read_option(struct asked *asked, int option)
 	}
 }
 
+/* What can match no packet, or nobody can read. ret: whether that is asked for */
+static bool is_misused(const struct asked *asked)
+{
+	const char *verdict = asked->filter.verdict;
+
+	if (asked->reason && verdict &&
+	    !strcmp(verdict, "ACCEPT") != !strcmp(asked->reason, reason_name(REASON_ACCEPTED)))
+		warnx("no packet has that --verdict and that --reason");
+	else if (asked->file && !strcmp(asked->file, "-") && asked->json)
+		warnx("--json and --write - both go to standard output");
+	else if (asked->file && !strcmp(asked->file, "-") && isatty(STDOUT_FILENO))
+		warnx("--write - does not write to a terminal");
+	else
+		return false;
+	return true;
+}
+
 int cmd_capture(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -483,7 +504,7 @@ int cmd_capture(int argc, char **argv)
 	}
 	asked.names = argv + optind;
 	asked.nr_names = argc - optind;
-	if (asked.file && !strcmp(asked.file, "-") && (asked.json || isatty(STDOUT_FILENO)))
+	if (is_misused(&asked))
 		return usage(stderr, 2);
 	return capture(&asked);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid check STATE... [--lint [--strict]] [--json]: what the state holds, its warnings, and every error at once. */
+#include <err.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "commands.h"
 #include "lint/lint.h"
@@ -88,8 +91,8 @@ static void print_text(const struct state *state, const struct state_messages *m
 #undef X
 		printf("%8zu security group rules\n%8zu routes\n", count_rules(state), count_routes(state));
 	}
-	printf("%s: %zu errors, %zu warnings\n", state ? "valid" : "invalid", messages->nr_errors,
-	       messages->nr_warnings);
+	printf("%s: %zu error%s, %zu warning%s\n", state ? "valid" : "invalid", messages->nr_errors,
+	       plural(messages->nr_errors), messages->nr_warnings, plural(messages->nr_warnings));
 }
 
 static json_t *texts(const struct state_message *messages, size_t nr)
@@ -119,7 +122,7 @@ static int print_json(const struct state *state, const struct state_messages *me
 			   texts(messages->errors, messages->nr_errors));
 	if (lint)
 		json_object_set(result, "lint", lint);
-	r = result ? json_dumpf(result, stdout, JSON_INDENT(2)) : -1;
+	r = result ? json_print(result, stdout, JSON_INDENT(2)) : -1;
 	putchar('\n');
 	json_decref(result);
 	return r;
@@ -148,7 +151,7 @@ static int report(const struct state *state, const struct state_messages *messag
 	if (lint && state)
 		lint_state(state, take_finding, &findings);
 	if (lint && state && !json)
-		printf("lint: %zu findings\n", findings.nr);
+		printf("lint: %zu finding%s\n", findings.nr, plural(findings.nr));
 	if (json && print_json(state, messages, findings.list))
 		failed = true;
 	json_decref(findings.list);
@@ -177,12 +180,12 @@ int cmd_check(int argc, char **argv)
 		strict |= option == 's';
 	}
 	if (optind == argc || (strict && !lint)) {
-		fprintf(stderr, "enid check: %s\n", optind == argc ? "which state?" : "--strict needs --lint");
+		warnx("%s", optind == argc ? "which state?" : "--strict needs --lint");
 		return usage(stderr, 2);
 	}
 	r = state_load((const char *const *)argv + optind, (size_t)(argc - optind), &state, &messages);
 	if (r && !messages.nr_errors)
-		fprintf(stderr, "enid check: cannot load the state: %s\n", strerror(-r));
+		warnx("cannot load the state: %s", strerror(-r));
 	else
 		code = report(state, &messages, lint, strict, json);
 	state_free(&state);

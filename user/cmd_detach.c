@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid detach: the explicit off. Works from what is pinned, with no state and no agent. */
 #include <dirent.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -64,17 +65,17 @@ static int stop_agent(const struct detach *detach)
 	if (!agent)
 		return 0;
 	if (agent < 0 || kill(agent, SIGTERM)) {
-		fprintf(stderr, "enid: an agent runs and cannot be stopped from here\n");
+		warnx("an agent runs and cannot be stopped from here");
 		return -EBUSY;
 	}
 	for (int waited = 0; waited < STOP_WAIT_MS; waited += STOP_STEP_MS) {
 		if (!find_agent(detach)) {
-			fprintf(stderr, "enid: stopped the agent, pid %d\n", (int)agent);
+			warnx("stopped the agent, pid %d", (int)agent);
 			return 0;
 		}
 		(void)nanosleep(&step, NULL);
 	}
-	fprintf(stderr, "enid: the agent, pid %d, does not stop\n", (int)agent);
+	warnx("the agent, pid %d, does not stop", (int)agent);
 	return -EBUSY;
 }
 
@@ -114,11 +115,11 @@ static int detach_all(const struct detach *detach)
 	offload_undo_all(detach->pin_dir);
 	r = pin_folder_remove(detach->pin_dir);
 	if (r)
-		fprintf(stderr, "enid: %s: %s\n", detach->pin_dir, strerror(-r));
+		warnx("%s: %s", detach->pin_dir, strerror(-r));
 	/* Last: until here nothing was forwarded past the hooks. */
 	guard = guard_remove(detach->pin_dir);
 	if (guard)
-		fprintf(stderr, "enid: the nftables table could not be removed: %s\n", strerror(-guard));
+		warnx("the nftables table could not be removed: %s", strerror(-guard));
 	remove_file(detach->run_dir, STATUS_FILE);
 	remove_file(detach->run_dir, PORTS_FILE);
 	remove_file(detach->run_dir, RULEBOOK_FILE);
@@ -152,21 +153,20 @@ static int detach_device(const struct detach *detach)
 	pid_t agent = find_agent(detach);
 
 	if (!ifindex) {
-		fprintf(stderr, "enid: no device '%s'\n", detach->device);
+		warnx("no device '%s'", detach->device);
 		return 1;
 	}
 	if (agent && is_served(detach)) {
-		fprintf(stderr,
-			"enid: the agent, pid %d, would attach to '%s' again: take its port out of the state first\n",
-			(int)agent, detach->device);
+		warnx("the agent, pid %d, would attach to '%s' again: take its port out of the state first", (int)agent,
+		      detach->device);
 		return 1;
 	}
 	if (access(detach->pin_dir, R_OK | X_OK) && errno == EACCES) {
-		fprintf(stderr, "enid: cannot look below '%s': %s\n", detach->pin_dir, strerror(EACCES));
+		warnx("cannot look below '%s': %s", detach->pin_dir, strerror(EACCES));
 		return 1;
 	}
 	if (pin_folder_remove_device(detach->pin_dir, ifindex)) {
-		fprintf(stderr, "enid: nothing of enid is on '%s'\n", detach->device);
+		warnx("nothing of enid is on '%s'", detach->device);
 		return 1;
 	}
 	offload_undo(detach->pin_dir, ifindex);
@@ -206,8 +206,7 @@ int cmd_detach(int argc, char **argv)
 	if (optind < argc)
 		detach.device = argv[optind++];
 	if (optind < argc || detach.all == !!detach.device) {
-		fprintf(stderr, "enid detach: %s\n",
-			optind < argc || detach.all ? "either --all or one device" : "which device, or --all?");
+		warnx("%s", optind < argc || detach.all ? "either --all or one device" : "which device, or --all?");
 		fputs(usage, stderr);
 		return 2;
 	}

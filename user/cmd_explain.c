@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid explain: one packet's way through a desired state, from the static model and from the kernel's programs. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
@@ -42,7 +43,8 @@ static const char help[] =
 	"      --pin-dir D      (default: " DEFAULT_PIN_DIR ")\n"
 	"      --json           in the form of aws ec2 describe-network-insights-analyses\n"
 	"\n"
-	"Exit: 0 there is a way there and back, 1 there is none, 2 misuse, 3 model and programs disagree.\n";
+	"Exit: 0 there is a way there and back; 1 there is none, or it failed; 2 misuse; 3 model and programs "
+	"disagree.\n";
 
 static const struct option long_options[] = {
 	{"from", required_argument, NULL, 'f'},
@@ -73,7 +75,7 @@ struct words {
 
 static int misuse(const char *problem, const char *word)
 {
-	fprintf(stderr, "enid explain: %s%s%s%s\n", problem, word ? " '" : "", word ? word : "", word ? "'" : "");
+	warnx("%s%s%s%s", problem, word ? " '" : "", word ? word : "", word ? "'" : "");
 	fprintf(stderr, "try: enid explain --help\n");
 	return 2;
 }
@@ -99,7 +101,7 @@ static int explain_one(struct explain_session *session, const struct words *word
 	int r = ask(&session->asked, question, &answer, &why);
 
 	if (r) {
-		fprintf(stderr, "enid explain: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 		free(why);
 		return r == -EINVAL ? 2 : 1;
 	}
@@ -108,9 +110,8 @@ static int explain_one(struct explain_session *session, const struct words *word
 	else
 		report_text(&session->asked, &answer, stdout);
 	if (answer.there.differs[0] || answer.back.differs[0]) {
-		fprintf(stderr, "enid explain: disagreement on the way %s: %s\n",
-			answer.there.differs[0] ? "there" : "back",
-			answer.there.differs[0] ? answer.there.differs : answer.back.differs);
+		warnx("disagreement on the way %s: %s", answer.there.differs[0] ? "there" : "back",
+		      answer.there.differs[0] ? answer.there.differs : answer.back.differs);
 		return 3;
 	}
 	return r ? 1 : answer.found ? 0 : 1;
@@ -123,7 +124,7 @@ static int explain(const struct words *words, const struct question *question)
 	int r = session_open(&words->options, &session, &why);
 
 	if (r) {
-		fprintf(stderr, "enid explain: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 		free(why);
 		return 1;
 	}

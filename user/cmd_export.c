@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid export nft: the policy of a host as a ruleset of another filter. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -13,10 +14,12 @@ static const char *const forms[] = {[EXPORT_LINEAR] = "linear", [EXPORT_SETS] = 
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid export nft [--host ID] [--form linear|sets|concat] STATE...\n"
-		     "  A ruleset for `nft -f`: what may pass between the router-mode ports of a host.\n"
-		     "  --form  how security groups are written: a rule each, address sets (default), sets of\n"
-		     "          address and port. The verdicts are the same.\n");
+	fprintf(out, "usage: enid export nft [--host ID] [--form linear|sets|concat] STATE...\n\n"
+		     "A ruleset for `nft -f`: what may pass between the router-mode ports of a host.\n\n"
+		     "  --host ID  act for this host (default: this machine's name, else the only host of the state)\n"
+		     "  --form     how security groups are written: a rule each, address sets (default), sets of\n"
+		     "             address and port; the verdicts are the same\n\n"
+		     "Exit: 0 printed, 1 the state is invalid or has no such host, 2 misuse.\n");
 	return code;
 }
 
@@ -52,7 +55,7 @@ static int print(const struct state *state, const char *host_id, enum export_for
 		r = export_nft(stdout, state, host, form);
 	if (!why && r >= 0)
 		return 0;
-	fprintf(stderr, "enid export: %s\n", why ? why : strerror(ENOMEM));
+	warnx("%s", why ? why : strerror(ENOMEM));
 	free(why);
 	return 1;
 }
@@ -80,16 +83,16 @@ int cmd_export(int argc, char **argv)
 	}
 	if (form < 0 || optind + 1 >= argc || strcmp(argv[optind], "nft") != 0) {
 		if (form < 0)
-			fprintf(stderr, "enid export: --form is linear, sets or concat\n");
+			warnx("--form is linear, sets or concat");
 		else if (optind < argc && strcmp(argv[optind], "nft") != 0)
-			fprintf(stderr, "enid export: 'nft' is what there is, not '%s'\n", argv[optind]);
+			warnx("'nft' is what there is, not '%s'", argv[optind]);
 		else
-			fprintf(stderr, "enid export: which %s?\n", optind < argc ? "state" : "form of rules, nft");
+			warnx("which %s?", optind < argc ? "state" : "form of rules, nft");
 		return usage(stderr, 2);
 	}
 	r = state_load((const char *const *)argv + optind + 1, (size_t)(argc - optind - 1), &state, &messages);
 	for (size_t i = 0; i < messages.nr_errors; i++)
-		fprintf(stderr, "enid export: %s\n", messages.errors[i].text);
+		warnx("%s", messages.errors[i].text);
 	r = r < 0 ? 1 : print(state, host, (enum export_form)form);
 	state_messages_done(&messages);
 	state_free(&state);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid graph: the topology of a desired state, for Graphviz. */
+#include <err.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "commands.h"
 #include "graph/graph.h"
 
@@ -26,7 +28,7 @@ static int print(const struct state *state, bool json)
 		return 1;
 	if (!json)
 		graph_print_dot(stdout, graph);
-	else if (!json_dumpf(graph, stdout, JSON_INDENT(2)))
+	else if (!json_print(graph, stdout, JSON_INDENT(2)))
 		putchar('\n');
 	json_decref(graph);
 	return 0;
@@ -48,12 +50,12 @@ int cmd_graph(int argc, char **argv)
 		json = true;
 	}
 	if (optind == argc) {
-		fprintf(stderr, "enid graph: which state?\n");
+		warnx("which state?");
 		return usage(stderr, 2);
 	}
 	r = state_load((const char *const *)argv + optind, (size_t)(argc - optind), &state, &messages);
 	for (size_t i = 0; i < messages.nr_errors; i++)
-		fprintf(stderr, "enid graph: %s\n", messages.errors[i].text);
+		warnx("%s", messages.errors[i].text);
 	r = r < 0 ? 1 : print(state, json);
 	state_messages_done(&messages);
 	state_free(&state);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid logs: flow log records from the files, as they are or as JSON lines (keys as consumers name them: account_id).
  */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -13,6 +14,7 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "base/json.h"
 #include "commands.h"
 #include "folders.h"
 #include "flowlog/reader.h"
@@ -73,8 +75,15 @@ static bool reason_matches(const struct filter *filter, char *const word[NR_FIEL
 	return !strcmp(filter->reason, FILTER_ANY_REASON) && strcmp(word[F_REASON], "-") != 0;
 }
 
-static bool is_asked_for(const struct filter *filter, const char *line, size_t len)
+struct reading {
+	const struct filter *filter;
+	bool json;
+	bool met, missed; /* a line of the ENI that is asked for; that there was none is told */
+};
+
+static bool is_asked_for(struct reading *reading, const char *line, size_t len)
 {
+	const struct filter *filter = reading->filter;
 	char *word[NR_FIELDS], *copy, *next;
 	bool yes = false;
 	size_t nr = 0;
@@ -84,10 +93,11 @@ static bool is_asked_for(const struct filter *filter, const char *line, size_t l
 	next = copy = strndup(line, len);
 	while (next && nr < nr_fields(filter))
 		word[nr++] = strsep(&next, " ");
-	if (copy && nr == nr_fields(filter) && !next)
-		yes = (!filter->eni || !strcmp(filter->eni, word[F_ENI])) &&
-		      (!filter->verdict || !strcmp(filter->verdict, word[F_ACTION])) && reason_matches(filter, word) &&
+	if (copy && nr == nr_fields(filter) && !next && (!filter->eni || !strcmp(filter->eni, word[F_ENI]))) {
+		reading->met = true;
+		yes = (!filter->verdict || !strcmp(filter->verdict, word[F_ACTION])) && reason_matches(filter, word) &&
 		      ends_match(filter, word);
+	}
 	free(copy);
 	return yes;
 }
@@ -121,11 +131,12 @@ static json_t *field_value(const struct field *field, const char *text, size_t l
 /* A line that has not as many fields is none of ours, and is left out. */
 static int print_json(void *arg, const char *line, size_t len)
 {
+	const size_t nr_wanted = nr_fields(((struct reading *)arg)->filter);
 	json_t *object = json_object();
 	size_t at = 0, nr = 0;
 	int r = 0;
 
-	while (nr < nr_fields(arg) && at <= len) {
+	while (nr < nr_wanted && at <= len) {
 		const char *blank = memchr(line + at, ' ', len - at);
 		size_t part = blank ? (size_t)(blank - line) - at : len - at;
 
@@ -133,15 +144,21 @@ static int print_json(void *arg, const char *line, size_t len)
 		at += part + 1;
 		nr++;
 	}
-	if (nr == nr_fields(arg) && at == len + 1 && is_asked_for(arg, line, len))
-		r = json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) || putchar('\n') < 0 ? -EIO : 0;
+	if (nr == nr_wanted && at == len + 1 && is_asked_for(arg, line, len))
+		r = json_print(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER) || putchar('\n') < 0 ? -EIO : 0;
 	json_decref(object);
 	return r;
 }
 
-static int flush_output(void *arg)
+/* When all that there is was read: an ENI of which there is nothing may be one that nobody knows. */
+static int pause_reading(void *arg)
 {
-	(void)arg;
+	struct reading *reading = arg;
+
+	if (reading->filter->eni && !reading->met && !reading->missed) {
+		warnx("no %s of '%s' is here", reading->filter->reason ? "reject" : "record", reading->filter->eni);
+		reading->missed = true;
+	}
 	return fflush(stdout) ? -errno : 0;
 }
 
@@ -162,22 +179,38 @@ static int usage(FILE *out, int code)
 }
 
 /* Reasons stand in a log of their own, which begins with the first reject; who follows waits for it. */
-static int read_logs(const char *dir, bool follow, bool json, struct filter *filter)
+static int read_logs(const char *dir, bool follow, struct reading *reading)
 {
+	const char *reason = reading->filter->reason;
 	char rejects[PATH_MAX];
 	int r;
 
 	if (snprintf(rejects, sizeof(rejects), "%s/" LOG_REJECTS, dir) >= (int)sizeof(rejects))
 		return -ENAMETOOLONG;
 	for (;;) {
-		r = log_read(filter->reason ? rejects : dir, follow, json ? print_json : print_text, flush_output,
-			     filter);
-		if (r != -ENOENT || !filter->reason || access(dir, X_OK))
+		r = log_read(reason ? rejects : dir, follow, reading->json ? print_json : print_text, pause_reading,
+			     reading);
+		if (r != -ENOENT || !reason || access(dir, X_OK))
 			return r;
-		if (!follow)
-			return 0;
+		r = pause_reading(reading);
+		if (r || !follow)
+			return r;
 		sleep(1);
 	}
+}
+
+/* What is wrong with the command line. ret: whether something is */
+static bool is_misused(const char *word, const char *format, const struct filter *filter)
+{
+	if (word)
+		warnx("'%s' is no option", word);
+	else if (strcmp(format, "default") != 0 && strcmp(format, "json") != 0)
+		warnx("--format is default or json, not '%s'", format);
+	else if (filter->reason && filter->verdict && strcmp(filter->verdict, "REJECT") != 0)
+		warnx("--reason is of rejects: there is none with --verdict accept");
+	else
+		return false;
+	return true;
 }
 
 int cmd_logs(int argc, char **argv)
@@ -196,6 +229,7 @@ int cmd_logs(int argc, char **argv)
 	struct folders folders = FOLDERS_DEFAULT; /* the records are files: neither maps nor agent are asked */
 	const char *format = "default";
 	struct filter filter = FILTER_NONE;
+	struct reading reading = {.filter = &filter};
 	bool follow = false;
 	int option, r;
 
@@ -217,15 +251,11 @@ int cmd_logs(int argc, char **argv)
 				return usage(stderr, 2);
 		}
 	}
-	if (optind < argc || (strcmp(format, "default") != 0 && strcmp(format, "json") != 0)) {
-		if (optind < argc)
-			fprintf(stderr, "enid logs: '%s' is no option\n", argv[optind]);
-		else
-			fprintf(stderr, "enid logs: --format is default or json, not '%s'\n", format);
+	if (is_misused(argc > optind ? argv[optind] : NULL, format, &filter))
 		return usage(stderr, 2);
-	}
-	r = read_logs(folders.logs, follow, strcmp(format, "json") == 0, &filter);
+	reading.json = !strcmp(format, "json");
+	r = read_logs(folders.logs, follow, &reading);
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: logs: %s: %s\n", folders.logs, strerror(-r));
+		warnx("%s: %s", folders.logs, strerror(-r));
 	return r ? 1 : 0;
 }

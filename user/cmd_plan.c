@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid plan STATE...: what would change against what is applied, and whom it would cut off. */
+#include <err.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "base/base.h"
+#include "base/json.h"
 #include "commands.h"
 #include "folders.h"
 #include "rehearse/rehearse.h"
@@ -139,7 +141,7 @@ static void print_text(const json_t *told)
 	print_entries(json_object_get(told, "entries"));
 	print_flows(json_object_get(told, "flows"));
 	json_array_foreach (json_object_get(told, "errors"), i, error)
-		fprintf(stderr, "enid plan: refused: %s\n", json_string_value(error));
+		warnx("refused: %s", json_string_value(error));
 }
 
 static int plan(const struct rehearsal *rehearsal, bool json)
@@ -149,9 +151,9 @@ static int plan(const struct rehearsal *rehearsal, bool json)
 	int r = rehearse(rehearsal, &told, &why);
 
 	if (!told)
-		fprintf(stderr, "enid plan: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 	else if (json)
-		r |= json_dumpf(told, stdout, JSON_INDENT(2)) | (putchar('\n') == EOF);
+		r |= json_print(told, stdout, JSON_INDENT(2)) | (putchar('\n') == EOF);
 	else
 		print_text(told);
 	json_decref(told);
@@ -189,7 +191,7 @@ int cmd_plan(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		fputs("enid plan: which state?\n", stderr);
+		warnx("which state?");
 		fputs(help, stderr);
 		return 2;
 	}

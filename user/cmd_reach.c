@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid reach: who reaches whom on what, the whole matrix. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -134,7 +135,7 @@ static int run(const struct explain_options *options, enum reach_form form)
 		session_close(&session);
 	}
 	if (r)
-		fprintf(stderr, "enid reach: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 	free(why);
 	free(print);
 	return r ? 1 : 0;
@@ -173,7 +174,7 @@ int cmd_reach(int argc, char **argv)
 	options.states = (const char *const *)argv + optind;
 	options.nr_states = (size_t)(argc - optind);
 	if (!options.nr_states || (json && csv)) {
-		fprintf(stderr, "enid reach: %s\n", json && csv ? "either --json or --csv" : "which state?");
+		warnx("%s", json && csv ? "either --json or --csv" : "which state?");
 		fputs(help, stderr);
 		return 2;
 	}

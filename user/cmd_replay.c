@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid replay: packets through the real programs, without touching any interface. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
@@ -40,7 +41,7 @@ static const struct option long_options[] = {
 
 static int misuse(const char *problem, const char *word)
 {
-	fprintf(stderr, "enid replay: %s%s%s%s\n", problem, word ? " '" : "", word ? word : "", word ? "'" : "");
+	warnx("%s%s%s%s", problem, word ? " '" : "", word ? word : "", word ? "'" : "");
 	fprintf(stderr, "try: enid replay --help\n");
 	return 2;
 }

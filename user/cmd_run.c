@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid run: the agent. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ static const char usage[] =
 	"                  series of each ENI and port, too (on)\n"
 	"  --no-tcx        attach TC programs as clsact filters even where the kernel has TCX\n"
 	"  --user USER     whom root becomes: a name, or UID[:GID] (enid, if there is such a user)\n"
-	"  --prepare       make run, pin and log folder, hand them over to that user, and end\n";
+	"  --prepare       make run, pin and log folder, hand them over to that user, and end\n\n"
+	"Exit: 0 ended by a signal, 1 failed to start, 2 misuse.\n";
 
 static int read_count(const char *text, uint32_t *ret)
 {
@@ -56,7 +58,7 @@ static int set_metrics(struct agent_options *options)
 
 	options->metrics = optarg;
 	if (r)
-		fprintf(stderr, "enid: --metrics: %s\n", why ? why : strerror(-r));
+		warnx("--metrics: %s", why ? why : strerror(-r));
 	free(why);
 	return r;
 }
@@ -88,12 +90,12 @@ static int set_option(int option, struct agent_options *options, const char **pa
 	case OPTION_PER_ENI:
 		if (!metrics_switch(optarg, &options->metrics_per_eni))
 			return 0;
-		fprintf(stderr, "enid: --metrics-per-eni is on or off, not '%s'\n", optarg);
+		warnx("--metrics-per-eni is on or off, not '%s'", optarg);
 		return -EINVAL;
 	case 'm':
 		if (!read_count(optarg, &options->flows_max))
 			return 0;
-		fprintf(stderr, "enid: --max-flows '%s' is no number from 1 to %u\n", optarg, UINT32_MAX / 4);
+		warnx("--max-flows '%s' is no number from 1 to %u", optarg, UINT32_MAX / 4);
 		return -EINVAL;
 	default:
 		fputs(usage, stderr);

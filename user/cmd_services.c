@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid services dnsmasq|setup: what the host needs so that its own dnsmasq serves DHCP and DNS to the guests. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -11,9 +12,13 @@
 
 static int usage(FILE *out, int code)
 {
-	fprintf(out, "usage: enid services dnsmasq|setup [--host ID] [--vpc ID] STATE...\n"
-		     "  dnsmasq  a configuration for dnsmasq\n"
-		     "  setup    a script for sh: addresses, routes and a firewall table on this host\n");
+	fprintf(out,
+		"usage: enid services dnsmasq|setup [--host ID] [--vpc ID] STATE...\n\n"
+		"  dnsmasq    a configuration for dnsmasq\n"
+		"  setup      a script for sh: addresses, routes and a firewall table on this host\n"
+		"  --host ID  act for this host (default: this machine's name, else the only host of the state)\n"
+		"  --vpc ID   serve this VPC only, where guests of several have the same addresses\n\n"
+		"Exit: 0 printed, 1 the state is invalid, or has no such host or VPC, or needs --vpc; 2 misuse.\n");
 	return code;
 }
 
@@ -39,7 +44,7 @@ static int print(const struct state *state, const char *what, const char *host_i
 	else
 		r = services_check(host, vpc, &why);
 	if (why || r < 0) {
-		fprintf(stderr, "enid services: %s\n", why ? why : strerror(ENOMEM));
+		warnx("%s", why ? why : strerror(ENOMEM));
 		free(why);
 		return 1;
 	}
@@ -74,14 +79,14 @@ int cmd_services(int argc, char **argv)
 	what = optind < argc ? argv[optind++] : "";
 	if (optind >= argc || (strcmp(what, "dnsmasq") != 0 && strcmp(what, "setup") != 0)) {
 		if (!strcmp(what, "dnsmasq") || !strcmp(what, "setup"))
-			fprintf(stderr, "enid services: which state?\n");
+			warnx("which state?");
 		else
-			fprintf(stderr, "enid services: dnsmasq or setup%s%s?\n", *what ? ", not " : "", what);
+			warnx("dnsmasq or setup%s%s?", *what ? ", not " : "", what);
 		return usage(stderr, 2);
 	}
 	r = state_load((const char *const *)argv + optind, (size_t)(argc - optind), &state, &messages);
 	for (size_t i = 0; i < messages.nr_errors; i++)
-		fprintf(stderr, "enid services: %s\n", messages.errors[i].text);
+		warnx("%s", messages.errors[i].text);
 	r = r < 0 ? 1 : print(state, what, host, vpc);
 	state_messages_done(&messages);
 	state_free(&state);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid show: what the kernel holds, in resource names; works with the agent dead. */
+#include <err.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +42,15 @@ static int usage(FILE *out, int code)
 static bool is_misused(int nr_topics, char **topics_asked, const struct topic *topic, bool unused, bool filtered)
 {
 	if (!nr_topics)
-		fprintf(stderr, "enid show: which topic?\n");
+		warnx("which topic?");
 	else if (nr_topics > 1)
-		fprintf(stderr, "enid show: one topic at a time: '%s' is too much\n", topics_asked[1]);
+		warnx("one topic at a time: '%s' is too much", topics_asked[1]);
 	else if (!topic)
-		fprintf(stderr, "enid show: '%s' is no topic\n", topics_asked[0]);
+		warnx("'%s' is no topic", topics_asked[0]);
 	else if (unused && topic->show != show_rules)
-		fprintf(stderr, "enid show: --unused is for rules, not for %s\n", topic->name);
+		warnx("--unused is for rules, not for %s", topic->name);
 	else if (filtered && topic->show != show_flows)
-		fprintf(stderr, "enid show: --eni, --address, --port and --protocol are for flows, not for %s\n",
-			topic->name);
+		warnx("--eni, --address, --port and --protocol are for flows, not for %s", topic->name);
 	else
 		return false;
 	return true;
@@ -77,14 +77,14 @@ static int show(const struct topic *topic, const char *pin_dir, const char *run_
 		view.unused_only = unused;
 		view.filter = *filter;
 		if (filter->eni && !datapath_port_number(view.datapath, filter->eni))
-			fprintf(stderr, "enid show: '%s' is no ENI or gateway that is in force here\n", filter->eni);
+			warnx("'%s' is no ENI or gateway that is in force here", filter->eni);
 		r = topic->show(&view, &output, json);
 		view_close(&view);
 	}
 	if (r && unused && !why)
 		r = refuse(&why, r, "no agent has counted: %s/" RULEBOOK_FILE ": %s", run_dir, strerror(-r));
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: show %s: %s\n", topic->name, why ? why : strerror(-r));
+		warnx("%s: %s", topic->name, why ? why : strerror(-r));
 	free(why);
 	return r ? 1 : 0;
 }

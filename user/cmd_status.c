@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid status: what the agent reported, checked against the kernel. Works with the agent dead.
  * Exit 0: an agent runs, every present device is enforced, nothing needs attention. */
+#include <err.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 
 #include "agent/agent.h"
 #include "agent/status.h"
+#include "base/base.h"
+#include "base/json.h"
 #include "commands.h"
 #include "folders.h"
 
@@ -42,7 +45,8 @@ static void print_agent(const json_t *status)
 	printf("revision   %s\n", text_of(status, "revision"));
 	if (json_is_integer(json_object_get(flows, "max")))
 		printf("flows      %lld of %lld\n", number_of(flows, "live"), number_of(flows, "max"));
-	printf("restored   %lld hooks\n", number_of(status, "hooks_restored"));
+	printf("restored   %lld hook%s\n", number_of(status, "hooks_restored"),
+	       plural(number_of(status, "hooks_restored")));
 }
 
 static void print_ports(const json_t *status)
@@ -58,6 +62,17 @@ static void print_ports(const json_t *status)
 		printf("port       %-24s %-16s %-7s %-7s %s\n", text_of(port, "eni"), text_of(port, "device"),
 		       text_of(port, "mode"), text_of(port, "hook"), how);
 	}
+}
+
+static void print_skipped(long long accepts, long long rejects)
+{
+	if (accepts || rejects)
+		printf("skipped    %lld accept%s, %lld reject%s\n", accepts, plural(accepts), rejects, plural(rejects));
+}
+
+static void print_drops(const char *reason, long long packets, long long bytes)
+{
+	printf("dropped    %-24s %lld packet%s, %lld byte%s\n", reason, packets, plural(packets), bytes, plural(bytes));
 }
 
 /* Of each table how much is in use, of each NAT gateway its metrics. */
@@ -80,9 +95,7 @@ static void print_tables(json_t *status)
 		}
 		putchar('\n');
 	}
-	if (number_of(skipped, "accepts") || number_of(skipped, "rejects"))
-		printf("skipped    %lld accepts, %lld rejects\n", number_of(skipped, "accepts"),
-		       number_of(skipped, "rejects"));
+	print_skipped(number_of(skipped, "accepts"), number_of(skipped, "rejects"));
 }
 
 static void print_rest(json_t *status)
@@ -92,8 +105,7 @@ static void print_rest(json_t *status)
 	size_t i;
 
 	json_object_foreach (json_object_get(status, "drops"), reason, drops) {
-		printf("dropped    %-24s %lld packets, %lld bytes\n", reason, number_of(drops, "packets"),
-		       number_of(drops, "bytes"));
+		print_drops(reason, number_of(drops, "packets"), number_of(drops, "bytes"));
 	}
 	json_array_foreach (json_object_get(status, "held"), i, text) {
 		printf("held       %s\n", json_string_value(text));
@@ -106,7 +118,7 @@ static void print_rest(json_t *status)
 static int print(json_t *status, bool as_json)
 {
 	if (as_json) {
-		json_dumpf(status, stdout, JSON_INDENT(2));
+		json_print(status, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
 		print_agent(status);
@@ -146,12 +158,12 @@ int cmd_status(int argc, char **argv)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "enid status: '%s' is no option\n", argv[optind]);
+		warnx("'%s' is no option", argv[optind]);
 		fputs(usage, stderr);
 		return 2;
 	}
 	if (status_gather(folders.run, folders.pins, &status, &well)) {
-		fprintf(stderr, "enid: out of memory\n");
+		warnx("out of memory");
 		return 1;
 	}
 	code = print(status, as_json);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid top: the busiest ENIs, flows, rules and reasons of drops, again and again. */
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "base/base.h"
+#include "base/json.h"
 #include "commands.h"
 #include "folders.h"
 #include "show/flows.h"
@@ -84,7 +86,7 @@ static int print(const struct asked *asked, json_t *top)
 	int r = 0;
 
 	if (asked->json) {
-		r = json_dumpf(top, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII) ||
+		r = json_print(top, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII) ||
 		    putchar('\n') < 0;
 		return r || fflush(stdout) ? -EIO : 0;
 	}
@@ -160,7 +162,7 @@ static int read_number(const char *option, const char *word, long max, long *ret
 	*ret = strtol(word, &end, 10);
 	if (!errno && end != word && !*end && *ret > 0 && *ret <= max)
 		return 0;
-	fprintf(stderr, "enid top: %s: '%s' is no number from 1 to %ld\n", option, word, max);
+	warnx("%s: '%s' is no number from 1 to %ld", option, word, max);
 	return -EINVAL;
 }
 
@@ -214,16 +216,15 @@ int cmd_top(int argc, char **argv)
 	if (optind < argc)
 		asked.part = argv[optind++];
 	if (optind < argc || (asked.part && !is_part(asked.part))) {
-		fprintf(stderr, "enid top: %s'%s'\n",
-			optind < argc ? "one part at a time, without " : "there is no part ",
-			optind < argc ? argv[optind] : asked.part);
+		warnx("%s'%s'", optind < argc ? "one part at a time, without " : "there is no part ",
+		      optind < argc ? argv[optind] : asked.part);
 		return usage(stderr, 2);
 	}
 	do
 		r = rounds(&asked, &why);
 	while (!r && !asked.once);
 	if (r && !ferror(stdout)) /* of that everybody is told at the end */
-		fprintf(stderr, "enid: top: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 	free(why);
 	return r ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The commands: a line here, a file cmd_NAME.c, nothing else. Each gets argv with its own name first and returns the
- * exit code: 0 done, 1 failed, 2 misuse. That name is "enid NAME", which is how getopt begins its complaints. */
+ * exit code: 0 done, 1 failed, 2 misuse. That name is "enid NAME", with which all complaints begin: getopt's, and ours,
+ * which go through warnx(). */
 #ifndef ENID_COMMANDS_H
 #define ENID_COMMANDS_H
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* enid: one binary, one file per command. */
+#include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 
@@ -36,22 +39,31 @@ static const struct command *find_command(const char *name)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(name, commands[i].name))
 			return &commands[i];
-	fprintf(stderr, "enid: unknown command '%s'\n", name);
+	warnx("unknown command '%s'", name);
 	return NULL;
 }
 
-/* Results that did not get out are not done. */
+/* Results that did not get out are not done. Why they did not, only a write that failed just now can tell. */
 static int finish(int code)
 {
+	errno = 0;
 	if (!fflush(stdout) && !ferror(stdout))
 		return code;
-	fprintf(stderr, "enid: cannot write to standard output: %s\n", strerror(errno));
+	warnx("cannot write to standard output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 	return code ? code : 1;
+}
+
+/* A standard stream that is closed is made one that fails: or what is opened first would be it. */
+static void keep_streams_apart(void)
+{
+	for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+		if (fcntl(stream, F_GETFD) < 0)
+			(void)open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	argv[0] = (char *)command->full_name;
+	program_invocation_short_name = argv[0] = (char *)command->full_name;
 	return finish(command->run(argc, argv));
 }
 
@@ -60,6 +72,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	bool help;
 
+	keep_streams_apart();
 	if (argc < 2)
 		return usage(stderr, 2);
 	if (is_one_of(argv[1], "version", "--version", "-V"))

@@ -50,13 +50,19 @@ def logs():
             if done.out.splitlines() != [LINES[i] for i in sorted(one[2] & two[2])]:
                 wrong.append((one, two, done.out))
         check("of two filters both hold", not wrong, wrong[:2])
+        for words, what in ((("--eni", "eni-no"), "record"), (("--eni", "eni-no", "--json"), "record"), (("--eni", "eni-no", "--reason", "any"), "reject")):
+            done = enid("logs", "--log-dir", folder, *words)
+            check(f"{' '.join(words)}: that there is nothing of it is said", done.code == 0 and not done.out and
+                  done.err == f"enid logs: no {what} of 'eni-no' is here\n", done)
+        done = enid("logs", "--log-dir", folder, "--eni", "eni-a", "--port", "22")
+        check("... nothing of one that there is", done.code == 0 and not done.out and not done.err, done)
         done = enid("logs", "--log-dir", folder, "--json", "--verdict", "reject", "--port", "22")
         check("--json is filtered, too", [line["interface_id"] for line in done.lines()] == ["eni-b"], done)
         follow(folder)
 
 
-REJECTS = [LINES[2] + " sg-ingress - -", LINES[3] + " nacl-ingress nacl-ingress acl-1/90",
-           LINES[5].replace("ACCEPT", "REJECT") + " sg-egress - -", "2 111122223333 eni-c - - - - - - - 100 110 - SKIPDATA - - -"]
+REJECTS = [LINES[2] + " sg-ingress sg-ingress -", LINES[3] + " nacl-ingress nacl-ingress acl-1/90",
+           LINES[5].replace("ACCEPT", "REJECT") + " sg-egress sg-egress -", "2 111122223333 eni-c - - - - - - - 100 110 - SKIPDATA - - -"]
 
 
 def reasons():
@@ -68,7 +74,7 @@ def reasons():
         with open(os.path.join(folder, "enid-rejects", "flow.log"), "w", encoding="ascii") as out:
             out.write("".join(line + "\n" for line in REJECTS))
         for words, lines in ((("any",), (0, 1, 2, 3)), (("sg-ingress",), (0, 3)), (("bpa",), (3,)), (("any", "--eni", "eni-b", "--protocol", "udp"), (1,)),
-                             (("any", "--port", "22"), (0, 2)), (("any", "--verdict", "accept"), ())):
+                             (("any", "--port", "22"), (0, 2)), (("any", "--verdict", "reject"), (0, 1, 2))):
             done = enid("logs", "--log-dir", folder, "--reason", *words)
             check(f"--reason {' '.join(words)}", done.code == 0 and done.out.splitlines() == [REJECTS[i] for i in lines], done)
         done = enid("logs", "--log-dir", folder, "--json", "--reason", "nacl-ingress").lines()
@@ -101,6 +107,8 @@ def refusals():
             done = enid(*command, *words)
             check(f"{' '.join(command + words)} is misuse", done.code == 2 and f"'{words[1]}'" in done.err, done)
     check("--verdict maybe is misuse", enid("logs", "--verdict", "maybe").code == 2)
+    done = enid("logs", "--reason", "any", "--verdict", "accept")
+    check("--reason --verdict accept matches nothing: misuse", done.code == 2 and "enid logs: --reason is of rejects" in done.err, done)
     check("only flows are filtered", enid("show", "drops", "--port", "22").code == 2)
 
 
@@ -120,7 +128,7 @@ def refused(world):
             return [line.split() for line in out.read().splitlines()]
         mine = "eni-db 10.20.1.10 10.20.11.10 50009 22 6 1 40".split()
         check("the README's line tells what was refused, and why", until(lambda: [line[12:] for line in told() if line[2:10] == mine] == [
-            ["REJECT", "OK", "sg-ingress", "-", "-"]], 30), told())
+            ["REJECT", "OK", "sg-ingress", "sg-ingress", "-"]], 30), told())
         reader.kill()
         reader.wait()
     check("an agent comes back", world.start())

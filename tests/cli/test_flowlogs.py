@@ -43,6 +43,14 @@ def readme_logs():
     return json.loads(text[text.index('    {"FlowLogs": ['):].split("\n\n")[0])
 
 
+def man_fields():
+    """The example of enid-state(5), "FLOW LOGS": -> its FlowLogs object, and the lines that it is said to write."""
+    with open(os.path.join(REPO, "deploy", "man", "enid-state.5"), encoding="utf-8") as file:
+        text = file.read().replace("\\-", "-")
+    logs, lines = text[text.index('{"FlowLogs": ['):].split("\n.EE", maxsplit=1)[0].split("\n\n")
+    return json.loads(logs)["FlowLogs"], lines.splitlines()
+
+
 class World:
     """A namespace with web-a's device, an agent, and somebody who listens for IPFIX."""
 
@@ -51,7 +59,7 @@ class World:
         self.state, self.run, self.logs = (os.path.join(self.folder, name) for name in ("state", "run", "log"))
         shutil.copytree(REFERENCE, self.state)
         with open(os.path.join(self.state, "logs.json"), "w", encoding="utf-8") as out:
-            json.dump(readme_logs(), out)
+            json.dump({"FlowLogs": readme_logs()["FlowLogs"] + man_fields()[0]}, out)
         self.holder, self.inside = silent_namespace()
         self.agent = self.listener = None
         for words in ("link set lo up", "link add web-a type veth peer name g-web-a", "link set web-a up", "link set g-web-a up",
@@ -139,6 +147,13 @@ def why(world):
     check("... and nothing that was accepted", not any("ACCEPT" in line for line in lines), lines)
 
 
+def own_fields(world):
+    with open(os.path.join(world.logs, "fl-fields", "flow.log"), encoding="ascii") as file:
+        lines = {re.sub(r"\b[0-9a-f]{16}$", "ID", line.rstrip()) for line in file if "NODATA" not in line}
+    said = {re.sub(r"\b[0-9a-f]{16}$", "ID", line) for line in man_fields()[1]}
+    check("our own fields read as enid-state(5) says", lines == said and len(said) == 2, (lines, said))
+
+
 def collector(world):
     world.listener.terminate()
     records, templates = ipfix_records([bytes.fromhex(line) for line in world.listener.stdout.read().split()])
@@ -178,6 +193,7 @@ def live():
         check("the agent ends", world.stop() == 0)
         tree(world)
         why(world)
+        own_fields(world)
         collector(world)
         check("an agent comes back", world.start())
         rules(world, "after a restart")

@@ -401,7 +401,7 @@ def e32_names_stay_on_their_line():
     for name in ODD:
         state = changed(BASE, ("Vpcs", 2, "VpcId"), name)
         done = enid("check", write(state))
-        check(f"E32: id {name[:12]!r} is an id", done.code == 0 and clean(done.err) and done.out.endswith("warnings\n"), done)
+        check(f"E32: id {name[:12]!r} is an id", done.code == 0 and clean(done.err) and done.out.endswith("0 errors, 1 warning\n"), done)
         missing = enid("check", write(changed(BASE, ("Subnets", 0, "VpcId"), name)))
         check(f"E32: ... and is told of as it is", name in missing.err and clean(missing.err), missing)
 

@@ -130,7 +130,7 @@ def by_nobody(world):
         code, text = ask("status")
         check("status by nobody: it cannot read what the agent reports", code == 1 and "attention  cannot read " + world.run in text and
               "starting" not in text and "pid 0" not in text, text)
-        for words in (("show", "enis"), ("top", "--once"), ("plan", world.state), ("capture",), ("detach", "web-a"),
+        for words in (("show", "enis"), ("metrics",), ("top", "--once"), ("plan", world.state), ("capture",), ("detach", "web-a"),
                       ("explain", "--from", "eni-web-a", "--to", "eni-db", "--port", "1")):
             code, text = ask(*words)
             check(f"{words[0]} by nobody names the folder", code == 1 and f"cannot look below '{PINS}': Permission denied" in text, text)

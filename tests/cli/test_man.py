@@ -5,6 +5,7 @@ in enid(8); the pages are well-formed; examples run; completion offers what ther
 import glob
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -37,6 +38,9 @@ def pages():
         check(f"enid-{name}(8) has the options of its help, and no other", options(enid(name, "--help").out) ==
               shown, (options(enid(name, "--help").out), shown))
         check(f"enid-{name}(8) says what its exit codes mean", re.search(r"\.SH EXIT STATUS\n0 .*2 misuse", text, re.S))
+        told, said = (re.findall(r"\b([0-3]) ", part.group()) for part in (re.search(r"Exit: .*", enid(name, "--help").out, re.S),
+                      re.search(r"\.SH EXIT STATUS\n[^.]*(\.[^S][^.]*)*", text)))
+        check(f"... and its help has the same ones", told == said and told[0] == "0", (told, said))
         check(f"enid(8) names enid-{name}(8)", f"enid-{name} (8)" in overview)
     check("nothing but commands has a page", sorted(os.listdir(PAGES)) ==
           sorted(["enid.8", "enid-state.5"] + [f"enid-{name}.8" for name in names]))
@@ -60,6 +64,9 @@ def form():
         done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", path], capture_output=True, check=False)
         check(f"{os.path.basename(path)} is set without a warning", not done.returncode and not done.stderr,
               done.stderr.decode()[:300])
+        with open(path, encoding="utf-8") as file:
+            glued = [line for line in file if re.match(r"\.[BIR]{2} ", line) and len(shlex.split(line)) > 12]
+        check("... and no line of it loses the blanks between its words", not glued, glued)
 
 
 # Examples of these are not run, only held against the options that there are

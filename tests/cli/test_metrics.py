@@ -132,6 +132,8 @@ def translated(world):
 
 
 def applies(world):
+    text = world.command("status", "--json").out
+    check("bounds of status --json have as many digits as they mean", "0.0005," in text and not re.search(r"\d\.\d{10}", text), text)
     before = world.scrape()
     path = os.path.join(world.state, "zz.json")
     with open(path, "w", encoding="utf-8") as out:

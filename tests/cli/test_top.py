@@ -6,6 +6,7 @@ Needs root. Works in a network namespace of its own, with folders of its own; no
 import json
 import os
 import pty
+import re
 import subprocess
 import time
 
@@ -30,7 +31,9 @@ def per_second(seconds, count):
 
 def numbers(world):
     world.send(*[syn(51000, 3306)] * 40)
-    top = json.loads(looked(world, [syn(50000, 3306)] * 12 + [syn(50001, 3306)] * 30 + [syn(50002, 22)] * 20, "--json"))
+    text = looked(world, [syn(50000, 3306)] * 12 + [syn(50001, 3306)] * 30 + [syn(50002, 22)] * 20, "--json")
+    top = json.loads(text)
+    check("numbers have as many digits as they mean", not re.search(r"\d\.\d{9}", text), text)
     flows = [(row["forward"]["sport"], row["packets_s"], row["bytes_s"]) for row in top["flows"]]
     seconds = top["seconds"]
     check("flows, the busiest first, without one that rests", flows == [

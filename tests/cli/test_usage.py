@@ -64,12 +64,14 @@ def named():
                         (("logs", "eni-db"), "'eni-db'"), (("logs", "--format", "xml"), "'xml'"), (("top", "frob"), "'frob'"),
                         (("top", "enis", "flows"), "'flows'"), (("top", "--rows", "0"), "--rows: '0'"), (("top", "--interval", "x"), "--interval: 'x'"),
                         (("metrics", "x"), "'x'"), (("metrics", "--per-eni", "maybe"), "'maybe'"), (("capture", "--bytes", "1"), "--bytes: '1'"),
-                        (("export", "nft"), "which state"), (("export", "iptables", REFERENCE), "'iptables'"),
+                        (("capture", "--write", "-", "--json"), "--json and --write -"),
+                        (("capture", "--verdict", "accept", "--reason", "ttl"), "--verdict"),
+                        (("capture", "--verdict", "reject", "--reason", "accepted"), "--verdict"), (("export", "nft"), "which state"), (("export", "iptables", REFERENCE), "'iptables'"),
                         (("export", "nft", "--form", "x", REFERENCE), "--form is"), (("services", "setup"), "which state"),
                         (("services", "frob", REFERENCE), "frob"), (("detach",), "which device"), (("detach", "--all", "x"), "either --all or")):
         done = enid(*words)
         check(f"enid {' '.join(words).replace(REFERENCE, 'STATE')}: its first line is of that", done.code == 2 and not done.out and
-              done.err.startswith("enid") and what in done.err.splitlines()[0], done)
+              done.err.startswith(f"enid {words[0]}: ") and what in done.err.splitlines()[0], done)
 
 
 def nothing_there():
@@ -83,7 +85,9 @@ def nothing_there():
     for topic in SHOWN:
         done = enid("show", topic, *NOWHERE, "--log-dir", "/nonexistent")
         check(f"enid show {topic} without pins names the folder and exits 1", done.code == 1 and not done.out and
-              "enid-cli-none" in done.err, done)
+              "enid-cli-none" in done.err and done.err.startswith(f"enid show: {topic}: "), done)
+    done = enid("metrics", *NOWHERE)
+    check("enid metrics where nothing is pinned tells that no agent runs", done.code == 0 and "enid_agent_running 0" in done.out, done)
     done = enid("logs", "--log-dir", "/nonexistent/log", *NOWHERE)
     check("enid logs without its folder names it", done.code == 1 and "/nonexistent/log" in done.err, done)
     done = enid("detach", "enid-cli-none")
@@ -105,6 +109,30 @@ def full_disk():
               b"standard output" in done.stderr, done)
 
 
+def closed_streams():
+    """What is opened first must not be taken for the stream that is closed."""
+    for words in (("check", REFERENCE), ("graph", REFERENCE), ("status", *NOWHERE), ("--version",)):
+        done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "-", ENID, *words], stderr=subprocess.PIPE, check=False)
+        check(f"enid {words[0]}: a closed standard output is a failure", done.returncode == 1 and
+              b"cannot write to standard output" in done.stderr, done)
+
+
+def refused_start():
+    """A state that cannot be loaded: no folder is made for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        broken = os.path.join(folder, "broken.json")
+        with open(broken, "w", encoding="utf-8") as out:
+            out.write("{")
+        pins = f"/sys/fs/bpf/enid-cli-refused-{os.getpid()}"
+        before = sorted(os.listdir(folder))
+        for state, more, what in ((broken, (), "broken.json"), (os.path.join(folder, "none"), (), "none: cannot read"),
+                                  (REFERENCE, ("--host", "host-x"), "'host-x'")):
+            done = enid("run", "--state", state, *more, "--run-dir", f"{folder}/run/enid", "--log-dir", f"{folder}/log", "--pin-dir", pins)
+            check(f"enid run says what is wrong ({what})", done.code == 1 and what in done.err and
+                  all(line.startswith("enid run: ") for line in done.err.splitlines()), done)
+            check("... and leaves no folder", sorted(os.listdir(folder)) == before and not os.path.exists(pins), os.listdir(folder))
+
+
 def states():
     for words in (("check", "/nonexistent/state"), ("replay", "--state", "/nonexistent/state")):
         done = enid(*words)
@@ -120,7 +148,8 @@ def states():
           done.json()["holds"]["network interfaces"] == 6, done)
     with tempfile.TemporaryDirectory() as folder:
         done = enid("check", folder)
-        check("an empty folder is no state", done.code == 1 and "has no *.json file" in done.err, done)
+        check("an empty folder is no state", done.code == 1 and "has no *.json file" in done.err and
+              done.out == "invalid: 1 error, 0 warnings\n", done)
         wrong = {"Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/33"}], "SecurityGroups": [
             {"GroupId": "sg-1", "VpcId": "vpc-1", "IpPermissions": [
                 {"IpProtocol": "tcp", "FromPort": 90, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}]}
@@ -159,4 +188,4 @@ def hosts():
 
 
 if __name__ == "__main__":
-    main(help_and_version, misuse, named, nothing_there, full_disk, states, hosts)
+    main(help_and_version, misuse, named, nothing_there, full_disk, closed_streams, refused_start, states, hosts)

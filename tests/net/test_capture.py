@@ -36,7 +36,7 @@ class Capture:
 
     def __enter__(self):
         first = self.process.stderr.readline()
-        check(first.startswith(b"enid: capture: ") and b" port" in first, f"it begins with {first}")
+        check(first.startswith(b"enid capture: ") and b" port" in first, f"it begins with {first}")
         return self
 
     def end(self):
@@ -111,6 +111,27 @@ def both_ports_of_a_session(world):
     check("0 lost" in world.last, world.last)
 
 
+def failed(world, *arguments, stdout):
+    """What enid capture says when what it tells cannot be written."""
+    words = ("capture", *arguments, "--count", "1", "--seconds", "30", "--pin-dir", world.agent.pin_dir, "--run-dir", world.agent.run_dir)
+    with world.host.popen("sh", "-c", f'exec "$@" {stdout}', "-", ENID, *words, stderr=subprocess.PIPE) as capture:
+        capture.stderr.readline()
+        session(world)
+        said = capture.stderr.read().decode()
+        equal(capture.wait(), 1, f"exit code of {arguments} {stdout} ({said})")
+    return said.splitlines()[-1]
+
+
+@test
+def what_cannot_be_written_is_said(world):
+    """A full disk, a closed stream: by its name, and not by the error of a call before."""
+    equal(failed(world, "--write", "/dev/full", stdout=""), "enid capture: '/dev/full': No space left on device", "a file")
+    equal(failed(world, "--write", "-", stdout="> /dev/full"), "enid capture: '-': No space left on device", "pcapng to stdout")
+    for form in ((), ("--json",)):
+        equal(failed(world, *form, stdout="> /dev/full"), "enid capture: cannot write to standard output", f"a full disk {form}")
+        equal(failed(world, *form, stdout=">&-"), "enid capture: cannot write to standard output", f"a closed stream {form}")
+
+
 @test
 def a_refused_packet_at_its_target(world):
     """Who looks at the port that does not answer sees what the group there refused, and what else did not come is not there."""
@@ -125,6 +146,13 @@ def a_refused_packet_at_its_target(world):
           f"a refused packet shows once: where it came in ({rows})")
     rows = world.rows(lambda: (refused(), session(world)), "--verdict", "accept", "--protocol", "tcp")
     check(rows and not of(rows, dport=81), f"accepted only: {rows}")
+
+
+@test
+def a_packet_without_a_route(world):
+    """The stage that lost it, and no rule of another stage that had let it come so far."""
+    rows = world.rows(lambda: traffic.tcp(world.client, "198.51.100.1", 80, False), "eni-client", "--reason", "no-route")
+    equal({(row["verdict"], row["stage"], row["rule"]) for row in rows}, {("drop", "route", None)}, "what is said of it")
 
 
 @test

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The README's session on a live host ("Look at it") prints what the README says. Each command is run where the reference
 architecture is in force and has carried what the README tells of; numbers may be others, words may not."""
+import contextlib
 import os
 import re
 import shutil
 import sys
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
@@ -17,7 +19,7 @@ from vpcnet.harness import check, equal, run, scene, test, wait_for    # noqa: E
 from vpcnet.vpc import State                                           # noqa: E402
 
 REFERENCE = os.path.join(REPO, "deploy", "examples", "reference")
-FOLDERS = "status show plan explain logs metrics top"    # commands that ask where the agent's folders are
+FOLDERS = "status show plan explain logs metrics top capture"    # commands that ask where the agent's folders are
 DB, WEB_A_PUBLIC = "10.20.11.10", "203.0.113.10"
 
 
@@ -35,7 +37,24 @@ class World:
         agent = self.agent
         enid = (f'enid() {{ case "$1" in {FOLDERS.replace(" ", "|")}) set -- "$@" --run-dir {agent.run_dir} --pin-dir {agent.pin_dir};; esac; '
                 f'[ "$1" = logs ] && set -- "$@" --log-dir {agent.log_dir}; {ENID} "$@"; }}; sudo() {{ "$@"; }}; cd {agent.folder}\n')
-        return self.fabric.host.run("sh", "-c", enid + command, check=False, timeout=60 * SLOW)
+        with self.knocking() if "capture" in command else contextlib.nullcontext():
+            return self.fabric.host.run("sh", "-c", enid + command, check=False, timeout=60 * SLOW)
+
+    @contextlib.contextmanager
+    def knocking(self):
+        """web-a tries port 22 of the database, again and again."""
+        ended = threading.Event()
+
+        def knock():
+            while not ended.is_set():
+                traffic.tcp(self.fabric.guest("eni-web-a"), DB, 22, False)
+        thread = threading.Thread(target=knock)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 @scene

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -129,8 +130,7 @@ def build(path):
 def last_writes(agent):
     """Kernel entries that the last start of the agent wrote."""
     with open(agent.stderr_path, encoding="utf-8") as log:
-        lines = [line for line in log if "kernel entries written" in line]
-    return int(lines[-1].split(" kernel entries written")[0].split()[-1])
+        return int(re.findall(r"(\d+) kernel entr(?:y|ies) written", log.read())[-1])
 
 
 def flow_counts(agent, sport):

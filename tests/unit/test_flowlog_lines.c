@@ -730,7 +730,7 @@ static void every_known_field_has_its_value(void **state)
 	assert_string_equal(lines(w, "${version} ${encryption-status}"), "10 -\n");
 	assert_string_equal(lines(w, "${version} ${interface-type} ${next-hop-vpc-id}"), "11 vpc_endpoint -\n");
 	assert_string_equal(lines(w, "${version} ${x-reason} ${x-zone} ${x-flow-id} ${x-rule-id} ${x-stage}"),
-			    "2 sg-ingress 3 - - -\n");
+			    "2 sg-ingress vpc-1 - - sg-ingress\n");
 	assert_string_equal(lines(w, "${new-in-2031} ${srcport}"), "- 7\n");
 	assert_int_equal(w->format.nr_unknown, 1);
 }
@@ -802,7 +802,34 @@ static void rejects_name_the_entry_that_refused(void **state)
 	harvest_tally(&w->harvest, &key, &value);
 	key.reason = REASON_NACL_INGRESS;
 	harvest_tally(&w->harvest, &key, &value);
-	assert_string_equal(lines(w, "${x-reason} ${x-rule-id}"), "sg-ingress -\nnacl-ingress acl-1/100\n");
+	assert_string_equal(lines(w, "${x-reason} ${x-stage} ${x-rule-id}"),
+			    "sg-ingress sg-ingress -\nnacl-ingress nacl-ingress acl-1/100\n");
+	assert_string_equal(lines(w, "${x-stage}"), "sg-ingress\nnacl-ingress\n");
+	assert_string_equal(lines(w, "${x-rule-id}"), "-\nacl-1/100\n");
+}
+
+/* Where a group, a gateway or a table refuses there is no rule to name, but a stage. */
+static void rejects_name_the_stage_that_refused(void **state)
+{
+	static const uint8_t reasons[] = {REASON_MAC_SPOOF, REASON_SG_EGRESS,   REASON_NO_ROUTE,
+					  REASON_BPA,       REASON_PEERING,     REASON_TGW_BLACKHOLE,
+					  REASON_GENEVE,    REASON_NAT_NO_PORT, REASON_CONNTRACK_FULL,
+					  REASON_TTL};
+	struct world *w = *state;
+	const struct tally value = {.packets = 1, .bytes = 40};
+
+	put_eni(w, SERVER, "eni-db", "10.0.2.40", 1, 1);
+	for (size_t i = 0; i < sizeof(reasons); i++)
+		harvest_tally(&w->harvest,
+			      &(const struct tally_key){.tuple = tuple_of("198.51.100.7", "10.0.2.40", 7, 8),
+							.port = SERVER,
+							.reject = 1,
+							.reason = reasons[i]},
+			      &value);
+	assert_string_equal(lines(w, "${x-reason} ${x-stage}"),
+			    "mac-spoof -\nsg-egress sg-egress\nno-route route\nbpa igw\npeering peering\n"
+			    "tgw-blackhole tgw-route\ngeneve endpoint\nnat-no-port nat\n"
+			    "conntrack-full conntrack\nttl -\n");
 }
 
 /* What a run folder holds goes on with the next agent. */
@@ -965,6 +992,7 @@ int main(void)
 		TEST(block_public_access_is_a_reject_reason),
 		TEST(rules_stand_in_lines_and_are_counted),
 		TEST(rejects_name_the_entry_that_refused),
+		TEST(rejects_name_the_stage_that_refused),
 		TEST(rulebook_outlives_its_agent),
 		TEST(services_are_those_of_the_longest_range),
 		TEST(json_has_the_same_fields),

@@ -93,6 +93,8 @@ int agent_reload(struct agent *agent);
 int agent_follow(struct agent *agent, const char *const *paths, size_t nr_paths);
 /* At the start only: the state that was in force last. */
 int agent_recover(struct agent *agent);
+/* Before anything is made: would the files be refused? ret: 0 | -errno, logged */
+int agent_try(const struct agent *agent);
 
 /* After news of devices: uplinks answer neighbours with their device's MAC address. */
 void agent_follow_uplinks(struct agent *agent);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "agent/log.h"
+#include "base/base.h"
 
 #define SLICE_NS   5000000u      /* of CPU, at once */
 #define WATCHED_NS 300000000000u /* a round of a million elements takes one */
@@ -26,7 +27,7 @@ static void say_repaired(struct drift_watch *watch, const struct drift_found *fo
 	watch->at_ns = now_ns();
 	snprintf(watch->last, sizeof(watch->last), "map %s%s%s", found->map, *found->what ? ", " : "", found->what);
 	log_warning("somebody changed %s: %u element%s put right, decisions are made anew", watch->last,
-		    found->repaired, found->repaired == 1 ? "" : "s");
+		    found->repaired, plural(found->repaired));
 }
 
 static void count_round(struct drift_watch *watch)

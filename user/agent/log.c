@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "agent/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 void log_line(int priority, const char *format, ...)
 {
 	static int journal = -1;
-	char line[LINE_BYTES];
+	char line[LINE_BYTES], rank[16] = "";
 	va_list args;
 
 	if (journal < 0)
@@ -22,7 +23,6 @@ void log_line(int priority, const char *format, ...)
 		if ((unsigned char)*c < ' ' || *c == 127)
 			*c = ' ';
 	if (journal)
-		fprintf(stderr, "<%d>enid: %s\n", priority, line);
-	else
-		fprintf(stderr, "enid: %s\n", line);
+		snprintf(rank, sizeof(rank), "<%d>", priority);
+	fprintf(stderr, "%s%s: %s\n", rank, program_invocation_short_name, line);
 }

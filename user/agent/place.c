@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/filter.h"
 #include "agent/lock.h"
 #include "agent/log.h"
+#include "agent/privilege.h"
 #include "agent/saved.h"
 #include "attach/pins.h"
 #include "base/base.h"
@@ -136,6 +139,45 @@ static int hand_over(const struct agent_options *options, struct owner *owner, c
 	return options->prepare && !folders[PINS].may ? -EPERM : 0;
 }
 
+static bool is_missing(const char *folder, const char *name)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/%s", folder, name) < (int)sizeof(path) && look_for(path);
+}
+
+/* By a child that has given up what the agent gives up before it reads a file. ret: 0 | -errno, logged */
+static int try_apart(const struct agent *agent, const struct owner *owner)
+{
+	pid_t child = fork();
+	int status = 0, r;
+
+	if (!child) {
+		r = privilege_drop(owner);
+		if (!r)
+			r = filter_enter(false);
+		_exit(r || agent_try(agent) ? 1 : 0);
+	}
+	while (child > 0 && waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (child < 0 || !WIFEXITED(status))
+		log_error("cannot read the state: the child that tried has failed");
+	return child > 0 && WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EINVAL;
+}
+
+/* A state that is refused leaves no folders behind, unless one was in force here: then that can be gone on with. */
+static int look_before(const struct agent *agent, const struct owner *owner)
+{
+	const struct agent_options *options = agent->options;
+
+	if (options->prepare || !is_missing(options->run_dir, APPLIED_FILE))
+		return 0;
+	if (look_for(options->run_dir) || look_for(options->pin_dir) || look_for(options->log_dir))
+		return try_apart(agent, owner);
+	return 0;
+}
+
 int place_take(struct agent *agent, struct owner *ret_owner)
 {
 	const struct agent_options *options = agent->options;
@@ -146,6 +188,8 @@ int place_take(struct agent *agent, struct owner *ret_owner)
 	};
 	int r = owner_find(options->user, ret_owner);
 
+	if (!r)
+		r = look_before(agent, ret_owner);
 	if (r)
 		return r;
 	r = make_folders(options->run_dir);

@@ -51,7 +51,8 @@ static int load(const struct tree *tree, struct candidate *candidate, char **ret
 	for (size_t i = 0; i < messages.nr_errors; i++)
 		log_error("%s", messages.errors[i].text);
 	if (r && messages.nr_errors > 1) {
-		if (asprintf(ret_why, "%s (and %zu more errors)", messages.errors[0].text, messages.nr_errors - 1) < 0)
+		if (asprintf(ret_why, "%s (and %zu more error%s)", messages.errors[0].text, messages.nr_errors - 1,
+			     plural(messages.nr_errors - 1)) < 0)
 			*ret_why = NULL;
 	} else if (r) {
 		(void)say_why(ret_why, r, "", messages.nr_errors ? messages.errors[0].text : strerror(-r));
@@ -83,7 +84,7 @@ static int read_files(const struct tree *tree, struct candidate *candidate, uint
 	return say_why(ret_why, -EAGAIN, "", "the files keep changing while they are read");
 }
 
-static int compile(struct agent *agent, struct candidate *candidate, char **ret_why)
+static int compile(const struct agent *agent, struct candidate *candidate, char **ret_why)
 {
 	struct applied *applied = &candidate->applied;
 
@@ -127,10 +128,10 @@ static void say_warnings(const char *first, size_t nr)
 static void say_applied(const struct applied *applied, const struct apply_result *result, size_t added, size_t removed,
 			uint64_t took_us)
 {
-	log_info("generation %" PRIu64 ", revision %016" PRIx64 ": %u objects changed (%zu ENIs and uplinks added, %zu "
-		 "removed), %u kernel entries written, %" PRIu64 ".%03" PRIu64 " ms",
-		 applied->generation, applied->revision, result->changed, added, removed, result->kernel_writes,
-		 took_us / 1000, took_us % 1000);
+	log_info("generation %" PRIu64 ", revision %016" PRIx64 ": %u object%s changed (%zu ENIs and uplinks added, "
+		 "%zu removed), %u kernel entr%s written, %" PRIu64 ".%03" PRIu64 " ms",
+		 applied->generation, applied->revision, result->changed, plural(result->changed), added, removed,
+		 result->kernel_writes, result->kernel_writes == 1 ? "y" : "ies", took_us / 1000, took_us % 1000);
 }
 
 /* ---- into force */
@@ -368,5 +369,21 @@ int agent_recover(struct agent *agent)
 	if (!r)
 		log_warning("going on with the state that was in force last, %s", path);
 	free(why);
+	return r;
+}
+
+int agent_try(const struct agent *agent)
+{
+	struct candidate candidate = {};
+	char *why = NULL;
+	uint64_t seen;
+	int r = read_files(&agent->options->tree, &candidate, &seen, &why);
+
+	if (!r)
+		r = compile(agent, &candidate, &why);
+	if (r)
+		log_error("the state is refused, and there is no other to enforce: %s", why ? why : strerror(-r));
+	free(why);
+	candidate_done(&candidate);
 	return r;
 }

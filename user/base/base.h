@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,6 +51,12 @@ static inline void cleanup_fclose(FILE **file)
 static inline int look_for(const char *path)
 {
 	return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS);
+}
+
+/* The end of a counted noun: "1 error", "2 errors". */
+static inline const char *plural(uint64_t number)
+{
+	return number == 1 ? "" : "s";
 }
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))

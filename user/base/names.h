@@ -14,6 +14,8 @@ const char *reason_meaning(uint32_t reason);
 const char *action_name(uint32_t action);
 const char *stage_name(uint32_t stage);
 
+/* The stage that drops for that reason; STAGE_NONE: none does, but a check before or behind them. */
+enum enid_stage reason_stage(uint32_t reason);
 bool is_reason_name(const char *word);
 
 #endif

@@ -39,15 +39,15 @@ static uint32_t nr_decisions(const struct captured *event)
 	return event->nr_trace < TRACE_MAX ? event->nr_trace : TRACE_MAX;
 }
 
-/* The last decision is the one that settled it: what refused, or what let it in at the end. */
+/* The stage that refused; else that of the last decision, which settled it: what let it in at the end. */
 static const char *stage_of(const struct captured *event)
 {
-	uint32_t nr = nr_decisions(event), reason = reason_of(event);
+	uint32_t nr = nr_decisions(event), last = nr ? DECISION_STAGE(event->trace[nr - 1]) : STAGE_NONE;
+	uint32_t refused = reason_stage(reason_of(event));
 
-	if (reason == REASON_SG_EGRESS || reason == REASON_SG_INGRESS || reason == REASON_NACL_EGRESS ||
-	    reason == REASON_NACL_INGRESS)
-		return reason_name(reason);
-	return nr ? view_stage_name(event->trace[nr - 1]) : NULL;
+	if (refused != STAGE_NONE && (refused != STAGE_ROUTE || last != STAGE_GATEWAY_ROUTE))
+		return stage_name(refused);
+	return nr ? stage_name(last) : NULL;
 }
 
 /* Whether that decision is by a rule: where no rule of a group admits a packet none refuses it, either. */

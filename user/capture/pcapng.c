@@ -101,6 +101,7 @@ static int end(const struct pcapng *pcapng, struct block *block)
 	int r = 0;
 
 	put32(block, len);
+	errno = 0;
 	if (block->broken)
 		r = -ENOMEM;
 	else

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <err.h>
 #include <errno.h>
 #include <jansson.h>
 #include <netinet/in.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/json.h"
 #include "explain/report.h"
 #include "explain/session.h"
 
@@ -120,7 +122,7 @@ int questions_answer(struct explain_session *session, const char *file, FILE *ou
 	int worst = 0;
 
 	if (!from) {
-		fprintf(stderr, "enid explain: cannot read '%s': %s\n", file, strerror(errno));
+		warnx("cannot read '%s': %s", file, strerror(errno));
 		return 1;
 	}
 	while (getline(&text, &room, from) > 0) {
@@ -132,12 +134,12 @@ int questions_answer(struct explain_session *session, const char *file, FILE *ou
 		if (r < 0) {
 			json_t *error = json_pack("{s:s}", "Error", why ? why : strerror(-r));
 
-			(void)json_dumpf(error, out, JSON_COMPACT);
+			(void)json_print(error, out, JSON_COMPACT);
 			fputc('\n', out);
 			json_decref(error);
-			fprintf(stderr, "enid explain: line %zu: %s\n", n, why ? why : strerror(-r));
+			warnx("line %zu: %s", n, why ? why : strerror(-r));
 		} else if (r == 3) {
-			fprintf(stderr, "enid explain: line %zu: disagreement\n", n);
+			warnx("line %zu: disagreement", n);
 		}
 		r = r < 0 ? 2 : r;
 		worst = r > worst ? r : worst;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "explain/near.h"
 #include "explain/report.h"
 #include "replay/line.h"
@@ -290,7 +291,7 @@ int report_json(const struct asked *asked, const struct answer *answer, FILE *ou
 			  answer->question.to, "ForwardPathComponents", path(&answer->there), "ReturnPathComponents",
 			  path(&answer->back), "Explanations", explanations(asked, answer), "Enid", "there",
 			  verdict(&answer->there), "back", verdict(&answer->back), "no_back", answer->no_back);
-	int r = object ? json_dumpf(object, out, flags) : -1;
+	int r = object ? json_print(object, out, flags) : -1;
 
 	fputc('\n', out);
 	json_decref(object);

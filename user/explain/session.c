@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "explain/session.h"
 
+#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@ static int load(const struct explain_options *options, struct explain_session *s
 	int r = state_load(options->states, options->nr_states, &session->state, &messages);
 
 	for (size_t i = 0; i < messages.nr_errors; i++)
-		fprintf(stderr, "enid: error: %s\n", messages.errors[i].text);
+		warnx("%s", messages.errors[i].text);
 	for (size_t i = 0; i < messages.nr_warnings; i++)
-		fprintf(stderr, "enid: warning: %s\n", messages.warnings[i].text);
+		warnx("warning: %s", messages.warnings[i].text);
 	told = messages.nr_errors > 0;
 	state_messages_done(&messages);
 	if (r)

@@ -89,7 +89,7 @@ static const struct format_field known[] = {
 	KNOWN("x-stage", 0, FIELD_X_STAGE, false),
 	KNOWN("x-reason", 0, FIELD_X_REASON, false),
 	KNOWN("x-flow-id", 0, FIELD_X_FLOW, false),
-	KNOWN("x-zone", 0, FIELD_X_ZONE, true),
+	KNOWN("x-zone", 0, FIELD_X_ZONE, false),
 };
 
 static const struct format_field *find(const char *name, size_t len)
@@ -112,6 +112,8 @@ static uint32_t summed_by(uint8_t meaning)
 		return FORMAT_BY_PATH;
 	case FIELD_REJECT_REASON:
 	case FIELD_X_REASON:
+	case FIELD_X_STAGE:
+	case FIELD_X_RULE:
 	case FIELD_LOST_NO_ROUTE:
 	case FIELD_LOST_BLACKHOLE:
 	case FIELD_LOST_MTU:

@@ -5,22 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "enid/reasons.h"
+#include "base/names.h"
 #include "flowlog/line.h"
 
 #define VALUE_MAX (2 * LOG_NAME_MAX)
-
-static const char *const reason_names[REASON_MAX] = {
-#define X(symbol, name, meaning) name,
-	ENID_REASONS(X)
-#undef X
-};
-
-static const char *const stage_names[STAGE_MAX] = {
-#define X(symbol, name) name,
-	ENID_STAGES(X)
-#undef X
-};
 
 static size_t copy(const char *text, char *ret)
 {
@@ -69,17 +57,32 @@ static size_t service(const struct log_line *line, const union addr *addr, char 
 	return copy(ranges_find(line->enis ? line->enis->ranges : NULL, line->key->family, addr), ret);
 }
 
+static bool decided_by(const struct log_line *line, struct rule_words *ret)
+{
+	return !line->eni->transit && line->enis && line->enis->rules &&
+	       rulebook_words(line->enis->rules, line->count->rule, ret) && ret->stage < STAGE_MAX;
+}
+
+/* The stage that refused, with a rule or for want of one; of what passed, that of the rule. */
+static size_t stage(const struct log_line *line, char *ret)
+{
+	struct rule_words words = {.stage = STAGE_NONE};
+
+	if (line->key->reject)
+		words.stage = reason_stage(line->key->reason);
+	else if (!decided_by(line, &words))
+		return 0;
+	return words.stage == STAGE_NONE ? 0 : copy(stage_name(words.stage), ret);
+}
+
 /* An id and what it calls its rule: sg-web/IpPermissions[0]; no blank can stand in either. */
-static size_t rule(const struct log_line *line, bool stage, char *ret)
+static size_t rule(const struct log_line *line, char *ret)
 {
 	struct rule_words words;
 	size_t len;
 
-	if (line->eni->transit || !line->enis || !line->enis->rules ||
-	    !rulebook_words(line->enis->rules, line->count->rule, &words) || words.stage >= STAGE_MAX)
+	if (!decided_by(line, &words))
 		return 0;
-	if (stage)
-		return copy(stage_names[words.stage], ret);
 	len = (size_t)snprintf(ret, VALUE_MAX, *words.rule ? "%s/%s" : "%s", words.id, words.rule);
 	for (size_t i = 0; i < len; i++)
 		if (ret[i] <= ' ' || ret[i] >= 0x7f)
@@ -95,11 +98,6 @@ static size_t reject_reason(const struct log_line *line, char *ret)
 static size_t flow(const struct log_line *line, char *ret)
 {
 	return line->count->flow ? (size_t)sprintf(ret, "%016llx", (unsigned long long)line->count->flow) : 0;
-}
-
-static size_t zone(const struct log_line *line, char *ret)
-{
-	return line->enis && line->enis->place ? number(line->enis->place[line->port].zone, ret) : 0;
 }
 
 /* Fields that every line has. */
@@ -136,6 +134,7 @@ static size_t eni_value(const struct log_line *line, uint8_t meaning, char *ret)
 {
 	switch (meaning) {
 	case FIELD_VPC:
+	case FIELD_X_ZONE:
 		return copy(log_eni_name(line->eni, LOG_NAME_VPC), ret);
 	case FIELD_SUBNET:
 		return copy(log_eni_name(line->eni, LOG_NAME_SUBNET), ret);
@@ -147,8 +146,6 @@ static size_t eni_value(const struct log_line *line, uint8_t meaning, char *ret)
 		return copy(log_eni_name(line->eni, LOG_NAME_AZ), ret);
 	case FIELD_INTERFACE_TYPE:
 		return copy(log_eni_name(line->eni, LOG_NAME_TYPE), ret);
-	case FIELD_X_ZONE:
-		return zone(line, ret);
 	}
 	return 0;
 }
@@ -266,11 +263,11 @@ static size_t traffic_value(const struct log_line *line, uint8_t meaning, char *
 	case FIELD_REJECT_REASON:
 		return reject_reason(line, ret);
 	case FIELD_X_RULE:
+		return rule(line, ret);
 	case FIELD_X_STAGE:
-		return rule(line, meaning == FIELD_X_STAGE, ret);
+		return stage(line, ret);
 	case FIELD_X_REASON:
-		return key->reject && key->reason && key->reason < REASON_MAX ? copy(reason_names[key->reason], ret)
-									      : 0;
+		return key->reject && key->reason ? copy(reason_name(key->reason), ret) : 0;
 	case FIELD_X_FLOW:
 		return flow(line, ret);
 	}

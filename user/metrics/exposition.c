@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 
 void exposition_begin(struct exposition *exposition, FILE *out, bool json)
@@ -50,7 +51,7 @@ static void put_json(FILE *out, const char *value)
 {
 	json_t *text = text_json(value);
 
-	if (!text || json_dumpf(text, out, JSON_ENCODE_ANY | JSON_ENSURE_ASCII))
+	if (!text || json_print(text, out, JSON_ENCODE_ANY | JSON_ENSURE_ASCII))
 		fputs("\"\"", out);
 	json_decref(text);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "rehearse/rehearse.h"
 
+#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static int load_proposed(struct stage *stage)
 				   &messages, &stage->after);
 
 	for (size_t i = 0; i < messages.nr_warnings; i++)
-		fprintf(stderr, "enid plan: warning: %s\n", messages.warnings[i].text);
+		warnx("warning: %s", messages.warnings[i].text);
 	for (size_t i = 0; i < messages.nr_errors; i++)
 		(void)would_refuse(stage, strdup(messages.errors[i].text));
 	state_messages_done(&messages);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "replay/replay.h"
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -105,15 +106,13 @@ static int run_file(struct session *session, const char *path)
 	}
 	if (input.from < 0) {
 		r = -errno;
-		fprintf(stderr, "enid replay: cannot read '%s': %s\n", path, strerror(-r));
+		warnx("cannot read '%s': %s", path, strerror(-r));
 	} else {
 		r = run_lines(session, &input);
 		if (r == -ENOMSG)
-			fprintf(stderr, "enid replay: '%s' is a capture: say by --port where its frames arrive\n",
-				name);
+			warnx("'%s' is a capture: say by --port where its frames arrive", name);
 		else if (r < 0)
-			fprintf(stderr, "enid replay: '%s': after %llu lines: %s\n", name,
-				(unsigned long long)session->n, strerror(-r));
+			warnx("'%s': after line %llu: %s", name, (unsigned long long)session->n, strerror(-r));
 	}
 	free(input.data);
 	return r;
@@ -140,7 +139,7 @@ static int run_capture(struct session *session, const char *path, uint32_t in)
 	int r = capture_read(path, run_captured, &context, &why);
 
 	if (r < 0)
-		fprintf(stderr, "enid replay: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 	return r;
 }
 
@@ -154,7 +153,7 @@ static int run_input(struct session *session)
 		return run_file(session, options->input);
 	port = session_port(session, &name);
 	if (!port) {
-		fprintf(stderr, "enid replay: port '%s' is neither an ENI nor an uplink of the state\n", options->port);
+		warnx("port '%s' is neither an ENI nor an uplink of the state", options->port);
 		return -ENOENT;
 	}
 	return run_capture(session, options->input ?: "-", port);
@@ -174,7 +173,7 @@ static int start(struct session *session)
 	int r = datapath_open(&private, &session->datapath, &why);
 
 	if (r < 0) {
-		fprintf(stderr, "enid replay: %s\n", why ? why : strerror(-r));
+		warnx("%s", why ? why : strerror(-r));
 		return r;
 	}
 	datapath_control(session->datapath)->now_ns = REPLAY_BASE_NS;
@@ -182,7 +181,7 @@ static int start(struct session *session)
 	if (!r)
 		r = session_apply(session, options->states, options->nr_states, &changed, &errors);
 	for (size_t i = 0; i < errors.nr; i++)
-		fprintf(stderr, "enid replay: %s\n", errors.texts[i]);
+		warnx("%s", errors.texts[i]);
 	session_errors_done(&errors);
 	return r;
 }
@@ -202,7 +201,7 @@ int replay_run(const struct replay_options *options)
 		r = run_input(session);
 	flushed = output_flush(&session->output);
 	if (session->refused)
-		fprintf(stderr, "enid replay: %llu lines were not understood\n", (unsigned long long)session->refused);
+		warnx("%llu line%s not understood", (unsigned long long)session->refused, plural(session->refused));
 	output_done(&session->output);
 	datapath_close(&session->datapath);
 	json_decref(session->served);

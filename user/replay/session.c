@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "replay/session.h"
 
+#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +100,7 @@ static int apply_state(struct session *session, const struct state *state, uint3
 static void say_warnings(const struct state_messages *messages)
 {
 	for (size_t i = 0; i < messages->nr_warnings; i++)
-		fprintf(stderr, "enid replay: warning: %s\n", messages->warnings[i].text);
+		warnx("warning: %s", messages->warnings[i].text);
 }
 
 int session_apply(struct session *session, const char *const *states, size_t nr, uint32_t *ret_changed,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "show/filter.h"
 
+#include <err.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 
 static int complain(const char *word, const char *what)
 {
-	fprintf(stderr, "enid: '%s' is no %s\n", word, what);
+	warnx("'%s' is no %s", word, what);
 	return -EINVAL;
 }
 

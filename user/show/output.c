@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "show/output.h"
 
 #define COLUMNS_MAX 16
@@ -25,7 +26,7 @@ void output_row(struct output *output, json_t *row, const char *line)
 		return;
 	if (output->json) {
 		fputs(output->nr ? ",\n " : "\n ", stdout);
-		json_dumpf(row, stdout, JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+		json_print(row, stdout, JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
 	} else if (output->columns) {
 		json_array_append(output->rows, row);
 	} else if (line) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The pinned maps, read only, with names. */
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static void look_for_names(struct view *view, const char *run_dir)
 	int r = name_things(view, host_id, run_dir, &why);
 
 	if (r) {
-		fprintf(stderr, "enid: show: groups and rules have no names: %s\n", why ? why : strerror(-r));
+		warnx("groups and rules have no names: %s", why ? why : strerror(-r));
 		image_free(&view->image);
 		state_free(&view->state);
 	}

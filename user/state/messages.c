@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "base/text.h"
 #include "state/load.h"
 
@@ -86,10 +87,12 @@ void state_messages_finish(struct load *load)
 
 	if (load->nr_errors > messages->nr_errors)
 		messages->errors[messages->nr_errors++].text = state_arena_printf(
-			messages->arena, "and %zu more errors", load->nr_errors - STATE_MESSAGES_MAX);
+			messages->arena, "and %zu more error%s", load->nr_errors - STATE_MESSAGES_MAX,
+			plural(load->nr_errors - STATE_MESSAGES_MAX));
 	if (load->nr_warnings > messages->nr_warnings)
 		messages->warnings[messages->nr_warnings++].text = state_arena_printf(
-			messages->arena, "and %zu more warnings", load->nr_warnings - STATE_MESSAGES_MAX);
+			messages->arena, "and %zu more warning%s", load->nr_warnings - STATE_MESSAGES_MAX,
+			plural(load->nr_warnings - STATE_MESSAGES_MAX));
 }
 
 void state_messages_done(struct state_messages *messages)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base.h"
 #include "flowlog/spec.h"
 #include "state/load.h"
 
@@ -32,8 +33,8 @@ static void check_format(struct load *load, struct item *item, const struct flow
 	if (format_parse(log->format, &format, &why))
 		state_error(load, item, "LogFormat", "%s", (char *)need(load, why));
 	else if (format.nr_unknown)
-		state_warn(load, item, "LogFormat", "%u fields are unknown: they are written as '-'",
-			   format.nr_unknown);
+		state_warn(load, item, "LogFormat", "%u field%s unknown, written as '-'", format.nr_unknown,
+			   plural(format.nr_unknown));
 	free(why);
 }
 

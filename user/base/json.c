@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "base/json.h"
+
+#define DIGITS 9 /* seconds to the nanosecond */
+
+int json_print(const json_t *value, FILE *out, size_t flags)
+{
+	return json_dumpf(value, out, flags | JSON_REAL_PRECISION(DIGITS));
+}
