@@ -988,7 +988,8 @@ static void killed_sender_declares_once(void **state)
 	assert_int_equal(sinks_flush(&w->sinks, window, &w->enis, &w->books), 0);
 	empty(w, window);
 	assert_int_equal(flush(w, false), 0);
-	assert_int_equal(w->sinks.sink[0]->page->records, MANY);
+	/* killed while it settled a datagram: the numbers of that one are used up */
+	assert_in_range(w->sinks.sink[0]->page->records, MANY, MANY + NETFLOW_RECORDS_MAX);
 	for (uint32_t i = 0; i < PORTS_MAX; i++)
 		declared += w->sinks.sink[0]->page->declared[i];
 	assert_int_equal(declared, (uint64_t)MANY * (MANY - 1) / 2);

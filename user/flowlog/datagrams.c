@@ -83,8 +83,10 @@ static void send_datagram(struct sending *sending)
 
 	if (!len)
 		return;
-	settle_as_sent(sending, nr);
+	/* first: of what a kill keeps from being sent although it is settled the collector sees the gap */
 	*(sending->netflow.ipfix ? &page->records : &page->datagrams) = sending->netflow.sequence;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	settle_as_sent(sending, nr);
 	r = sending->fd >= 0 ? send_bytes(sending, sending->netflow.bytes, len) : sending->r;
 	if (r) {
 		sending->r = r;
@@ -144,6 +146,9 @@ int netflow_flush(struct sink *sink, const struct log_enis *enis, struct flush_a
 		free(sending);
 		return -ENOMEM;
 	}
+	if (sink->page->sending == sequence)
+		sink_redeclare(sink); /* where a killed flush was at it */
+	sink->page->declaring = 0;
 	sending->skip = sink->page->sending == sequence ? sink->page->sent : 0;
 	sink->page->sent = sending->skip;
 	sink->page->sending = sequence;

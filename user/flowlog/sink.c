@@ -113,14 +113,33 @@ static void pay(uint64_t *lost, uint64_t *told, uint64_t packets)
 	*told += packets - own;
 }
 
+static void take_port(struct sink_page *page, uint32_t port)
+{
+	page->port[port].told = page->then[port].told;
+	page->port[port].lost = page->then[port].lost;
+	page->declared[port] = page->then[port].declared;
+}
+
 void sink_declare(struct sink *sink, uint32_t port, uint64_t packets)
 {
-	uint64_t lost = sink->page->port[port].lost, told = sink->page->port[port].told;
+	struct sink_page *page = sink->page;
+	uint64_t lost = page->port[port].lost, told = page->port[port].told;
 
 	pay(&lost, &told, packets);
-	sink->page->port[port].lost = lost;
-	sink->page->port[port].told = told;
-	sink->page->declared[port] += packets;
+	page->then[port].lost = lost;
+	page->then[port].told = told;
+	page->then[port].declared = page->declared[port] + packets;
+	__atomic_store_n(&page->declaring, port, __ATOMIC_RELEASE);
+	sink_redeclare(sink);
+}
+
+void sink_redeclare(struct sink *sink)
+{
+	uint64_t port = __atomic_load_n(&sink->page->declaring, __ATOMIC_ACQUIRE);
+
+	if (port && port < PORTS_MAX)
+		take_port(sink->page, (uint32_t)port);
+	__atomic_store_n(&sink->page->declaring, 0, __ATOMIC_RELEASE);
 }
 
 /* ret: false = this window is not settled yet */
@@ -128,11 +147,8 @@ static bool take_settled(struct sink_page *page, uint64_t sequence)
 {
 	if (!sequence || __atomic_load_n(&page->settling, __ATOMIC_ACQUIRE) != sequence)
 		return false;
-	for (uint32_t port = 0; port < PORTS_MAX; port++) {
-		page->port[port].told = page->then[port].told;
-		page->port[port].lost = page->then[port].lost;
-		page->declared[port] = page->then[port].declared;
-	}
+	for (uint32_t port = 0; port < PORTS_MAX; port++)
+		take_port(page, port);
 	memcpy(page->part, page->part_then, sizeof(page->part));
 	__atomic_store_n(&page->done, sequence, __ATOMIC_RELEASE);
 	__atomic_store_n(&page->settling, 0, __ATOMIC_RELEASE);

@@ -46,6 +46,7 @@ struct sink_page {
 	struct {
 		uint64_t told, lost, declared;
 	} then[PORTS_MAX];
+	uint64_t declaring; /* the port whose `then` is being taken by sink_declare(); 0 = none */
 };
 
 struct sink {
@@ -78,8 +79,10 @@ void sinks_close(struct sinks *sinks);
 
 /* Packets of a port that no line here has shown or declared. */
 uint64_t sink_pending(const struct sink *sink, uint32_t port);
-/* A SKIPDATA line stands for these. */
+/* A SKIPDATA line stands for these. All of it or nothing, whenever the agent is killed: what it was at is done again.
+ */
 void sink_declare(struct sink *sink, uint32_t port, uint64_t packets);
+void sink_redeclare(struct sink *sink);
 
 /* The kinds. Each gives its lines to flush_lines() and settles. ret: 0 | -errno */
 int tree_flush(struct sink *sink, const struct log_enis *enis, struct flush_ask *ask);
