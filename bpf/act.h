@@ -255,7 +255,7 @@ static __always_inline int tc_act(struct __sk_buff *ctx, struct pkt *p)
 	return TC_ACT_SHOT;
 }
 
-/* A clone that mirror_clone() sent here to become a copy: it goes where the copy was judged to go. */
+/* A clone that tc_mirror_clone() sent here to become a copy: it goes where the copy was judged to go. */
 static __always_inline bool is_mirrored(struct __sk_buff *ctx)
 {
 	struct mirror_copy *c = ctx->mark ? copy_at_hand() : NULL;

@@ -131,6 +131,9 @@ def refused_start():
             check(f"enid run says what is wrong ({what})", done.code == 1 and what in done.err and
                   all(line.startswith("enid run: ") for line in done.err.splitlines()), done)
             check("... and leaves no folder", sorted(os.listdir(folder)) == before and not os.path.exists(pins), os.listdir(folder))
+        done = enid("run", "--state", REFERENCE, "--run-dir", f"{folder}/run/enid", "--log-dir", f"{folder}/log", "--pin-dir", f"{folder}/pins",
+                    before=("sh", "-c", 'trap "" CHLD; exec "$@"', "-"))
+        check("a start that ignores its children's end says what is wrong, too", done.code == 1 and f"{folder}/pins" in done.err, done)
 
 
 def states():

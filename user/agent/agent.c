@@ -491,6 +491,7 @@ int agent_run(const struct agent_options *options)
 	sigaddset(&signals, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored, as a supervisor may leave it, nobody could be waited for */
 	allow_many_files();
 	keep_memory();
 	r = place_take(&agent, &owner);

@@ -160,10 +160,15 @@ static int try_apart(const struct agent *agent, const struct owner *owner)
 	}
 	while (child > 0 && waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
-			return -errno;
-	if (child < 0 || !WIFEXITED(status))
-		log_error("cannot read the state: the child that tried has failed");
-	return child > 0 && WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EINVAL;
+			child = -1;
+	if (child < 0) {
+		r = -errno;
+		log_error("cannot try the state in a process of its own: %s", strerror(-r));
+		return r;
+	}
+	if (WIFSIGNALED(status))
+		log_error("the process that tried the state was ended by signal %d", WTERMSIG(status));
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EINVAL;
 }
 
 /* A state that is refused leaves no folders behind, unless one was in force here: then that can be gone on with. */
@@ -171,11 +176,9 @@ static int look_before(const struct agent *agent, const struct owner *owner)
 {
 	const struct agent_options *options = agent->options;
 
-	if (options->prepare || !is_missing(options->run_dir, APPLIED_FILE))
+	if (options->prepare || !look_for(options->pin_dir) || !is_missing(options->run_dir, APPLIED_FILE))
 		return 0;
-	if (look_for(options->run_dir) || look_for(options->pin_dir) || look_for(options->log_dir))
-		return try_apart(agent, owner);
-	return 0;
+	return try_apart(agent, owner);
 }
 
 int place_take(struct agent *agent, struct owner *ret_owner)

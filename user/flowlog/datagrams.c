@@ -146,9 +146,6 @@ int netflow_flush(struct sink *sink, const struct log_enis *enis, struct flush_a
 		free(sending);
 		return -ENOMEM;
 	}
-	if (sink->page->sending == sequence)
-		sink_redeclare(sink); /* where a killed flush was at it */
-	sink->page->declaring = 0;
 	sending->skip = sink->page->sending == sequence ? sink->page->sent : 0;
 	sink->page->sent = sending->skip;
 	sink->page->sending = sequence;

@@ -49,7 +49,7 @@ static int sink_open(const struct sinks *sinks, const char *id, const struct boo
 		memset(sink->page, 0, sizeof(*sink->page)); /* of another build */
 	if (sink->page->magic != SINK_MAGIC || sink->page->instance != sinks->instance) {
 		sink->page->instance = sinks->instance;
-		sink->page->done = sink->page->sending = sink->page->settling = 0;
+		sink->page->done = sink->page->sending = sink->page->settling = sink->page->declaring = 0;
 		sink->page->since_s = sink->page->since_s ? sink->page->since_s : (uint32_t)time(NULL) - 86400;
 		for (uint32_t port = 0; port < PORTS_MAX; port++) {
 			sink->page->port[port].told = books->page->port[port].common_then;
@@ -280,7 +280,8 @@ static int flush_and_cut(struct sink *sink, const struct log_enis *enis, int log
 	const struct window_header *header = window_header(sink->window);
 	int r, cut = 0;
 
-	(void)take_settled(sink->page, header->sequence); /* a killed agent came that far */
+	sink_redeclare(sink);                             /* a killed agent came that far */
+	(void)take_settled(sink->page, header->sequence); /* ... or so far */
 	become(sink, sink->spec->kind);
 	r = flush_one(sink, enis, log);
 	if (sink->spec->kind == SPEC_TREE)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "replay/runner.h"
 
+#include <err.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ETHERNET 14
@@ -14,12 +16,21 @@ int runner_init(struct runner *runner, struct datapath *datapath, bool xdp)
 	return runner->rx < 0 ? runner->rx : 0;
 }
 
-/* What hosts send is rare in replays: its program is loaded when the first such packet comes. */
+/* What hosts send is rare in replays: its program is loaded when the first such packet comes. Why it cannot be is told
+ * once; that is nobody's misuse, whatever the kernel calls it. */
 static int program_for(struct runner *runner, uint32_t in)
 {
-	if (in & IN_TX && !runner->tx)
-		runner->tx = datapath_program(runner->datapath, "tc_tx", NULL);
-	return in & IN_TX ? runner->tx : runner->rx;
+	bool first = !runner->tx;
+	char *why = NULL;
+
+	if (!(in & IN_TX))
+		return runner->rx;
+	if (runner->tx <= 0)
+		runner->tx = datapath_program(runner->datapath, "tc_tx", &why);
+	if (runner->tx < 0 && first)
+		warnx("%s", why ? why : strerror(-runner->tx));
+	free(why);
+	return runner->tx < 0 ? -EIO : runner->tx;
 }
 
 /* Frames too short to be run are what the programs would call them. */

@@ -16,7 +16,7 @@
 
 struct runner {
 	struct datapath *datapath;
-	int rx, tx; /* program fds; tx 0 = not needed yet */
+	int rx, tx; /* program fds; tx 0 = not needed yet, < 0 = could not be loaded */
 	struct bpf_test_run_opts opts;
 	uint8_t out[4096];
 	uint8_t padded[64];
