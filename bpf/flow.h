@@ -115,13 +115,18 @@ static __always_inline void flags_clear(struct flow_half *half, __u32 flags)
 _Static_assert(__builtin_offsetof(struct flow_half, flags) % 4 == 0, "flags are changed as a word");
 
 /* The decision of a half is written by one CPU at a time, or the exit of one might be left beside the epoch of the
- * other (C15). ret: false = another CPU is at it; what it writes will do, or its epoch is old and the next packet asks
- */
-static __always_inline bool decision_take(struct flow_half *half)
+ * other (C15); and by nobody whose state is no longer in force, or a reader that stands still might find the same epoch
+ * before and after it, and what the old state decided in between. The generation is asked after the epoch was read: one
+ * that the new state has put there is never replaced. parity: of the packet's state. ret: false = it is not kept; what
+ * stands there will do, or its epoch is old and the next packet asks */
+static __always_inline bool decision_take(struct flow_half *half, __u32 parity)
 {
 	__u32 epoch = READ_ONCE(half->epoch);
 
-	return epoch != EPOCH_TAKEN && __sync_val_compare_and_swap(&half->epoch, epoch, EPOCH_TAKEN) == epoch;
+	OBSERVE();
+	if (epoch == EPOCH_TAKEN || (READ_ONCE(control.generation) & 1) != parity)
+		return false;
+	return __sync_val_compare_and_swap(&half->epoch, epoch, EPOCH_TAKEN) == epoch;
 }
 
 /* The next packet asks anew; unless a decision is being written just now. */

@@ -57,7 +57,7 @@ static __always_inline void half_decide(struct pkt *p, __u32 ref, struct flow_ha
 {
 	if (alone)
 		half_part(half, sibling);
-	if (!new && !decision_take(half))
+	if (!new && !decision_take(half, p->parity))
 		return;
 	barrier();
 	half->exit = p->exit;

@@ -14,6 +14,7 @@
  *   NO_LIMBO     a record is freed while late readers may still use it (I4, C23)
  *   NO_VERIFY    a decision is used without a second look at gs and epoch (I2, C15)
  *   NO_TAKE      two CPUs write one decision at once (C15)
+ *   NO_YOUNGER   a packet that came under the old state replaces what the new one decided (C15)
  *   NO_CLOSE_CAS who closes looks first and stores then (I3, C23)
  *   NO_BURY_CAS  ... and who frees, too (C23)
  *   NO_BURY_MADE who frees does not look whether it is still the record whose limbo was over (C23)
@@ -235,7 +236,11 @@ inline decide(r)
 #else
 	ok = false;
 	if
+#ifdef NO_YOUNGER
 	:: seen != TAKEN ->
+#else
+	:: seen != TAKEN && generation == parity ->
+#endif
 		d_step {
 			if
 			:: rec[r].epoch == seen -> rec[r].epoch = TAKEN; ok = true

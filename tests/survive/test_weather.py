@@ -353,6 +353,8 @@ def e12_ports_come_and_go(world):
             fabric.host.ip("link set veth-churn up")
             if number % 4 == 0:  # else it is gone again before it is served, or amid that
                 wait_for(enforced, 15 * SLOW, "the port is enforced")
+            if number % 100 == 0:
+                world.sessions.alive("amid the churn")  # the NAT gateway ends what is silent for 350 s (NAT-08)
         wait_for(enforced, 15 * SLOW, "the port is enforced in the end")
     def flat():
         before, used = kernel_objects(agent), world.usage()
@@ -423,6 +425,8 @@ def e12_devices_by_the_hundred(world):
     def churn(nr):
         for number in range(nr):
             world.fabric.host.ip(f"link add chrn{number} type veth peer name chrp{number}", f"link del chrn{number}")
+            if number % 500 == 0:
+                world.sessions.alive("amid the devices")  # as there
     def flat():
         before = world.usage()
         churn(DEVICES)
