@@ -33,7 +33,7 @@ def numbers(world):
     world.send(*[syn(51000, 3306)] * 40)
     text = looked(world, [syn(50000, 3306)] * 12 + [syn(50001, 3306)] * 30 + [syn(50002, 22)] * 20, "--json")
     top = json.loads(text)
-    check("numbers have as many digits as they mean", not re.search(r"\d\.\d{9}", text), text)
+    check("numbers have as many digits as they mean", not re.search(r"\d\.\d{10}", text), text)
     flows = [(row["forward"]["sport"], row["packets_s"], row["bytes_s"]) for row in top["flows"]]
     seconds = top["seconds"]
     check("flows, the busiest first, without one that rests", flows == [
